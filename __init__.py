@@ -1,0 +1,55 @@
+"""EdgeMatte: background removal on small devices. `from edgematte import Segmenter, read, cutout, write`.
+
+The names below are loaded when first used, so that `import edgematte` costs neither OpenCV nor an interpreter.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .convert.pipeline import Conversion, convert
+    from .convert.recipe import Recipe
+    from .runtime.composite import composite, cutout
+    from .runtime.errors import EdgeMatteError
+    from .runtime.images import Alpha, Image, read, write
+    from .runtime.segmenter import Segmenter
+
+_HOMES = {
+    "Alpha": "runtime.images",
+    "Conversion": "convert.pipeline",
+    "EdgeMatteError": "runtime.errors",
+    "Image": "runtime.images",
+    "Recipe": "convert.recipe",
+    "Segmenter": "runtime.segmenter",
+    "composite": "runtime.composite",
+    "convert": "convert.pipeline",
+    "cutout": "runtime.composite",
+    "read": "runtime.images",
+    "write": "runtime.images",
+}
+
+__all__ = [
+    "Alpha",
+    "Conversion",
+    "EdgeMatteError",
+    "Image",
+    "Recipe",
+    "Segmenter",
+    "composite",
+    "convert",
+    "cutout",
+    "read",
+    "write",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,1 @@
+"""The networks we ship; `models/README.md` holds their cards."""

@@ -1,0 +1,138 @@
+"""Labelled photos → endless training samples: cropped, turned, set before other backgrounds, and spoiled as cameras spoil them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .photos import Photo
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How often each kind of photo is drawn and how it is changed."""
+
+    source_weights: dict[str, float]  # chance of a kind ("people") or of one source ("people/ccp"), relative
+    new_background: float = 0.35  # chance that the subject is set before another background
+    second_subject: float = 0.15  # chance, within those, that another subject stands behind it
+    whole_photo: float = 0.5  # chance of the uncropped photo, as most users give it
+
+
+class Sampler:
+    """Draws `(image, alpha)` pairs of one size; the same seed gives the same sequence."""
+
+    def __init__(self, photos: Sequence[Photo], mix: Mix, *, size: tuple[int, int], seed: int) -> None:
+        self.photos, self.mix, self.size = photos, mix, size
+        self.random = np.random.default_rng(seed)
+        self.backgrounds = [i for i, photo in enumerate(photos) if photo.kind == "backgrounds"]
+        self.chance = _chances(photos, mix.source_weights)
+        self.subject_chance = np.where([p.kind == "backgrounds" for p in photos], 0.0, self.chance)
+        self.subject_chance /= self.subject_chance.sum()
+
+    def batch(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """`(count, H, W, 3)` uint8 RGB and `(count, H, W)` uint8 alpha."""
+        samples = [self.sample() for _ in range(count)]
+        return np.stack([image for image, _ in samples]), np.stack([alpha for _, alpha in samples])
+
+    def sample(self) -> tuple[np.ndarray, np.ndarray]:
+        """One `(H, W, 3)` uint8 image with its `(H, W)` uint8 alpha."""
+        photo = self.photos[self.random.choice(len(self.photos), p=self.chance)]
+        image, alpha = self._view(photo)
+        if self.backgrounds and photo.kind != "backgrounds" and self.random.random() < self.mix.new_background:
+            image, alpha = self._before_another_background(image, alpha)
+        return spoil(image, self.random), alpha
+
+    def _before_another_background(self, image: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        behind, _ = self._view(self.photos[self.random.choice(self.backgrounds)])
+        if self.random.random() < 0.3:  # a wide aperture blurs what is far
+            behind = cv2.GaussianBlur(behind, (0, 0), self.random.uniform(1, 5))
+        if self.random.random() < self.mix.second_subject:
+            other, other_alpha = self._view(self.photos[self.random.choice(len(self.photos), p=self.subject_chance)])
+            behind = blend(other, other_alpha, behind)
+            image = blend(relight(image, self.random), alpha, behind)
+            union = 255 - (255 - alpha.astype(np.uint16)) * (255 - other_alpha.astype(np.uint16)) // 255
+            return image, union.astype(np.uint8)
+        return blend(relight(image, self.random), alpha, behind), alpha
+
+    def _view(self, photo: Photo) -> tuple[np.ndarray, np.ndarray]:
+        """A crop of the photo, stretched to the sample size, sometimes turned and mirrored."""
+        random, (width, height) = self.random, self.size
+        photo_height, photo_width = photo.alpha.shape
+        if random.random() < self.mix.whole_photo:
+            box_width, box_height = photo_width * random.uniform(0.9, 1.0), photo_height * random.uniform(0.9, 1.0)
+        else:
+            part = random.uniform(0.4, 0.95)
+            stretch = np.exp(random.uniform(-0.25, 0.25))
+            box_width = photo_width * min(1.0, part * stretch)
+            box_height = photo_height * min(1.0, part / stretch)
+        left = random.uniform(0, photo_width - box_width)
+        top = random.uniform(0, photo_height - box_height)
+        turn = np.deg2rad(random.uniform(-20, 20)) if random.random() < 0.3 else 0.0
+        mirror = -1.0 if random.random() < 0.5 else 1.0
+        scale_x, scale_y = mirror * width / box_width, height / box_height
+        cos, sin = np.cos(turn), np.sin(turn)
+        matrix = np.array([[scale_x * cos, -scale_x * sin, 0.0], [scale_y * sin, scale_y * cos, 0.0]])
+        centre = np.array([left + box_width / 2, top + box_height / 2])
+        matrix[:, 2] = np.array([width / 2, height / 2]) - matrix[:, :2] @ centre
+        border = cv2.BORDER_REFLECT_101  # only a turned picture reaches beyond the photo
+        shrunk = max(box_width / width, box_height / height) > 1.3
+        image = cv2.blur(photo.image, (2, 2)) if shrunk else photo.image  # warping samples, it does not average
+        warped = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=border)
+        alpha = cv2.warpAffine(photo.alpha, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=border)
+        return warped, alpha
+
+
+def blend(front: np.ndarray, alpha: np.ndarray, behind: np.ndarray) -> np.ndarray:
+    """`front` over `behind` by `alpha`; `(H, W, 3)`, `(H, W)`, `(H, W, 3)`, all uint8."""
+    weight = cv2.merge([alpha, alpha, alpha])
+    return cv2.add(cv2.multiply(front, weight, scale=1 / 255), cv2.multiply(behind, 255 - weight, scale=1 / 255))
+
+
+def relight(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Another exposure, contrast and white balance for an `(H, W, 3)` uint8 image."""
+    levels = np.arange(256, dtype=np.float32) / 255
+    gain = np.exp(random.uniform(-0.35, 0.3))
+    gamma = np.exp(random.uniform(-0.35, 0.35))
+    tint = np.exp(random.normal(0, 0.08, 3)) if random.random() < 0.5 else np.ones(3)
+    table = np.stack([np.clip(255 * np.minimum(1, gain * t * levels) ** gamma, 0, 255) for t in tint], axis=-1)
+    return cv2.LUT(image, table.astype(np.uint8)[None])
+
+
+def spoil(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """What lens, sensor and codec do to an `(H, W, 3)` uint8 image: light, colour, blur, motion, noise, JPEG."""
+    image = relight(image, random)
+    if random.random() < 0.25:
+        grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        share = random.uniform(0.2, 1.0) if random.random() < 0.8 else 1.0
+        image = cv2.addWeighted(image, 1 - share, grey, share, 0)
+    if random.random() < 0.15:
+        image = cv2.GaussianBlur(image, (0, 0), random.uniform(0.4, 1.6))
+    if random.random() < 0.08:
+        image = cv2.filter2D(image, -1, motion_kernel(int(random.integers(3, 10)), random.uniform(0, np.pi)))
+    if random.random() < 0.25:
+        noise = random.integers(-128, 128, image.shape, dtype=np.int16) * random.uniform(0.02, 0.15)
+        image = np.clip(image + noise, 0, 255).astype(np.uint8)
+    if random.random() < 0.2:
+        _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(25, 90))])
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    return image
+
+
+def motion_kernel(length_px: int, angle: float) -> np.ndarray:
+    """A line of `length_px` at `angle` radians, summing to one: the blur of a camera that moved."""
+    kernel = np.zeros((length_px, length_px), np.float32)
+    middle, reach = (length_px - 1) / 2, length_px / 2
+    ends = [(round(middle + s * reach * np.cos(angle)), round(middle + s * reach * np.sin(angle))) for s in (-1, 1)]
+    cv2.line(kernel, ends[0], ends[1], 1.0)
+    return kernel / kernel.sum()
+
+
+def _chances(photos: Sequence[Photo], weights: dict[str, float]) -> np.ndarray:
+    """Per photo: the chance to be drawn, each weight shared evenly by the photos it names (a source before its kind)."""
+    names = [f"{p.kind}/{p.source}" if f"{p.kind}/{p.source}" in weights else p.kind for p in photos]
+    counts = {name: names.count(name) for name in set(names)}
+    chance = np.array([weights.get(name, 0.0) / counts[name] for name in names])
+    return chance / chance.sum()

@@ -1,0 +1,102 @@
+"""Normalised RGB in, alpha out: a U-Net shaped for int8 on a small CPU.
+
+Plain 3×3 convolutions with batch normalisation and ReLU fold into single int8 operators, so the whole network stays one
+XNNPACK partition. There is no hard-swish (it splits the partition), no depthwise convolution (it loses most in int8) and no
+squeeze-and-excite (its global mean is slow and quantises badly).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+INPUT_MEAN = 128.0  # one scalar for all channels and a power of two: the uint8 input tensor carries it as its zero point …
+INPUT_STD = 128.0  # … and its scale, exactly and at no cost
+
+
+@dataclass(frozen=True)
+class UNetShape:
+    """How wide and deep a `UNet` is."""
+
+    encoder: tuple[int, ...]  # channels per level; every level halves the resolution
+    extra: tuple[int, ...]  # 3×3 convolutions per level after the one with stride 2
+    decoder: tuple[int, ...]  # channels after each doubling, deepest first; one fewer than encoder levels
+
+    @property
+    def stride(self) -> int:
+        """Input sizes must be multiples of this."""
+        return 2 ** len(self.encoder)
+
+
+LIVE = UNetShape(encoder=(16, 32, 48, 96, 128), extra=(0, 1, 2, 2, 2), decoder=(96, 48, 32, 16))
+
+
+def convolution(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
+    """3×3 convolution, batch normalisation, ReLU: one int8 operator after conversion."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+    )
+
+
+class UNet(nn.Module):
+    """Encoder, decoder, skips by concatenation (Ronneberger et al. 2015, section 2), bilinear upsampling between levels.
+
+    The first convolution already halves the resolution; a 2×2 transposed convolution at the end doubles it again, which
+    costs 16 multiplications per output pixel instead of a full-resolution level.
+    """
+
+    def __init__(self, shape: UNetShape, *, inputs: int = 3) -> None:
+        super().__init__()
+        self.encoder = nn.ModuleList()
+        for outputs, extra in zip(shape.encoder, shape.extra, strict=True):
+            steps = [convolution(inputs, outputs, stride=2)] + [convolution(outputs, outputs) for _ in range(extra)]
+            self.encoder.append(nn.Sequential(*steps))
+            inputs = outputs
+        self.decoder = nn.ModuleList()
+        for skip, outputs in zip(reversed(shape.encoder[:-1]), shape.decoder, strict=True):
+            self.decoder.append(convolution(inputs + skip, outputs))
+            inputs = outputs
+        self.head = nn.ConvTranspose2d(inputs, 1, 2, 2)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """`(N, 3, H, W)` normalised RGB → `(N, 1, H, W)` logits of alpha."""
+        levels: list[Tensor] = []
+        for level in self.encoder:
+            x = level(x)
+            levels.append(x)
+        for level, skip in zip(self.decoder, reversed(levels[:-1]), strict=True):
+            x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+            x = level(torch.cat([x, skip], dim=1))
+        return self.head(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(N, 3, H, W)` normalised RGB → `(N, 1, H, W)` alpha, 0…1."""
+        return torch.sigmoid(self.logits(x))
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Trainable numbers in the network."""
+    return sum(p.numel() for p in network.parameters())
+
+
+def multiply_accumulates(network: nn.Module, size: Sequence[int]) -> int:
+    """Multiply-accumulates of one `(H, W)` picture, convolutions only (the rest is under 2 %)."""
+    total = 0
+
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        grid = inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output
+        total += sum(p.numel() for p in layer.parameters() if p.ndim == 4) * grid[0, 0].numel()
+
+    hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    training = network.training
+    with torch.no_grad():
+        network.eval()(torch.zeros(1, 3, *size))
+    network.train(training)
+    for hook in hooks:
+        hook.remove()
+    return total

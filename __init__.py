@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .convert.pipeline import Conversion, convert
+    from . import convert as convert
+    from .convert.pipeline import Conversion
     from .convert.recipe import Recipe
     from .runtime.composite import composite, cutout
     from .runtime.errors import EdgeMatteError
@@ -24,7 +25,7 @@ _HOMES = {
     "Recipe": "convert.recipe",
     "Segmenter": "runtime.segmenter",
     "composite": "runtime.composite",
-    "convert": "convert.pipeline",
+    "convert": "convert",  # the package itself: it can be called, see convert/__init__.py
     "cutout": "runtime.composite",
     "read": "runtime.images",
     "write": "runtime.images",
@@ -48,7 +49,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    module = import_module(f".{_HOMES[name]}", __name__)
+    return module if _HOMES[name] == name else getattr(module, name)
 
 
 def __dir__() -> list[str]:

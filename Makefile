@@ -1,0 +1,52 @@
+# make demo · make test · make check: each makes the virtual environment it needs and can be run again at any time.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PHOTOS := tests/photos
+
+.PHONY: demo test check test-training clean
+
+demo: $(VENV)/installed  ## convert the bundled U-Net to int8, cut out a photo, compare int8 with full precision
+	$(BIN)/edgematte convert models/unet-live.onnx -o demo/unet-live.tflite --calibrate $(PHOTOS)/images --mean 128 --std 128 --data $(PHOTOS) --report demo/report --overwrite
+	$(BIN)/edgematte cut $(PHOTOS)/images/astronaut.jpg -m demo/unet-live.tflite -o demo --overwrite
+	$(BIN)/edgematte bench run demo/unet-live.tflite --against models/unet-live.onnx --data $(PHOTOS) --json demo/bench.json
+	@echo; echo "demo/astronaut.cutout.png is the cut-out, demo/unet-live.tflite the int8 model, demo/report/index.html the evidence."
+
+test: $(VENV)/installed-for-tests  ## everything that needs no PyTorch and no special hardware
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed-for-tests .typing/edgematte  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+test-training: .venv-training/installed  ## the training recipe; PyTorch in an environment of its own
+	.venv-training/bin/python -m pytest tests/models
+
+clean:  ## what the other commands made, trained networks excepted
+	rm -rf $(VENV) .venv-training .typing demo build *.egg-info
+
+$(VENV)/installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[convert,bench]'
+	@touch $@
+
+$(VENV)/installed-for-tests: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+.venv-training/installed: pyproject.toml | .venv-training/bin/python
+	.venv-training/bin/python -m pip install --quiet torch==2.13.0
+	.venv-training/bin/python -m pip install --quiet --editable '.[convert]' --group test
+	@touch $@
+
+%/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing. On Debian and Raspberry Pi OS: sudo apt install python3 python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "$(PYTHON) is older than 3.10; name a newer one: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "python3-venv is missing. On Debian and Raspberry Pi OS: sudo apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $*
+	$@ -m pip install --quiet --upgrade 'pip>=25.1'
+
+# Type checkers see the package `edgematte` only as a folder of that name; the repository root cannot be one.
+.typing/edgematte:
+	mkdir -p $@
+	for room in __init__.py runtime convert benchmarks models; do ln -sfn ../../$$room $@/$$room; done

@@ -1,0 +1,64 @@
+"""Bytes → a file that is either the old one or the whole new one, whenever the power goes."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from .errors import EdgeMatteError, OutputExistsError
+
+
+def write_bytes(path: Path, data: bytes, *, overwrite: bool = False) -> None:
+    """Temporary file in the same folder, fsync, rename; missing folders are made.
+
+    Raises OutputExistsError when the file is there and `overwrite` is not given, EdgeMatteError when it cannot be
+    written (no space, no permission); then nothing of it is left behind.
+    """
+    if not overwrite and os.path.lexists(path):
+        raise OutputExistsError(f"{path} exists already; add --overwrite to replace it, or name another output with -o")
+    if path.is_dir():
+        raise OutputExistsError(f"{path} is a folder; name a file inside it")
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Not tempfile: its files are private to the user, an output must follow the umask like any other file.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            _rename(temporary, path, overwrite=overwrite)
+        finally:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+        _sync_folder(path.parent)
+    except FileExistsError as error:
+        raise OutputExistsError(f"{path} appeared meanwhile and was left alone; add --overwrite") from error
+    except OSError as error:
+        raise EdgeMatteError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _rename(temporary: Path, path: Path, *, overwrite: bool) -> None:
+    if not overwrite:
+        try:
+            os.link(temporary, path)  # unlike rename, this refuses a file that appeared since we looked
+        except FileExistsError:
+            raise
+        except OSError:  # FAT and some network disks know no links
+            pass
+        else:
+            return
+    temporary.replace(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the new name itself survive a power cut; some file systems cannot, and their rename is all there is."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

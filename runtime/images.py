@@ -1,0 +1,187 @@
+"""Picture files and bytes ↔ `Image`: upright, RGB, eight bits, the colour profile kept, written atomically."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .atomic import write_bytes
+from .errors import ImageError
+from .picture_file import PictureFile, embed_profile, inspect_picture
+from .stderr_capture import capture_stderr
+
+Image: TypeAlias = NDArray[np.uint8]  # (H, W, 3) RGB
+Alpha: TypeAlias = NDArray[np.uint8]  # (H, W), 0 background … 255 subject
+Size: TypeAlias = tuple[int, int]  # (width, height)
+
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm"})
+WRITABLE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+LARGEST_PICTURE_PIXELS = 256_000_000  # 0.8 GB as RGB; four times the largest common camera
+JPEG_QUALITY = 95
+
+# OpenCV's own flags: never turn the picture (the header's orientation is applied here, once), keep alpha, any depth.
+_AS_STORED = cv2.IMREAD_UNCHANGED
+_AS_COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture and what its pixels need to look right elsewhere."""
+
+    image: Image
+    profile: bytes | None = None  # ICC
+
+
+def read(path: str | Path) -> Image:
+    """A picture file → (H, W, 3) RGB uint8, upright. Raises ImageError naming the file."""
+    return read_picture(path).image
+
+
+def read_picture(path: str | Path) -> Picture:
+    """As `read`, with the colour profile."""
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except IsADirectoryError as error:
+        raise ImageError(f"{path}: is a folder, expected a picture") from error
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return decode_picture(data, name=str(path))
+
+
+def decode(data: bytes, *, name: str) -> Image:
+    """The bytes of a picture file → (H, W, 3) RGB uint8, upright. `name` is for messages. Raises ImageError."""
+    return decode_picture(data, name=name).image
+
+
+def decode_picture(data: bytes, *, name: str) -> Picture:
+    """As `decode`, with the colour profile."""
+    try:
+        header = inspect_picture(data)
+        if header.width < 1 or header.height < 1:
+            raise ImageError(f"the picture's size is {header.width}x{header.height}")
+        if header.width * header.height > LARGEST_PICTURE_PIXELS:
+            raise ImageError(
+                f"the picture has {header.width}x{header.height} pixels; more than "
+                f"{LARGEST_PICTURE_PIXELS // 1_000_000} megapixels are refused, shrink it first"
+            )
+        return Picture(_upright(_decoded(data, header), header.orientation), header.profile)
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from error
+
+
+def _decoded(data: bytes, header: PictureFile) -> Image:
+    """Pixels as stored, RGB; transparent ones are shown on white, as most viewers do."""
+    encoded = np.frombuffer(data, np.uint8)
+    flags = _AS_STORED if _may_have_alpha(data, header) else _AS_COLOUR
+    try:
+        with capture_stderr() as printed:
+            pixels = cv2.imdecode(encoded, flags)
+    except (cv2.error, MemoryError) as error:
+        raise ImageError("the picture cannot be decoded; it is damaged, or larger than the memory") from error
+    if pixels is None or pixels.size == 0 or _tells_of_damage(printed.text):
+        raise ImageError(f"the {header.format} is damaged; copy it again from where it came")
+    if pixels.ndim == 2:
+        return cv2.cvtColor(_eight_bits(pixels), cv2.COLOR_GRAY2RGB)
+    pixels = _eight_bits(pixels)
+    if pixels.shape[2] == 4:
+        colour, alpha = cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB), pixels[:, :, 3:]
+        if int(alpha.min()) == 255:
+            return colour
+        share = alpha.astype(np.uint16)
+        return ((colour * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def _may_have_alpha(data: bytes, header: PictureFile) -> bool:
+    """Whether to decode with alpha; only where it can occur, as OpenCV's plain colour decoding covers more variants."""
+    if header.format == "PNG":
+        return data[25] in (4, 6) or b"tRNS" in data[:65536]  # colour type with alpha, or a transparent colour
+    return header.format == "WebP"
+
+
+def _eight_bits(pixels: NDArray) -> NDArray[np.uint8]:
+    if pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype == np.uint16:
+        return (pixels >> 8).astype(np.uint8)
+    raise ImageError(f"the picture's values are {pixels.dtype.name}; expected 8 or 16 bits per channel")
+
+
+def _tells_of_damage(printed: str) -> bool:
+    """Whether a codec complained about the data. Unknown tags and stray bytes between segments are harmless."""
+    for line in printed.splitlines():
+        if "extraneous bytes" in line or "WARN" in line.upper():
+            continue
+        if any(word in line.lower() for word in ("corrupt", "premature", "error", "bad huffman")):
+            return True
+    return False
+
+
+def _upright(image: Image, orientation: int) -> Image:
+    """Applies the EXIF orientation (1…8) to pixels as stored."""
+    turned = image.transpose(1, 0, 2) if orientation >= 5 else image
+    if orientation in (2, 3, 6, 7):
+        turned = turned[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        turned = turned[::-1]
+    return np.ascontiguousarray(turned)
+
+
+def encode(picture: NDArray[np.uint8], suffix: str, *, profile: bytes | None = None) -> bytes:
+    """(H, W, 3) RGB, (H, W, 4) RGBA or (H, W) alpha → the bytes of a .png or .jpg file. Raises ImageError."""
+    suffix = suffix.lower()
+    if suffix not in WRITABLE_SUFFIXES:
+        raise ImageError(f"cannot write '{suffix}' files; expected {', '.join(sorted(WRITABLE_SUFFIXES))}")
+    jpeg = suffix != ".png"
+    if picture.ndim == 3 and picture.shape[2] == 4:
+        if jpeg:
+            raise ImageError("a JPEG cannot be transparent; write a cut-out as .png")
+        stored = cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA)
+    elif picture.ndim == 3:
+        stored = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    else:
+        stored = picture
+    # No compression level for PNG: naming one makes OpenCV slower, whichever it is.
+    parameters = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if jpeg else []
+    try:
+        done, encoded = cv2.imencode(suffix, stored, parameters)
+    except cv2.error as error:
+        raise ImageError(f"a picture of shape {picture.shape} cannot be written as {suffix}") from error
+    if not done:
+        raise ImageError(f"a picture of shape {picture.shape} cannot be written as {suffix}")
+    data = encoded.tobytes()
+    return data if profile is None or picture.ndim == 2 else embed_profile(data, profile)
+
+
+def write(path: str | Path, image: NDArray[np.uint8], *, overwrite: bool = False, profile: bytes | None = None) -> None:
+    """Writes RGB, RGBA or alpha as the suffix says (.png, .jpg), atomically.
+
+    Raises OutputExistsError when the file is there and `overwrite` is not given, ImageError when the format does not
+    fit, EdgeMatteError when the disk refuses.
+    """
+    path = Path(path)
+    try:
+        data = encode(image, path.suffix, profile=profile)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
+    write_bytes(path, data, overwrite=overwrite)
+
+
+def find_photos(folder: Path) -> list[Path]:
+    """All picture files below a folder, sorted; hidden files and folders are left out, links to folders not followed."""
+    found: list[Path] = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [
+            Path(place, name)
+            for name in files
+            if not name.startswith(".") and Path(name).suffix.lower() in PHOTO_SUFFIXES
+        ]
+    return sorted(found)

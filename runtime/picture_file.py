@@ -1,0 +1,250 @@
+"""A picture file's bytes → its format, size, orientation and colour profile, without decoding it.
+
+Read before the decoder runs: it refuses picture bombs by their announced size, sees that a file was cut short (the
+decoder fills the rest with grey and says nothing), and applies the orientation exactly once whatever OpenCV version.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+from .errors import ImageError
+
+LARGEST_PROFILE_BYTES = 1 << 24  # real profiles are below 4 MB; what grows beyond this when unpacked is a trap
+_PNG_MARK = b"\x89PNG\r\n\x1a\n"
+_JPEG_END = b"\xff\xd9"
+_EXIF_ORIENTATION = 0x0112
+_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_PROFILE = 0x0100, 0x0101, 0x8773
+_TIFF_NUMBER_CODES = {1: "B", 3: "H", 4: "I", 16: "Q"}  # byte, short, long, long8
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """What a picture file announces about itself."""
+
+    format: str  # "JPEG", "PNG", "WebP", "TIFF", "BMP", "PNM"
+    width: int  # px as stored, before the orientation is applied
+    height: int
+    orientation: int = 1  # EXIF: 1 upright … 8; 1 as well where the decoder turns the picture itself
+    profile: bytes | None = None  # ICC, RGB profiles only: pixels are handed on as RGB
+
+
+def inspect_picture(data: bytes) -> PictureFile:
+    """Raises ImageError (without a file name) for an empty, unknown or incomplete file."""
+    if not data:
+        raise ImageError("the file is empty")
+    try:
+        for mark, read in _READERS:
+            if data.startswith(mark):
+                return read(data)
+        if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+            return _webp(data)
+    except (struct.error, IndexError, zlib.error) as error:
+        raise ImageError("the picture is damaged or cut short; copy it again from where it came") from error
+    raise ImageError(f"not a picture: {_what_it_looks_like(data)}")
+
+
+def _what_it_looks_like(data: bytes) -> str:
+    if data[4:8] == b"ftyp":
+        brand = data[8:12]
+        if brand in (b"heic", b"heix", b"mif1", b"msf1", b"hevc"):
+            return "it is HEIC, which OpenCV cannot read; export it as JPEG"
+        if brand in (b"avif", b"avis"):
+            return "it is AVIF; export it as JPEG or PNG"
+        return "it is a video; take a frame of it first"
+    if data[:4] == b"GIF8":
+        return "it is a GIF; export a frame as PNG"
+    if data[:4] == b"%PDF":
+        return "it is a PDF; export the page as PNG"
+    return "expected JPEG, PNG, WebP, TIFF, BMP or PNM"
+
+
+def _jpeg(data: bytes) -> PictureFile:
+    at, width, height, orientation = 2, 0, 0, 1
+    profile_parts: dict[int, bytes] = {}
+    while True:
+        if data[at] != 0xFF:
+            raise IndexError("no marker")
+        marker = data[at + 1]
+        if marker == 0xFF:  # fill byte
+            at += 1
+            continue
+        if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # markers without a segment
+            at += 2
+            continue
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        segment = data[at + 4 : at + 2 + length]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack_from(">HH", segment, 1)
+        elif marker == 0xE1 and segment[:6] == b"Exif\0\0":
+            orientation = _exif_orientation(segment[6:])
+        elif marker == 0xE2 and segment[:12] == b"ICC_PROFILE\0":
+            profile_parts[segment[12]] = segment[14:]
+        at += 2 + length
+        if marker == 0xDA:
+            break
+    # In picture data every FF is followed by 00 or a restart marker, so the first FFD9 behind its start is the end.
+    if data.find(_JPEG_END, at) < 0:
+        raise ImageError("the JPEG is cut short: its end is missing; copy it again from where it came")
+    profile = b"".join(profile_parts[number] for number in sorted(profile_parts))
+    return PictureFile("JPEG", width, height, orientation, _rgb_profile(profile))
+
+
+def _png(data: bytes) -> PictureFile:
+    width, height = struct.unpack_from(">II", data, 16)
+    orientation, profile = 1, None
+    at = len(_PNG_MARK)
+    while True:
+        length, kind = struct.unpack_from(">I4s", data, at)
+        content = data[at + 8 : at + 8 + length]
+        if kind == b"iCCP":
+            profile = _unpacked_profile(content)
+        elif kind == b"eXIf":
+            orientation = _exif_orientation(content)
+        elif kind == b"IEND":
+            return PictureFile("PNG", width, height, orientation, _rgb_profile(profile))
+        at += 12 + length
+        if at + 8 > len(data):
+            raise ImageError("the PNG is cut short: its end is missing; copy it again from where it came")
+
+
+def _unpacked_profile(content: bytes) -> bytes | None:
+    """The iCCP chunk: a name, NUL, compression 0, then the profile deflated. A damaged profile is no reason to fail."""
+    start = content.find(b"\0") + 2
+    unpacker = zlib.decompressobj()
+    try:
+        profile = unpacker.decompress(content[start:], LARGEST_PROFILE_BYTES)
+    except zlib.error:
+        return None
+    return profile if unpacker.eof else None
+
+
+def _webp(data: bytes) -> PictureFile:
+    (length,) = struct.unpack_from("<I", data, 4)
+    if length + 8 > len(data) + 1:  # some writers leave out the last padding byte
+        raise ImageError("the WebP is cut short; copy it again from where it came")
+    width = height = 0
+    orientation, profile = 1, None
+    at = 12
+    while at + 8 <= len(data):
+        kind, length = struct.unpack_from("<4sI", data, at)
+        content = data[at + 8 : at + 8 + length]
+        if kind == b"VP8X":
+            width = 1 + int.from_bytes(content[4:7], "little")
+            height = 1 + int.from_bytes(content[7:10], "little")
+        elif kind == b"VP8 " and not width:
+            width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", content, 6))
+        elif kind == b"VP8L" and not width:
+            (bits,) = struct.unpack_from("<I", content, 1)
+            width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+        elif kind == b"ICCP":
+            profile = content
+        elif kind == b"EXIF":
+            orientation = _exif_orientation(content.removeprefix(b"Exif\0\0"))
+        at += 8 + length + length % 2
+    return PictureFile("WebP", width, height, orientation, _rgb_profile(profile))
+
+
+def _tiff(data: bytes) -> PictureFile:
+    tags = _tiff_tags(data)
+    width, height = int(tags[_TIFF_WIDTH]), int(tags[_TIFF_HEIGHT])
+    profile = tags.get(_TIFF_PROFILE)
+    # OpenCV turns a TIFF itself, even when told to ignore the orientation.
+    return PictureFile("TIFF", width, height, 1, _rgb_profile(profile if isinstance(profile, bytes) else None))
+
+
+def _tiff_tags(data: bytes) -> dict[int, int | bytes]:
+    """First directory of a classic TIFF: tag → its number, or its bytes where it holds more than one value.
+
+    Raises IndexError when a needed tag is missing (as KeyError is no sign of a damaged file elsewhere).
+    """
+    order = "<" if data[:2] == b"II" else ">"
+    (directory,) = struct.unpack_from(order + "I", data, 4)
+    (count,) = struct.unpack_from(order + "H", data, directory)
+    tags: dict[int, int | bytes] = {}
+    for index in range(count):
+        tag, kind, values = struct.unpack_from(order + "HHI", data, directory + 2 + 12 * index)
+        place = directory + 2 + 12 * index + 8
+        if values == 1 and kind in _TIFF_NUMBER_CODES and struct.calcsize(_TIFF_NUMBER_CODES[kind]) <= 4:
+            (tags[tag],) = struct.unpack_from(order + _TIFF_NUMBER_CODES[kind], data, place)
+        elif kind in (1, 7) and 4 < values <= LARGEST_PROFILE_BYTES:
+            (offset,) = struct.unpack_from(order + "I", data, place)
+            tags[tag] = data[offset : offset + values]
+    if not isinstance(tags.get(_TIFF_WIDTH, b""), int) or not isinstance(tags.get(_TIFF_HEIGHT, b""), int):
+        raise IndexError("no picture size")
+    return tags
+
+
+def _bmp(data: bytes) -> PictureFile:
+    (header,) = struct.unpack_from("<I", data, 14)
+    if header == 12:
+        width, height = struct.unpack_from("<HH", data, 18)
+    else:
+        width, height = struct.unpack_from("<ii", data, 18)
+    return PictureFile("BMP", abs(width), abs(height))
+
+
+def _pnm(data: bytes) -> PictureFile:
+    words: list[bytes] = []
+    for line in data[2:512].split(b"\n"):
+        words += line.split(b"#")[0].split()
+    if len(words) < 2 or not (words[0].isdigit() and words[1].isdigit()):
+        raise IndexError("no picture size")
+    return PictureFile("PNM", int(words[0]), int(words[1]))
+
+
+_READERS = (
+    (b"\xff\xd8\xff", _jpeg),
+    (_PNG_MARK, _png),
+    (b"II*\0", _tiff),
+    (b"MM\0*", _tiff),
+    (b"BM", _bmp),
+    (b"P4", _pnm),
+    (b"P5", _pnm),
+    (b"P6", _pnm),
+)
+
+
+def _exif_orientation(exif: bytes) -> int:
+    """The orientation tag of an EXIF block, which is a small TIFF; 1 when it has none or is damaged."""
+    try:
+        order = {b"II": "<", b"MM": ">"}[exif[:2]]
+        (directory,) = struct.unpack_from(order + "I", exif, 4)
+        (count,) = struct.unpack_from(order + "H", exif, directory)
+        for index in range(count):
+            tag, kind = struct.unpack_from(order + "HH", exif, directory + 2 + 12 * index)
+            if tag == _EXIF_ORIENTATION and kind == 3:
+                (value,) = struct.unpack_from(order + "H", exif, directory + 2 + 12 * index + 8)
+                return value if 1 <= value <= 8 else 1
+    except (struct.error, KeyError):
+        pass
+    return 1
+
+
+def _rgb_profile(profile: bytes | None) -> bytes | None:
+    """The profile if it describes RGB; one for CMYK or grey would be wrong for the RGB pixels we write."""
+    return profile if profile and profile[16:20] == b"RGB " else None
+
+
+def embed_profile(encoded: bytes, profile: bytes) -> bytes:
+    """An encoded PNG or JPEG with the colour profile added where the format wants it; any other bytes unchanged."""
+    if encoded.startswith(_PNG_MARK):
+        content = b"icc\0\0" + zlib.compress(profile)
+        chunk = struct.pack(">I", len(content)) + b"iCCP" + content + struct.pack(">I", zlib.crc32(b"iCCP" + content))
+        header_end = len(_PNG_MARK) + 25  # IHDR comes first and is always this long
+        return encoded[:header_end] + chunk + encoded[header_end:]
+    if encoded.startswith(b"\xff\xd8"):
+        room = 65535 - 2 - 14  # a segment counts its own length field, and starts with a name and two counters
+        parts = [profile[start : start + room] for start in range(0, len(profile), room)]
+        segments = b"".join(
+            struct.pack(">HH", 0xFFE2, 2 + 14 + len(part)) + b"ICC_PROFILE\0" + bytes((number, len(parts))) + part
+            for number, part in enumerate(parts, start=1)
+        )
+        # Behind the JFIF segment, which readers expect to come first.
+        first = 2
+        if encoded[2:4] == b"\xff\xe0":
+            first = 4 + struct.unpack_from(">H", encoded, 4)[0]
+        return encoded[:first] + segments + encoded[first:]
+    return encoded

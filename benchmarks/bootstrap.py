@@ -30,7 +30,7 @@ class Interval:
 
 
 def mean_interval(values: Sequence[float], *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
-    """The mean of `values` and its interval; for two networks on the same photos, pass the differences photo by photo."""
+    """The mean of `values` and its interval; of two networks on the same photos, pass the differences."""
     sample = _sample(values)
     if sample.size == 1:
         return Interval(float(sample[0]), None, None)

@@ -13,7 +13,7 @@ import numpy as np
 from ..runtime.errors import ImageError, UsageError
 from ..runtime.images import PHOTO_SUFFIXES, Alpha, Image, read
 
-LOSSY_TINT = 4 / 255  # WebP and JPEG tint grey by 1 of 255; colours meant as colours differ by far more
+LOSSY_TINT = 4  # of 255: WebP and JPEG tint grey by 1, colours meant as colours differ by far more
 NAMED_AT_MOST = 5  # stems listed in one error line
 
 
@@ -30,7 +30,7 @@ class Pair:
         image, truth = read(self.photo), read_mask(self.mask)
         if image.shape[:2] != truth.shape:
             photo_size, mask_size = _size_of(image), _size_of(truth)
-            raise ImageError(f"{self.mask} is {mask_size} but {self.photo} is {photo_size}; they must be the same size")
+            raise ImageError(f"{self.mask}: is {mask_size} but {self.photo} is {photo_size}; they must be of one size")
         return image, truth
 
 
@@ -64,36 +64,31 @@ def fingerprint(pairs: Iterable[Pair]) -> str:
 
 
 def read_mask(path: Path) -> Alpha:
-    """The true alpha in a grey picture, `(H, W)`: 0 background … 255 subject.
+    """The true alpha in a grey picture, `(H, W)`: 0 background … 255 subject. Raises `ImageError` naming the file.
 
     A picture with transparency counts by its transparency, so a cut-out serves as its own truth. Masks written as 0 and
     1 are stretched to 0 and 255. A coloured picture is refused: its colours stand for classes nobody here knows.
     """
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error.strerror}") from error
-    picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-    if picture is None:
-        raise ImageError(f"{path} is not a picture that can be decoded; a mask is a grey PNG, WebP or JPEG")
-    alpha = _grey(picture, path)
-    if alpha.dtype == np.uint16:
-        alpha = (alpha.astype(np.uint32) * 255 + 32767) // 65535
-    alpha = alpha.astype(np.uint8)
+    picture = read(path)
+    transparency = _transparency(path)
+    if transparency is not None:
+        return transparency
+    if int(np.ptp(picture, axis=2).max()) > LOSSY_TINT:
+        raise ImageError(f"{path}: is coloured; a mask is grey, black background to white subject")
+    alpha = np.ascontiguousarray(picture[:, :, 1])
     return alpha * np.uint8(255) if alpha.max() == 1 else alpha
 
 
-def _grey(picture: np.ndarray, path: Path) -> np.ndarray:
-    if picture.dtype not in (np.uint8, np.uint16):
-        raise ImageError(f"{path} holds {picture.dtype} values; a mask has 8 or 16 bits per pixel")
-    if picture.ndim == 2:
-        return picture
-    colours, transparency = picture[..., :3], picture[..., 3:]
-    if transparency.size and transparency.min() < np.iinfo(picture.dtype).max:
-        return transparency[..., 0]
-    if int(np.ptp(colours, axis=-1).max()) > LOSSY_TINT * np.iinfo(picture.dtype).max:
-        raise ImageError(f"{path} is coloured; a mask is grey, black background to white subject")
-    return colours[..., 1]
+def _transparency(path: Path) -> Alpha | None:
+    """The alpha of a picture that is transparent somewhere, `(H, W)`; None for any other, and for JPEG."""
+    pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.ndim != 3 or pixels.shape[2] != 4:
+        return None
+    alpha = pixels[:, :, 3]
+    opaque = np.iinfo(alpha.dtype).max
+    if int(alpha.min()) == opaque:
+        return None
+    return np.ascontiguousarray(alpha if opaque == 255 else alpha >> 8, np.uint8)
 
 
 def _by_stem(pictures: Path, folder: Path) -> dict[str, Path]:

@@ -98,7 +98,7 @@ def test_a_mask_of_another_size_is_refused_and_never_stretched(folder: Path) -> 
 @pytest.mark.parametrize("content", [b"", b"not a picture"])
 def test_a_file_that_is_no_picture_is_named(folder: Path, content: bytes) -> None:
     (folder / "masks" / "astronaut.png").write_bytes(content)
-    with pytest.raises(ImageError, match=r"astronaut\.png is not a picture"):
+    with pytest.raises(ImageError, match=r"astronaut\.png: "):
         find_pairs(folder)[0].read()
 
 

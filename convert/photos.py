@@ -94,7 +94,7 @@ def gather_pairs(folder: Path, size: Size, *, most: int, progress: Callable[[flo
 
 
 def split(found: PhotoSet, *, most: int) -> Split:
-    """Photos of one folder → those that calibrate and up to `most` that judge, never the same where there are enough."""
+    """Photos of one folder → those that calibrate and up to `most` that judge; never the same if there are enough."""
     photos = found.photos
     if len(photos) < FEWEST_TO_SPLIT:
         return Split(found, PhotoSet(photos[:most]), held_out=False)

@@ -1,0 +1,136 @@
+"""Two networks looked into, layer by layer: where a lowered one first differs from ONNX, what int8 costs each layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from numpy.typing import NDArray
+
+from ..runtime.images import Image
+from .lower import FloatModel
+from .onnx_graph import Graph, Node
+from .reference import Reference, chunks
+from .tflite_graph import TfliteGraph
+
+
+@dataclass(frozen=True)
+class LayerDifference:
+    """One tensor compared between ONNX and float TFLite."""
+
+    operators: tuple[str, ...]  # "Conv 'enc1.conv'"; several where TFLite fused them into one
+    tensor: str  # ONNX name of what they make
+    shape: tuple[int, ...]  # ONNX shape
+    error: float  # largest difference, as a share of the tensor's range
+
+
+@dataclass(frozen=True)
+class LayerError:
+    """What quantising did to one activation, over a few photos."""
+
+    tensor: str  # TFLite name
+    operator: str  # "CONV_2D"
+    lowest: float  # real values in the float network
+    highest: float
+    error: float  # root mean square difference of int8 to float, as a share of the span between them
+
+
+def differences(graph: Graph, model: FloatModel, reference: Reference, image: Image) -> Iterator[LayerDifference]:
+    """Every tensor that exists in both networks, in execution order, for one picture at the network's size."""
+    groups = {node.outputs[0]: names for node, names in _groups(graph, model)}
+    shared = list(groups)
+    tflite = tensors(model.tflite, model.to_input(image), [model.tensor_of[name] for name in shared])
+    for (name, expected), (_, stored) in zip(reference.tensors(image, shared), tflite, strict=True):
+        arranged = expected.transpose(model.layout_of[name])
+        found = stored.reshape(arranged.shape)
+        yield LayerDifference(groups[name], name, expected.shape, relative_error(found, arranged))
+
+
+def _groups(graph: Graph, model: FloatModel) -> Iterator[tuple[Node, tuple[str, ...]]]:
+    """Nodes whose result exists in both networks, each with the operators fused into it, first to last."""
+    pending: dict[str, tuple[str, ...]] = {}
+    for node in graph.nodes:
+        before = tuple(title for name in node.inputs for title in pending.get(name, ()))
+        titles = (*dict.fromkeys(before), f"{node.op} '{node.name}'")
+        if node.outputs[0] in model.tensor_of:
+            yield node, titles
+        else:
+            pending.update(dict.fromkeys(node.outputs, titles))
+
+
+def first_not_finite(graph: Graph, reference: Reference, image: Image) -> Node | None:
+    """The first operator of the ONNX network that makes NaN or infinity of a picture."""
+    producers = {name: node for node in graph.nodes for name in node.outputs if name}
+    for name, values in reference.tensors(image, list(producers)):
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            return producers[name]
+    return None
+
+
+def quantisation_errors(float_model: FloatModel, int8: bytes, images: Sequence[Image]) -> tuple[LayerError, ...]:
+    """Every activation that both networks name alike, in the float network's order."""
+    float_graph, int8_graph = TfliteGraph(float_model.tflite), TfliteGraph(int8)
+    makers = {
+        float_graph.name(output): float_graph.kind(operator)
+        for operator in float_graph.operators
+        for output in operator.outputs
+    }
+    names = [name for name in makers if name in int8_graph.numbers]
+    squares, sizes = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0)
+    low, high = dict.fromkeys(names, math.inf), dict.fromkeys(names, -math.inf)
+    for image in images:
+        real = tensors(float_model.tflite, float_model.to_input(image), names)
+        stored = tensors(int8, image[np.newaxis], names)
+        for (name, expected), (_, found) in zip(real, stored, strict=True):
+            squares[name] += float(np.square(found - expected, dtype=np.float64).sum())
+            sizes[name] += expected.size
+            low[name], high[name] = min(low[name], float(expected.min())), max(high[name], float(expected.max()))
+    return tuple(
+        LayerError(
+            name, makers[name], low[name], high[name],
+            math.sqrt(squares[name] / max(sizes[name], 1)) / ((high[name] - low[name]) or 1.0),
+        )
+        for name in names
+    )  # fmt: skip
+
+
+def tensors(model: bytes, tensor: NDArray, names: Sequence[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """The real values of activations inside a TFLite network for one input, a few at a time.
+
+    Run without delegates, whose operators keep nothing to look at.
+    """
+    graph = TfliteGraph(model)
+    sizes = [math.prod(graph.shape(graph.numbers[name])) * 4 for name in names]
+    for chunk in chunks(names, sizes):
+        exposed = graph.expose([graph.numbers[name] for name in chunk])
+        network = Interpreter(
+            model_content=exposed,
+            num_threads=1,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        )
+        network.allocate_tensors()
+        network.set_tensor(network.get_input_details()[0]["index"], tensor)
+        network.invoke()
+        for name, details in zip(chunk, network.get_output_details(), strict=True):
+            yield name, _real(network.get_tensor(details["index"]), details["quantization"])
+
+
+def _real(stored: NDArray, quantisation: tuple[float, int]) -> NDArray[np.float32]:
+    scale, zero_point = quantisation
+    values = stored.astype(np.float32)
+    return (values - zero_point) * np.float32(scale) if scale else values
+
+
+def relative_error(found: NDArray, expected: NDArray) -> float:
+    """Largest difference as a share of the expected range; NaN or infinity on one side only counts as infinite."""
+    with np.errstate(invalid="ignore"):
+        difference = np.abs(found.astype(np.float64) - expected)
+    difference[~np.isfinite(found) & ~np.isfinite(expected)] = 0
+    largest = float(np.max(difference, initial=0.0))
+    if not math.isfinite(largest):
+        return math.inf
+    span = float(np.ptp(expected)) or float(np.abs(expected).max(initial=0.0)) or 1.0
+    return largest / span

@@ -1,0 +1,237 @@
+"""Two networks and photos → how far apart they are: the gates of every conversion, and the figures it prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..runtime.errors import ConversionError, GateRefusedError
+from ..runtime.images import Alpha, Image
+from ..runtime.interpreter import Network, load
+from ..runtime.preprocess import Convention, to_alpha, to_input
+from .layers import LayerDifference, differences, first_not_finite
+from .lower import FloatModel, Preprocessing
+from .onnx_graph import Graph
+from .photos import Photo
+from .recipe import PARITY_TOLERANCE
+from .reference import Reference
+
+SUBJECT_FROM = 128  # the first alpha that rounds to subject: a mask is alpha at 0.5
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Float TFLite against onnxruntime."""
+
+    max_error: float  # largest difference of the mattes over all photos, as a share of the mattes' range
+    tolerance: float
+    photos: int
+    first_difference: LayerDifference | None = None  # where they part; None while they agree
+
+    @property
+    def holds(self) -> bool:
+        return self.max_error <= self.tolerance
+
+
+@dataclass(frozen=True)
+class PhotoAgreement:
+    """int8 against float on one photo, at network size."""
+
+    name: str
+    iou: float  # of the masks at 0.5, 0…1
+    mae: float  # mean absolute difference of alpha, 0…1
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """int8 against float, photo by photo."""
+
+    photos: tuple[PhotoAgreement, ...]
+
+    @property
+    def iou(self) -> float:
+        """Mean over photos, 0…1."""
+        return float(np.mean([photo.iou for photo in self.photos]))
+
+    @property
+    def mae(self) -> float:
+        """Mean over photos, 0…1."""
+        return float(np.mean([photo.mae for photo in self.photos]))
+
+    def worst(self, count: int) -> tuple[PhotoAgreement, ...]:
+        """The photos where int8 hurts most, worst first."""
+        return tuple(sorted(self.photos, key=lambda photo: (photo.iou, -photo.mae))[:count])
+
+
+@dataclass(frozen=True)
+class PhotoTruth:
+    """Both networks against the true mask of one photo, at photo size."""
+
+    name: str
+    float_iou: float
+    int8_iou: float
+    float_mae: float
+    int8_mae: float
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """Both networks against true masks."""
+
+    photos: tuple[PhotoTruth, ...]
+
+    def mean(self, field: str) -> float:
+        """Mean over photos of one of `PhotoTruth`'s numbers."""
+        return float(np.mean([getattr(photo, field) for photo in self.photos]))
+
+    @property
+    def iou_drop(self) -> float:
+        """IoU that int8 costs, 0…1; negative where it gained."""
+        return self.mean("float_iou") - self.mean("int8_iou")
+
+    @property
+    def mae_rise(self) -> float:
+        """MAE that int8 costs, 0…1."""
+        return self.mean("int8_mae") - self.mean("float_mae")
+
+
+def parity(
+    graph: Graph,
+    model: FloatModel,
+    preprocessing: Preprocessing,
+    images: Sequence[Image],
+    channel: int | None = None,
+    *,
+    tolerance: float = PARITY_TOLERANCE,
+    progress: Progress | None = None,
+) -> Parity:
+    """The lowered network against onnxruntime on photos of the network's size; layer by layer where it differs.
+
+    Raises ConversionError naming the layer where a photo makes the network itself compute NaN or infinity.
+    """
+    reference = Reference(graph, preprocessing, channel=channel)
+    network = load(model.tflite, threads=1)
+    low, high, largest, worst = np.inf, -np.inf, -1.0, images[0]
+    for number, image in enumerate(images):
+        expected = reference.alpha(image)
+        if not np.isfinite(expected).all():
+            check_activations(graph, preprocessing, image, channel)
+            raise _not_finite(graph, "its last step")
+        found = network.run(model.to_input(image))[0, :, :, 0]
+        if found.shape != expected.shape:
+            raise ConversionError(f"the converted network gives {found.shape}, the original {expected.shape}")
+        error = float(np.abs(found - expected).max())
+        if not error <= largest:  # NaN included
+            largest, worst = (error if np.isfinite(error) else np.inf), image
+        low, high = min(low, float(expected.min())), max(high, float(expected.max()))
+        if progress:
+            progress((number + 1) / len(images))
+    result = Parity(largest / ((high - low) or 1.0), tolerance, len(images))
+    if result.holds:
+        return result
+    first = next((d for d in differences(graph, model, reference, worst) if d.error > tolerance), None)
+    return Parity(result.max_error, tolerance, len(images), first)
+
+
+def check_activations(graph: Graph, preprocessing: Preprocessing, image: Image, channel: int | None = None) -> None:
+    """Raises ConversionError naming the first layer that makes NaN or infinity of a photo.
+
+    Looked for inside the network: a later layer may hide it from the matte and leave calibration with endless ranges.
+    """
+    reference = Reference(graph, preprocessing, channel=channel)
+    node = first_not_finite(graph, reference, image)
+    if node is not None:
+        raise _not_finite(graph, f"layer '{node.name}' ({node.op})")
+
+
+def _not_finite(graph: Graph, where: str) -> ConversionError:
+    return ConversionError(
+        f"{graph.name}: {where} computes NaN or infinity from a real photo; the network is broken, or --mean and --std "
+        "are not what it was trained with"
+    )
+
+
+def refuse_difference(result: Parity) -> None:
+    """Raises GateRefusedError, naming the first operator that differs, unless the parity holds."""
+    if result.holds:
+        return
+    first = result.first_difference
+    if first is None:
+        where = "no single layer differs: the difference is in the last step, or in the interpreter's XNNPACK kernels"
+    else:
+        also = f" (fused with {', '.join(first.operators[1:])})" if len(first.operators) > 1 else ""
+        where = (
+            f"the first operator that differs is {first.operators[0]}{also}: its result '{first.tensor}' "
+            f"{list(first.shape)} is off by {first.error:.2g} of its range"
+        )
+    raise GateRefusedError(
+        f"the float TFLite network is not the ONNX network: the matte differs by {result.max_error:.2g} of its range, "
+        f"at most {result.tolerance:.2g} is allowed; {where}. Nothing was written; try --importer onnx-tf"
+    )
+
+
+def agreement(
+    reference: bytes | FloatModel, candidate: bytes, photos: Sequence[Photo], *, progress: Progress | None = None
+) -> Agreement:
+    """The mattes of two TFLite networks compared photo by photo, at network size."""
+    alphas_of = matte_maker(reference), matte_maker(candidate)
+    results = []
+    for number, photo in enumerate(photos):
+        first, second = (alpha(photo.image) for alpha in alphas_of)
+        results.append(PhotoAgreement(photo.name, iou(first, second), mae(first, second)))
+        if progress:
+            progress((number + 1) / len(photos))
+    return Agreement(tuple(results))
+
+
+def ground_truth(
+    reference: FloatModel, candidate: bytes, photos: Sequence[Photo], *, progress: Progress | None = None
+) -> GroundTruth:
+    """Both networks against the photos' true masks; photos without one are passed over."""
+    alphas_of = matte_maker(reference), matte_maker(candidate)
+    results = []
+    judged = [photo for photo in photos if photo.truth is not None]
+    for number, photo in enumerate(judged):
+        truth = photo.truth
+        if truth is None:
+            continue
+        size = (truth.shape[1], truth.shape[0])
+        mattes = (cv2.resize(alpha(photo.image), size, interpolation=cv2.INTER_LINEAR) for alpha in alphas_of)
+        of_float, of_int8 = mattes
+        results.append(
+            PhotoTruth(photo.name, iou(of_float, truth), iou(of_int8, truth), mae(of_float, truth), mae(of_int8, truth))
+        )
+        if progress:
+            progress((number + 1) / len(judged))
+    return GroundTruth(tuple(results))
+
+
+def matte_maker(model: bytes | FloatModel) -> Callable[[Image], Alpha]:
+    """A TFLite network of ours as a function from a picture to its matte at network size."""
+    content = model.tflite if isinstance(model, FloatModel) else model
+    network: Network = load(content, threads=1)
+    info, convention = network.outputs[0], Convention()
+
+    def alpha(image: Image) -> Alpha:
+        is_float = isinstance(model, FloatModel)
+        tensor = model.to_input(image) if is_float else to_input(image, network.inputs[0], convention)
+        return to_alpha(network.run(tensor), info, convention)
+
+    return alpha
+
+
+def iou(alpha: Alpha, truth: Alpha) -> float:
+    """Intersection over union of two masks at alpha 0.5, 0…1; two empty masks agree: 1."""
+    first, second = alpha >= SUBJECT_FROM, truth >= SUBJECT_FROM
+    union = int(np.count_nonzero(first | second))
+    return int(np.count_nonzero(first & second)) / union if union else 1.0
+
+
+def mae(alpha: NDArray, truth: NDArray) -> float:
+    """Mean absolute difference of two mattes, 0…1."""
+    return cv2.norm(alpha, truth, cv2.NORM_L1) / (255 * alpha.size)

@@ -1,0 +1,183 @@
+"""Photos and a float network → the range of every activation, ready to be written as int8 scales."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..runtime.errors import ConversionError, UsageError
+from ..runtime.images import Image
+from ..runtime.preprocess import resize
+from .activations import Activations
+from .int8_kernels import HIGHEST, LOWEST, Encoding, encode
+from .shared_scales import Ranges, SharedScales, share_scales
+from .tflite_graph import TfliteGraph
+
+if TYPE_CHECKING:
+    from .lower import FloatModel
+
+Method = Literal["minmax", "percentile", "mse"]
+METHODS: tuple[Method, ...] = ("minmax", "percentile", "mse")
+
+SAMPLE = 1 << 16  # values kept per tensor over all photos; percentiles beyond 1 in 10,000 need no more
+PERCENTILE = 99.99  # of the values on either side of zero
+SHRINKS = np.linspace(1.0, 0.3, 29)  # shares of the full range that the squared error is tried with
+SEED = 20240229
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What one float tensor held over all photos."""
+
+    lowest: NDArray[np.float32]  # (channels,), of the last axis
+    highest: NDArray[np.float32]  # (channels,)
+    mean: NDArray[np.float64]  # (channels,)
+    sample: NDArray[np.float32]  # (n,) values drawn evenly from all photos and positions
+
+
+def to_float_input(image: Image, model: FloatModel) -> NDArray[np.float32]:
+    """Photo (H, W, 3) of any size → the float network's input (1, h, w, 3), stretched as the runtime does."""
+    return model.to_input(resize(image, model.size))
+
+
+def observe(
+    model: FloatModel, images: Sequence[Image], *, progress: Callable[[float], None] | None = None
+) -> dict[str, Statistics]:
+    """Run every photo, look at every activation. Tensor name → its statistics.
+
+    Raises UsageError without photos, ConversionError naming the first tensor that holds NaN or infinity.
+    """
+    if not images:
+        raise UsageError("no calibration photos; expected at least one, and about 100 for trustworthy ranges")
+    network = Activations(model.tflite)
+    random = np.random.default_rng(SEED)
+    share = max(64, SAMPLE // len(images))
+    gathered: dict[str, _Gathering] = {}
+    for done, image in enumerate(images, start=1):
+        for name, values in network.run(to_float_input(image, model)):
+            gathered.setdefault(name, _Gathering()).add(name, values, share, random)
+        if progress is not None:
+            progress(done / len(images))
+    return {name: gathering.statistics() for name, gathering in gathered.items()}
+
+
+class _Gathering:
+    """Statistics of one tensor, growing photo by photo."""
+
+    def __init__(self) -> None:
+        self.lowest: NDArray | None = None
+        self.highest: NDArray | None = None
+        self.total: NDArray | float = 0.0
+        self.photos = 0
+        self.samples: list[NDArray] = []
+
+    def add(self, name: str, values: NDArray, share: int, random: np.random.Generator) -> None:
+        rows = values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
+        lowest, highest, mean = rows.min(axis=0), rows.max(axis=0), rows.mean(axis=0, dtype=np.float64)
+        if not np.isfinite(mean).all():
+            raise ConversionError(
+                f"tensor '{name}' holds NaN or infinity on a calibration photo; expected finite numbers: check the "
+                "weights and the operator that makes it in full precision first"
+            )
+        self.lowest = lowest if self.lowest is None else np.minimum(self.lowest, lowest)
+        self.highest = highest if self.highest is None else np.maximum(self.highest, highest)
+        self.total = self.total + mean
+        self.photos += 1
+        flat = values.reshape(-1)
+        self.samples.append(flat[random.integers(0, flat.size, share)] if flat.size > share else flat.copy())
+
+    def statistics(self) -> Statistics:
+        return Statistics(
+            np.asarray(self.lowest, np.float32),
+            np.asarray(self.highest, np.float32),
+            np.asarray(self.total, np.float64) / self.photos,
+            np.concatenate(self.samples),
+        )
+
+
+def calibrate(
+    model: FloatModel,
+    images: Sequence[Image],
+    *,
+    method: Method = "minmax",
+    progress: Callable[[float], None] | None = None,
+) -> Ranges:
+    """Tensor name → (lowest, highest) real value; tensors that must share an int8 scale have equal ranges.
+
+    minmax: everything seen. percentile: 99.99 % of it on either side. mse: the range whose int8 encoding has the least
+    mean squared error (rounding plus clipping). Raises what `observe` raises.
+    """
+    return choose_ranges(model, observe(model, images, progress=progress), method=method)
+
+
+def choose_ranges(model: FloatModel, statistics: Mapping[str, Statistics], *, method: Method = "minmax") -> Ranges:
+    """Ranges from statistics that were gathered already; see `calibrate`."""
+    if method not in METHODS:
+        raise UsageError(f"unknown calibration method '{method}'; expected one of: {', '.join(METHODS)}")
+    graph = TfliteGraph(model.tflite)
+    widest = {name: (float(s.lowest.min()), float(s.highest.max())) for name, s in statistics.items()}
+    shared = share_scales(graph, widest, inputs=input_encodings(graph, model))
+    ranges: dict[str, tuple[float, float]] = {}
+    for representative, members in shared.members().items():
+        names = [graph.name(tensor) for tensor in members]
+        chosen = _group_range(representative, names, shared, widest, statistics, method)
+        ranges.update(dict.fromkeys(names, chosen))
+    return ranges
+
+
+def input_encodings(graph: TfliteGraph, model: FloatModel) -> dict[int, Encoding]:
+    """The int8 encoding of the network's input: the camera's byte minus 128."""
+    return {graph.inputs[0]: Encoding(model.input_scale, model.input_zero_point + LOWEST)}
+
+
+def _group_range(
+    representative: int,
+    names: list[str],
+    shared: SharedScales,
+    widest: Ranges,
+    statistics: Mapping[str, Statistics],
+    method: Method,
+) -> tuple[float, float]:
+    pin = shared.pinned.get(representative)
+    if pin is not None:
+        return pin.lowest, pin.highest
+    lowest, highest = min(widest[n][0] for n in names), max(widest[n][1] for n in names)
+    if method == "minmax":
+        return lowest, highest
+    sample = np.concatenate([statistics[n].sample for n in names])
+    if method == "percentile":
+        return percentile_range(sample)
+    return least_error_range(sample, lowest, highest)
+
+
+def percentile_range(sample: NDArray, percent: float = PERCENTILE) -> tuple[float, float]:
+    """The range that holds `percent` of the values from either side."""
+    low, high = np.percentile(sample, [100.0 - percent, percent])
+    return float(low), float(high)
+
+
+def least_error_range(sample: NDArray, lowest: float, highest: float) -> tuple[float, float]:
+    """The part of lowest…highest whose int8 encoding has the least mean squared error on the sample.
+
+    Each end is shrunk in turn (coordinate descent, one round: ends interact only through the common step).
+    """
+    values = sample[:: max(1, sample.size // 16384)].astype(np.float32)
+
+    def error(candidate: tuple[float, float]) -> float:
+        return _squared_error(values, encode(*candidate))
+
+    high = min(((lowest, highest * share) for share in SHRINKS), key=error)[1]
+    low = min(((lowest * share, high) for share in SHRINKS), key=error)[0]
+    return float(low), float(high)
+
+
+def _squared_error(values: NDArray[np.float32], encoding: Encoding) -> float:
+    stored = np.clip(
+        np.rint(values / np.float32(encoding.scale)), LOWEST - encoding.zero_point, HIGHEST - encoding.zero_point
+    )
+    difference = stored * np.float32(encoding.scale) - values
+    return float(np.dot(difference, difference))

@@ -15,7 +15,25 @@ Step = Literal["none", "sigmoid", "pair", "softmax", "slice"]
 
 _BETWEEN_0_AND_1 = frozenset({"Sigmoid", "Softmax", "HardSigmoid"})
 _KEEPS_RANGE = frozenset(
-    ["Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Resize", "Upsample", "Slice", "Split", "Gather", "Cast", "AveragePool", "MaxPool", "DepthToSpace", "Dropout", "Concat"]
+    [
+        "Transpose",
+        "Reshape",
+        "Flatten",
+        "Squeeze",
+        "Unsqueeze",
+        "Identity",
+        "Resize",
+        "Upsample",
+        "Slice",
+        "Split",
+        "Gather",
+        "Cast",
+        "AveragePool",
+        "MaxPool",
+        "DepthToSpace",
+        "Dropout",
+        "Concat",
+    ]
 )
 
 

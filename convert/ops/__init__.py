@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from . import activation, arithmetic, conv, pool, resize, shape
+from . import activation, arithmetic, conv, elementwise, matmul, normalization, pool, reduce, resize, shape, slicing
 from .context import LOWERINGS, Lowering, Value
 
-__all__ = ["LOWERINGS", "Lowering", "Value", "activation", "arithmetic", "conv", "pool", "resize", "shape"]
+__all__ = [
+    "LOWERINGS",
+    "Lowering",
+    "Value",
+    "activation",
+    "arithmetic",
+    "conv",
+    "elementwise",
+    "matmul",
+    "normalization",
+    "pool",
+    "reduce",
+    "resize",
+    "shape",
+    "slicing",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -77,9 +77,10 @@ def aligned(lowering: Lowering, first: Value, second: Value) -> tuple[Value, Val
     rank = max(first.rank, second.rank)
     first = first if first.rank == rank else lowering.with_rank(first, rank)
     second = second if second.rank == rank else lowering.with_rank(second, rank)
-    leader = first if np.prod(first.shape) >= np.prod(second.shape) else second
-    if lowering.builder.producer(leader.tensor) is None and lowering.builder.tensors[leader.tensor].values is not None:
-        leader = second if leader is first else first
+    sizes = [
+        0 if lowering.builder.tensors[v.tensor].values is not None else math.prod(v.shape) for v in (first, second)
+    ]
+    leader = first if sizes[0] > sizes[1] or (sizes[0] == sizes[1] and first.order == natural(rank)) else second
     return lowering.arranged(first, leader.order), lowering.arranged(second, leader.order), leader.order
 
 
@@ -115,8 +116,3 @@ def batch_normalization(lowering: Lowering, node: Node) -> None:
 
 def _channels_last(rank: int) -> Order:
     return (0, *range(2, rank), 1)
-
-
-def options_of(op: str) -> Any:
-    """Fresh options for an arithmetic operator."""
-    return _BUILTINS[op][1]()

@@ -192,6 +192,9 @@ class Lowering:
     def reshaped(self, value: Value, shape: Sequence[int], order: Order, name: str) -> Value:
         """The TFLite tensor's numbers, read in storage order, as another ONNX shape and order."""
         stored = [shape[axis] for axis in order]
+        before = self.builder.producer(value.tensor)
+        if before is not None and before.code == Code.RESHAPE:
+            value = replace(value, tensor=before.inputs[0])  # a reshape of a reshape reads the first one's input
         options = schema.ReshapeOptionsT()
         options.newShape = [int(n) for n in stored]
         target = self.integers(f"{name}/shape", stored)

@@ -1,0 +1,139 @@
+"""`edgematte bench`: words on the command line → one measurement → tables, JSON and CSV."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from ..runtime.atomic import write_bytes
+from ..runtime.errors import EdgeMatteError, OutputExistsError, UsageError
+from ..runtime.preprocess import Color
+from ..runtime.tables import PIPE_WIDTH
+from . import result as results
+from .contender import Provider
+from .latency import Effort
+from .run import Original, Plan, Report
+from .run import run as measure
+from .table import show
+
+STDOUT = "-"
+
+app = typer.Typer(
+    help="Measure accuracy and latency of a model, alone or against full precision.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _bench() -> None:
+    """Measure accuracy and latency of a model, alone or against full precision."""
+
+
+@app.command()
+def run(
+    model: Annotated[str, typer.Argument(metavar="MODEL.tflite|NAME", help="The model, or a bundled model's name.")],
+    against: Annotated[
+        Path | None, typer.Option(metavar="MODEL.onnx", help="The full-precision network to compare it with.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="images/ and masks/ with the same stems; without, latency only."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Use so many photos, evenly chosen; default: all.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of both networks; default: one per core, at most four.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0, help="How long to measure latency.")] = Effort.seconds,
+    json_file: Annotated[
+        str | None, typer.Option("--json", metavar="FILE|-", help="Write everything as JSON; - is stdout.")
+    ] = None,
+    csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write a line per photo.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
+    provider: Annotated[
+        Provider, typer.Option(help="Where the full-precision network runs; auto: on a CUDA GPU if there is one.")
+    ] = "auto",
+    mean: Annotated[
+        str | None,
+        typer.Option(metavar="R,G,B", help="Of the ONNX network, as for convert; default: the model's card."),
+    ] = None,
+    std: Annotated[str | None, typer.Option(metavar="R,G,B", help="Likewise.")] = None,
+    color: Annotated[Color | None, typer.Option(help="Likewise.")] = None,
+    channel: Annotated[int | None, typer.Option(min=0, help="Likewise.")] = None,
+) -> None:
+    """Compare a model with its full-precision original: accuracy on real photos, and latency by turns."""
+    if against is None and (mean or std or color or channel is not None or provider != "auto"):
+        raise UsageError("--mean, --std, --color, --channel and --provider are for the network of --against; name one")
+    if csv_file is not None and data is None:
+        raise UsageError("--csv has a line per photo, and there are none without --data DIR")
+    json_path = None if json_file in (None, STDOUT) else Path(json_file)
+    for output in (json_path, csv_file):
+        if output is not None and os.path.lexists(output) and not overwrite:
+            raise OutputExistsError(f"{output} exists already; add --overwrite to replace it, or name another file")
+
+    original = None
+    if against is not None:
+        original = Original(against, _numbers("--mean", mean), _numbers("--std", std), color, channel, provider)
+    plan = Plan(model, original, data, limit, threads, Effort(seconds=seconds))
+    with _progress() as report:
+        found = measure(plan, command=shlex.join(["edgematte", *sys.argv[1:]]), report=report)
+
+    # The numbers are written before they are shown: a closed terminal must not cost a measurement.
+    if json_path is not None:
+        write_bytes(json_path, results.to_json(found).encode(), overwrite=overwrite)
+    if csv_file is not None and found.accuracy is not None:
+        write_bytes(csv_file, results.to_csv(found.accuracy).encode(), overwrite=overwrite)
+    if json_file == STDOUT:
+        typer.echo(results.to_json(found), nl=False)
+    show(found, _console(stderr=json_file == STDOUT))
+    skipped = found.data.skipped if found.data else ()
+    for photo in skipped:
+        typer.echo(f"edgematte: {photo.reason}", err=True)
+    if skipped:
+        raise typer.Exit(EdgeMatteError.exit_code)
+
+
+def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) not in (1, 3):
+        raise UsageError(f"{option} {text}: expected one number, or three as R,G,B")
+    return numbers
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    in_pipe = not stream.isatty() and "COLUMNS" not in os.environ
+    return Console(stderr=stderr, width=PIPE_WIDTH if in_pipe else None, highlight=False)
+
+
+@contextmanager
+def _progress() -> Iterator[Report | None]:
+    """A bar on stderr for each step; nothing where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def report(what: str, share: float) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=1.0)
+            bar.update(tasks[what], completed=share)
+
+        yield report

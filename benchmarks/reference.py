@@ -1,0 +1,133 @@
+"""An .onnx network in full precision → the same callable as `Segmenter`, on onnxruntime's CPU or CUDA provider.
+
+Pixels go in and alphas come out through the runtime's own stages, resizing included, so that what differs from the
+converted network is the network.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from ..convert.alpha import Tail, tail
+from ..convert.lower import Preprocessing
+from ..convert.onnx_graph import Graph, load
+from ..runtime.errors import ConversionError, ModelError, UsageError
+from ..runtime.images import Alpha, Image, Size
+from ..runtime.interpreter import TensorInfo
+from ..runtime.preprocess import Convention, input_size, resize, to_alpha, to_input
+from .contender import Facts, Provider, in_words
+
+CUDA = "CUDAExecutionProvider"
+CPU = "CPUExecutionProvider"
+ERRORS_ONLY = 3  # onnxruntime's log severity
+# TF32 rounds the inputs of every convolution to 10 bits: faster, but not what anybody means by full precision.
+CUDA_OPTIONS = {"use_tf32": "0"}
+# onnxruntime's threads keep spinning after a run, waiting for the next. Measured by turns, they would take the cores
+# away from the other contender: 5 ms became 8 for a small network on two cores.
+NO_SPINNING = ("session.intra_op.allow_spinning", "0")
+
+
+class Reference:
+    """A full-precision network: call it with a photo, get the photo's alpha.
+
+    The file is the one `edgematte convert` takes. `size` is used where the file leaves the input's size open;
+    `preprocessing` and `channel` are those of `convert`. Provider "auto" is CUDA where onnxruntime has it.
+    Raises ModelError or ConversionError for a file that is no such network, UsageError for an absent provider.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        preprocessing: Preprocessing | None = None,
+        channel: int | None = None,
+        size: Size | None = None,
+        threads: int = 1,
+        provider: Provider = "auto",
+    ) -> None:
+        graph = _graph(path, size)
+        preprocessing = preprocessing or Preprocessing()
+        self._session = _session(graph, threads, provider)
+        self._input = TensorInfo(graph.input, graph.shapes[graph.input], np.dtype(np.float32), 0.0, 0)
+        self._output = TensorInfo(graph.output, graph.shapes[graph.output], np.dtype(np.float32), 0.0, 0)
+        self._convention = _convention(preprocessing, tail(graph, channel))
+        self.facts = Facts(
+            file=str(path),
+            sha256=graph.sha256,
+            size_bytes=path.stat().st_size,
+            engine=f"onnxruntime {onnxruntime.__version__}",
+            device="CUDA" if self._session.get_providers()[0] == CUDA else "CPU",
+            precision="fp32",  # the graph is loaded in single precision, whatever its weights were stored in
+            threads=threads,
+            input_size=input_size(self._input),
+            conventions=in_words(self._convention),
+        )
+
+    def __call__(self, image: Image) -> Alpha:
+        """(H, W, 3) RGB → (H, W), the matte enlarged to the photo's size as `Segmenter` does it."""
+        height, width = image.shape[:2]
+        return resize(self.matte(image), (width, height))
+
+    def matte(self, image: Image) -> Alpha:
+        """(H, W, 3) RGB → (h, w), the matte at the network's own size."""
+        return to_alpha(self.run(self.prepare(image)), self._output, self._convention)
+
+    def prepare(self, image: Image) -> NDArray:
+        """(H, W, 3) RGB → the network's float32 input tensor."""
+        return to_input(image, self._input, self._convention)
+
+    def run(self, tensor: NDArray) -> NDArray:
+        """The network alone; on a GPU, the copies there and back included, so that it is done when this returns."""
+        try:
+            return self._session.run([self._output.name], {self._input.name: tensor})[0]
+        except Exception as error:  # onnxruntime's exceptions have no public base class
+            raise ModelError(f"{self.facts.file}: failed while running: {_first_line(error)}") from error
+
+
+def _graph(path: Path, size: Size | None) -> Graph:
+    if size is None:
+        return load(path)
+    try:
+        return load(path, size=size)
+    except ConversionError:
+        return load(path)  # its own size is fixed, and another
+
+
+def _session(graph: Graph, threads: int, provider: Provider) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = ERRORS_ONLY
+    options.add_session_config_entry(*NO_SPINNING)
+    available = onnxruntime.get_available_providers()
+    if provider == "cuda" and CUDA not in available:
+        raise UsageError(
+            "onnxruntime has no CUDA provider here; install it with: pip install onnxruntime-gpu, or use --provider cpu"
+        )
+    wanted = [(CUDA, CUDA_OPTIONS), (CPU, {})] if provider != "cpu" and CUDA in available else [(CPU, {})]
+    try:
+        session = onnxruntime.InferenceSession(graph.model.SerializeToString(), options, providers=wanted)
+    except Exception as error:  # onnxruntime's exceptions have no public base class
+        raise ModelError(f"{graph.name}: onnxruntime refuses the network: {_first_line(error)}") from error
+    if provider == "cuda" and session.get_providers()[0] != CUDA:
+        raise UsageError("onnxruntime found no usable NVIDIA GPU; check nvidia-smi, or use --provider cpu")
+    return session
+
+
+def _convention(preprocessing: Preprocessing, end: Tail) -> Convention:
+    rows, columns = end.size
+    return Convention(
+        mean=preprocessing.mean,
+        std=preprocessing.std,
+        color=preprocessing.color,
+        output="alpha" if end.step in ("none", "slice") else "logits",
+        channel=end.channel if end.channels > 1 else None,
+        size=(columns, rows) if end.channel_axis in (None, 2) else None,  # flattened, or without an axis for classes
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -1,0 +1,178 @@
+"""What one `bench run` found, and how it is written down: JSON for programs and sceptics, CSV photo by photo.
+
+The JSON has the fields of `Result` below, plus `schema`, its `schema_version`, and for every series of timings the
+figures people read (`median_ms`, `p95_ms`, `p99_ms`) beside the samples they come from. A field may be added without a
+new version; one that is renamed, removed or changes its meaning raises it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass
+
+from ..runtime.images import Size
+from .accuracy import METRICS, Score
+from .bootstrap import Interval, mean_interval
+from .contender import Facts
+from .latency import Timing
+from .machine import Machine
+
+SCHEMA = "edgematte.bench.run"
+SCHEMA_VERSION = 1
+MS_DIGITS = 4  # 0.1 µs, below what a clock resolves
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The mean of every metric over the photos, with its 95 % interval; fields are those of `Score`."""
+
+    iou: Interval
+    boundary_iou: Interval
+    mae: Interval
+    mse: Interval
+    sad: Interval
+    gradient: Interval
+    connectivity: Interval
+
+
+@dataclass(frozen=True)
+class PhotoScores:
+    """One photo."""
+
+    stem: str
+    width: int
+    height: int
+    model: Score  # against the truth
+    reference: Score | None  # against the truth
+    agreement: Score | None  # model against reference
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Over all photos that could be read."""
+
+    model: Summary
+    reference: Summary | None
+    difference: Summary | None  # model minus reference, of the photo-by-photo differences: what the conversion cost
+    agreement: Summary | None  # model against reference
+    photos: tuple[PhotoScores, ...]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A photo that was left out."""
+
+    stem: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Data:
+    """Which photos."""
+
+    folder: str  # as it was named
+    found: int  # pairs in the folder
+    used: int
+    sha256: str  # of the chosen photos and masks, see dataset.fingerprint
+    skipped: tuple[Skipped, ...]
+
+
+@dataclass(frozen=True)
+class CallTimings:
+    """One network's latency."""
+
+    network: Timing  # input tensor → output tensor
+    whole: Timing  # photo → alpha of the photo's size
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Both networks by turns, in one run."""
+
+    frame: Size  # of the picture that the whole call was timed with
+    frame_source: str  # which picture that was
+    warm_up: int
+    rounds: int
+    model: CallTimings
+    reference: CallTimings | None
+    network_ratio: Interval | None  # model / reference, medians of the network alone
+    whole_ratio: Interval | None  # the same of the whole call
+    temperature_after_c: float | None  # `Machine.temperature_c` is the one before
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything about one run."""
+
+    made_by: str  # "edgematte 0.1.0"
+    made_at: str  # ISO 8601, UTC
+    command: str  # that makes it again
+    machine: Machine
+    model: Facts
+    reference: Facts | None
+    same_source: bool | None  # the model's card names the reference's file as what it was made from; None: no card
+    data: Data | None
+    accuracy: Accuracy | None
+    latency: Latency
+
+
+def summarise(scores: Sequence[Score]) -> Summary:
+    """Means and intervals of every metric."""
+    return Summary(**{name: mean_interval([getattr(score, name) for score in scores]) for name in METRICS})
+
+
+def summarise_differences(scores: Sequence[Score], others: Sequence[Score]) -> Summary:
+    """Means and intervals of `scores` minus `others`, both of the same photos in the same order.
+
+    The same photos are hard for both networks, so the difference is known far better than either mean.
+    """
+    return Summary(
+        **{
+            name: mean_interval(
+                [getattr(one, name) - getattr(other, name) for one, other in zip(scores, others, strict=True)]
+            )
+            for name in METRICS
+        }
+    )
+
+
+def to_json(result: Result) -> str:
+    """Indented JSON with the schema's name and version."""
+    content = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **_plain_fields(result)}
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def to_csv(accuracy: Accuracy) -> str:
+    """One line per photo: stem, size, and every metric of the model, the reference and their agreement."""
+    against = [role for role in ("model", "reference", "agreement") if getattr(accuracy, role) is not None]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["stem", "width", "height", *(f"{role}_{metric}" for role in against for metric in METRICS)])
+    for photo in accuracy.photos:
+        values = [getattr(getattr(photo, role), metric) for role in against for metric in METRICS]
+        writer.writerow([photo.stem, photo.width, photo.height, *(f"{value:.9g}" for value in values)])
+    return text.getvalue()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Timing):
+        return {
+            "median_ms": round(value.median_ms, MS_DIGITS),
+            "p95_ms": round(value.p95_ms, MS_DIGITS),
+            "p99_ms": round(value.p99_ms, MS_DIGITS),
+            "samples_ms": [round(sample, MS_DIGITS) for sample in value.samples_ms],
+        }
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain_fields(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _plain_fields(value: object) -> dict[str, object]:
+    if not is_dataclass(value) or isinstance(value, type):
+        raise TypeError(f"{type(value).__name__} is no result")
+    return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}

@@ -1,0 +1,189 @@
+"""A `Result` → tables on a terminal, plain text in a pipe. Only the program imports this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .accuracy import METRICS
+from .bootstrap import Interval
+from .contender import Facts
+from .latency import Timing
+from .machine import Machine
+from .result import Accuracy, Latency, Result, Summary
+
+
+@dataclass(frozen=True)
+class _Row:
+    """How a metric is printed."""
+
+    label: str
+    digits: int
+
+
+_ROWS = {
+    "iou": _Row("IoU ↑", 4),
+    "boundary_iou": _Row("boundary IoU ↑", 4),
+    "mae": _Row("MAE ↓", 4),
+    "mse": _Row("MSE ↓", 4),
+    "sad": _Row("SAD, thousands ↓", 2),
+    "gradient": _Row("gradient, thousands ↓", 2),
+    "connectivity": _Row("connectivity, thousands ↓", 2),
+}
+
+
+def show(result: Result, console: Console) -> None:
+    """Networks, accuracy, latency and the machine, in this order; what was not measured is said."""
+    console.print(Text(_title(result), style="bold"))
+    console.print(_networks(result))
+    if result.accuracy is None:
+        console.print("Accuracy: not measured; give photos and masks with --data DIR.")
+    else:
+        console.print(_accuracy(result, result.accuracy))
+        console.print(_accuracy_note(result))
+    console.print(_latency(result, result.latency))
+    console.print(Text(_latency_note(result.latency)))
+    console.print(Text(_machine_line(result.machine)))
+    for warning in _warnings(result):
+        console.print(Text(f"Note: {warning}", style="yellow"))
+
+
+def _title(result: Result) -> str:
+    name = Path(result.model.file).name
+    if result.reference is None:
+        return name
+    return f"{name} against {Path(result.reference.file).name} in full precision ({_reference_name(result.reference)})"
+
+
+def _reference_name(facts: Facts) -> str:
+    """A full-precision network on a GPU is what people expect; anything else must say so wherever it is shown."""
+    return "GPU reference" if facts.device == "CUDA" else "CPU reference"
+
+
+def _networks(result: Result) -> Table:
+    table = Table(title_justify="left")
+    for heading in ("network", "file", "size", "precision", "runs on", "threads", "input", "sha256"):
+        table.add_column(heading, overflow="fold")
+    roles = [("model", result.model)]
+    if result.reference is not None:
+        roles.append((_reference_name(result.reference), result.reference))
+    for role, facts in roles:
+        width, height = facts.input_size
+        table.add_row(
+            role,
+            Text(Path(facts.file).name),
+            f"{facts.size_bytes / 1e6:.2f} MB",
+            facts.precision,
+            f"{facts.engine}, {facts.device}",
+            str(facts.threads),
+            f"{width}x{height}",
+            facts.sha256[:12],
+        )
+    return table
+
+
+def _accuracy(result: Result, accuracy: Accuracy) -> Table:
+    table = Table(title=f"Accuracy: mean of {len(accuracy.photos)} photos [95 % interval]", title_justify="left")
+    table.add_column("")
+    columns: list[tuple[str, Summary, bool]] = [("model", accuracy.model, False)]
+    if result.reference is not None and accuracy.reference and accuracy.difference and accuracy.agreement:
+        name = _reference_name(result.reference)
+        columns.append((name, accuracy.reference, False))
+        columns.append((f"model minus {name}", accuracy.difference, True))
+        columns.append((f"model against {name}", accuracy.agreement, False))
+    for heading, _, _ in columns:
+        table.add_column(heading, justify="right")
+    for metric in METRICS:
+        row = _ROWS[metric]
+        cells = [_interval(getattr(summary, metric), row.digits, signed=signed) for _, summary, signed in columns]
+        table.add_row(row.label, *cells)
+    return table
+
+
+def _accuracy_note(result: Result) -> Text:
+    data = result.data
+    where = "" if data is None else f"{data.used} of the {data.found} photos in {data.folder}; "
+    return Text(
+        f"{where}alpha at photo size. IoU at alpha 0.5; gradient and connectivity after Rhemann et al. 2009. "
+        + ("The last column takes the reference for the truth." if result.reference else "")
+    )
+
+
+def _latency(result: Result, latency: Latency) -> Table:
+    table = Table(title="Latency in ms: median · 95th · 99th percentile", title_justify="left")
+    table.add_column("")
+    table.add_column("model", justify="right")
+    if result.reference is not None:
+        table.add_column(_reference_name(result.reference), justify="right")
+        table.add_column("model / reference [95 % interval]", justify="right")
+    width, height = latency.frame
+    for label, ratio, which in (
+        ("network alone", latency.network_ratio, "network"),
+        (f"photo {width}x{height} to alpha", latency.whole_ratio, "whole"),
+    ):
+        cells = [_timing(getattr(latency.model, which))]
+        if latency.reference is not None and ratio is not None:
+            cells += [_timing(getattr(latency.reference, which)), _interval(ratio, 3)]
+        table.add_row(label, *cells)
+    return table
+
+
+def _latency_note(latency: Latency) -> str:
+    turns = "" if latency.reference is None else ", by turns"
+    few = "; the 99th percentile of fewer than 100 is the slowest" if latency.rounds < 100 else ""
+    return f"{latency.rounds} rounds after {latency.warm_up} to warm up{turns}, on {latency.frame_source}{few}."
+
+
+def _machine_line(machine: Machine) -> str:
+    parts = [
+        machine.board,
+        f"{machine.cpu or 'CPU unknown'} ({machine.architecture}), {machine.usable_cores} of {machine.cores} cores",
+        *(f"GPU {gpu}" for gpu in machine.gpus),
+        None if machine.memory_bytes is None else f"{machine.memory_bytes / 1e9:.1f} GB",
+        f"governor {machine.governor or 'not readable'}",
+        "temperature not readable" if machine.temperature_c is None else f"{machine.temperature_c:.0f} °C",
+        machine.system,
+        machine.python,
+        *(f"{package.name} {package.version}" for package in machine.packages),
+    ]
+    return "Machine: " + " · ".join(part for part in parts if part)
+
+
+def _warnings(result: Result) -> list[str]:
+    found: list[str] = []
+    machine, latency = result.machine, result.latency
+    if result.same_source is False:
+        found.append("the model's card names another file than this reference as what it was converted from.")
+    if machine.load_1min is not None and machine.load_1min > machine.usable_cores / 2:
+        found.append(
+            f"other programs kept {machine.load_1min:.1f} of {machine.usable_cores} cores busy in the minute before; "
+            "latencies are too high, their ratio less so."
+        )
+    if machine.governor not in (None, "performance"):
+        found.append(f"the CPU governor is '{machine.governor}'; the clock may have changed while measuring.")
+    before, after = machine.temperature_c, latency.temperature_after_c
+    if before is not None and after is not None and after - before >= 10:
+        found.append(f"the CPU warmed from {before:.0f} to {after:.0f} °C; a longer run may be slower.")
+    if result.data is not None and result.data.skipped:
+        found.append(f"{len(result.data.skipped)} photos could not be used and are in no figure.")
+    return found
+
+
+def _interval(interval: Interval, digits: int, *, signed: bool = False) -> str:
+    value = _number(interval.value, digits, signed=signed)
+    if interval.low is None or interval.high is None:
+        return value
+    return f"{value} [{_number(interval.low, digits, signed=signed)}, {_number(interval.high, digits, signed=signed)}]"
+
+
+def _number(value: float, digits: int, *, signed: bool) -> str:
+    rounded = round(value, digits) + 0.0  # adding 0 turns -0.0, which rounding leaves behind, into 0.0
+    return f"{rounded:{'+' if signed else ''}.{digits}f}"
+
+
+def _timing(timing: Timing) -> str:
+    return f"{timing.median_ms:.2f} · {timing.p95_ms:.2f} · {timing.p99_ms:.2f}"

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .images import Alpha, Image
+from .errors import UsageError
+from .images import Alpha, Image, read
 
 Rgba: TypeAlias = NDArray[np.uint8]  # (H, W, 4), colours not multiplied by alpha
 Colour: TypeAlias = tuple[int, int, int]  # RGB, 0…255
 Background: TypeAlias = Colour | Image | Literal["blur"]
 
 BLUR_PER_LONG_SIDE = 0.02  # blur radius (standard deviation) as a share of the photo's long side
+# The sixteen colours HTML began with, as sRGB.
+COLOUR_NAMES: dict[str, Colour] = {
+    "black": (0, 0, 0), "silver": (192, 192, 192), "gray": (128, 128, 128), "grey": (128, 128, 128),
+    "white": (255, 255, 255), "maroon": (128, 0, 0), "red": (255, 0, 0), "purple": (128, 0, 128),
+    "magenta": (255, 0, 255), "green": (0, 128, 0), "lime": (0, 255, 0), "olive": (128, 128, 0),
+    "yellow": (255, 255, 0), "navy": (0, 0, 128), "blue": (0, 0, 255), "teal": (0, 128, 128),
+    "cyan": (0, 255, 255),
+}  # fmt: skip
 _BLUR_WORKING_SIDE = 512  # px; a wide blur looks the same made small and enlarged, at a fraction of the cost
 
 
@@ -59,9 +69,8 @@ def cover(picture: Image, size: tuple[int, int]) -> Image:
     own_height, own_width = picture.shape[:2]
     scale = max(width / own_width, height / own_height)
     # Cropped first, so that a thin strip scaled a thousandfold never exists in memory.
-    part_width, part_height = (
-        max(1, min(own, round(side / scale))) for own, side in ((own_width, width), (own_height, height))
-    )
+    part_width = max(1, min(own_width, round(width / scale)))
+    part_height = max(1, min(own_height, round(height / scale)))
     left, top = (own_width - part_width) // 2, (own_height - part_height) // 2
     part = picture[top : top + part_height, left : left + part_width]
     return cv2.resize(part, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
@@ -82,6 +91,36 @@ def blurred(image: Image, alpha: Alpha) -> Image:
     weights = cv2.GaussianBlur(weight, (0, 0), sigma)
     mean = summed / weights.reshape(*summed.shape[:2], 1)
     return cv2.resize(np.clip(mean, 0, 255).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def read_background(text: str) -> Background:
+    """`blur`, a colour (`white`, `#rgb`, `#rrggbb`) or the path of a picture.
+
+    Raises UsageError when it is none of these, ImageError when the picture cannot be read.
+    """
+    if text == "blur":
+        return "blur"
+    colour = COLOUR_NAMES.get(text.lower()) or _hexadecimal(text)
+    if colour is not None:
+        return colour
+    if Path(text).is_file():
+        return read(text)
+    raise UsageError(
+        f"--background {text} is no file and no colour; expected blur, a name such as white, #rrggbb, or a photo"
+    )
+
+
+def _hexadecimal(text: str) -> Colour | None:
+    digits = text.removeprefix("#")
+    if digits == text or len(digits) not in (3, 6):
+        return None
+    if len(digits) == 3:
+        digits = "".join(digit * 2 for digit in digits)
+    try:
+        red, green, blue = bytes.fromhex(digits)
+    except ValueError:
+        return None
+    return red, green, blue
 
 
 def _check_sizes(image: Image, alpha: Alpha) -> None:

@@ -175,7 +175,7 @@ def write(path: str | Path, image: NDArray[np.uint8], *, overwrite: bool = False
 
 
 def find_photos(folder: Path) -> list[Path]:
-    """All picture files below a folder, sorted; hidden files and folders are left out, links to folders not followed."""
+    """All picture files below a folder, sorted; hidden ones are left out, links to folders not followed."""
     found: list[Path] = []
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]

@@ -53,9 +53,10 @@ class _Interpreter(Protocol):
 class Network:
     """A network ready to run, on one device with a fixed number of threads. Not to be shared between threads."""
 
-    def __init__(self, interpreter: _Interpreter, file: ModelFile, *, device: str, threads: int) -> None:
+    def __init__(self, interpreter: _Interpreter, file: ModelFile, *, package: str, device: str, threads: int) -> None:
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
         self.file = file
+        self.package = package  # of the interpreter: a key of INTERPRETERS
         self.device = device
         self.threads = threads
         self.inputs = tuple(_tensor_info(details) for details in inputs)
@@ -67,7 +68,7 @@ class Network:
     def run(self, tensor: NDArray, *, output: int = 0) -> NDArray:
         """One inference: the first input's tensor → a copy of the chosen output's.
 
-        Shapes and types are those of `inputs[0]` and `outputs[output]`. Raises ModelError when the network itself fails.
+        Shapes and types are those of `inputs[0]` and `outputs[output]`. Raises ModelError when the network fails.
         """
         expected = self.inputs[0]
         if tensor.shape != expected.shape or tensor.dtype != expected.dtype:
@@ -118,7 +119,7 @@ def load(model: bytes | Path, *, threads: int | None = None, device: str = "cpu"
         raise ModelError(_why_it_does_not_load(error, file, package)) from error
     except SystemError as error:  # what tflite-runtime raises under a numpy it was not built for
         raise _wrong_numpy(package) from error
-    return Network(interpreter, file, device=device, threads=threads)
+    return Network(interpreter, file, package=package, device=device, threads=threads)
 
 
 def read_model(path: Path) -> bytes:
@@ -162,7 +163,7 @@ def _wrong_numpy(package: str) -> UsageError:
 
 
 def _edge_tpu_delegate(module: ModuleType) -> object:
-    # Looked for first: the packages' own Delegate prints a second error from its destructor when the library is missing.
+    # Looked for first: the packages' own Delegate prints a second error from its destructor without the library.
     try:
         ctypes.CDLL(EDGE_TPU_LIBRARY)
     except OSError as error:

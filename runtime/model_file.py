@@ -11,7 +11,7 @@ import json
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from .errors import ModelError
 from .operator_names import CUSTOM, PLACEHOLDER, operator_name
@@ -23,8 +23,9 @@ CONTRACT = 1  # uint8 RGB in, uint8 alpha out, static shapes, batch 1
 # schema.fbs, enum TensorType: name and bits per element (0: not a fixed size).
 _TYPES: tuple[tuple[str, int], ...] = (
     ("float32", 32), ("float16", 16), ("int32", 32), ("uint8", 8), ("int64", 64), ("string", 0), ("bool", 8),
-    ("int16", 16), ("complex64", 64), ("int8", 8), ("float64", 64), ("complex128", 128), ("uint64", 64), ("resource", 0),
-    ("variant", 0), ("uint32", 32), ("uint16", 16), ("int4", 4), ("bfloat16", 16), ("int2", 2), ("uint4", 4),
+    ("int16", 16), ("complex64", 64), ("int8", 8), ("float64", 64), ("complex128", 128), ("uint64", 64),
+    ("resource", 0), ("variant", 0),
+    ("uint32", 32), ("uint16", 16), ("int4", 4), ("bfloat16", 16), ("int2", 2), ("uint4", 4),
 )  # fmt: skip
 
 _Value = TypeVar("_Value")
@@ -75,6 +76,11 @@ class ModelCard:
     licence: str = ""
     training_data: str = ""
     preprocessing: str = ""  # in words: what the model does to the pixels it is given
+    # The same for a program: how to feed the source network, as `Convention` says it; None: nobody wrote it down.
+    mean: tuple[float, ...] | None = None  # pixel units 0…255, in the network's own channel order
+    std: tuple[float, ...] | None = None
+    color: Literal["rgb", "bgr"] | None = None
+    channel: int | None = None  # the subject's channel of a network with several
     quantisation: str = ""
     float_parity: float | None = None  # largest float difference to the source network, as a share of its output range
     agreement_iou: float | None = None  # int8 mask against float mask at 0.5, mean over photos, 0…1
@@ -91,7 +97,9 @@ class ModelCard:
         try:
             content = json.loads(text)
             known = {field.name for field in fields(cls)}
-            card = cls(**{key: value for key, value in content.items() if key in known})
+            # JSON has no tuples; the card has no lists.
+            values = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+            card = cls(**{key: value for key, value in values.items() if key in known})
         except (ValueError, TypeError, AttributeError) as error:
             raise ModelError(f"the model's card is damaged ({error}); convert the model again") from error
         if card.contract != CONTRACT:

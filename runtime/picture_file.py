@@ -43,7 +43,7 @@ def inspect_picture(data: bytes) -> PictureFile:
             return _webp(data)
     except (struct.error, IndexError, zlib.error) as error:
         raise ImageError("the picture is damaged or cut short; copy it again from where it came") from error
-    raise ImageError(f"not a picture: {_what_it_looks_like(data)}")
+    raise ImageError(f"not a picture; {_what_it_looks_like(data)}")
 
 
 def _what_it_looks_like(data: bytes) -> str:

@@ -96,7 +96,8 @@ def _input_layout(info: TensorInfo) -> tuple[Size, bool]:
         if shape[1] == 3:
             return (shape[3], shape[2]), True
     raise ModelError(
-        f"the network's input '{info.name}' is {info.dtype.name} {shape}; expected one RGB picture, (1, height, width, 3)"
+        f"the network's input '{info.name}' is {info.dtype.name} {shape}; "
+        "expected one RGB picture, (1, height, width, 3)"
     )
 
 

@@ -48,9 +48,9 @@ class Segmenter:
         content = read_model(self.path)
         try:
             self.card: ModelCard | None = read_card(content)
-            self._network = load(content, threads=threads, device=device)
+            self.network = load(content, threads=threads, device=device)
             # A card is the promise of the contract; only strangers need guessing.
-            self.convention = Convention() if self.card else convention_of(self._network, self.path)
+            self.convention = Convention() if self.card else convention_of(self.network, self.path)
         except ModelError as error:
             raise ModelError(f"{self.path.name}: {error}") from error
 
@@ -61,6 +61,6 @@ class Segmenter:
 
     def matte(self, image: Image) -> Alpha:
         """(H, W, 3) RGB → (h, w), the matte at the network's own size."""
-        tensor = to_input(image, self._network.inputs[0], self.convention)
+        tensor = to_input(image, self.network.inputs[0], self.convention)
         chosen = self.convention.tensor
-        return to_alpha(self._network.run(tensor, output=chosen), self._network.outputs[chosen], self.convention)
+        return to_alpha(self.network.run(tensor, output=chosen), self.network.outputs[chosen], self.convention)

@@ -1,7 +1,7 @@
 """C libraries that write to file descriptor 2 → their words as text, and a quiet terminal.
 
-libjpeg, libpng and the interpreters print behind Python's back. A program that promises one clear line per failure has to
-catch that, and libjpeg's warnings are the only sign that a picture's data is damaged.
+libjpeg, libpng and the interpreters print behind Python's back. A program that promises one clear line per failure has
+to catch that, and libjpeg's warnings are the only sign that a picture's data is damaged.
 """
 
 from __future__ import annotations

@@ -1,0 +1,99 @@
+"""Results → tables on a terminal, plain text in a pipe. Only the program imports this."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .segmenter import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from .inspection import Inspection
+    from .model_file import FileTensor, ModelCard
+
+PIPE_WIDTH = 160  # characters; a pipe has no width of its own, and a table folded to 80 cannot be searched
+
+
+def _console() -> Console:
+    in_pipe = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(width=PIPE_WIDTH if in_pipe else None)
+
+
+def _facts(rows: list[tuple[str, str]]) -> Table:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, Text(value))  # Text: names in files may hold what rich takes for markup
+    return table
+
+
+def show_inspection(found: Inspection) -> None:
+    """One model, as `edgematte inspect` prints it."""
+    rows = [
+        ("file", f"{found.file}, {found.size_bytes:,} bytes"),
+        ("sha256", found.sha256),
+        ("description", found.description or "none"),
+        ("precision", found.precision),
+        *[("input", _tensor(tensor)) for tensor in found.inputs],
+        *[("output", _tensor(tensor)) for tensor in found.outputs],
+        ("weights", ", ".join(f"{size:,} bytes {dtype}" for dtype, size in found.weights) or "none"),
+        ("metadata", ", ".join(f"{name} ({size:,} bytes)" for name, size in found.metadata) or "none"),
+    ]
+    if found.custom_operators:
+        rows.append(("custom operators", ", ".join(found.custom_operators)))
+    if found.refusal:
+        rows.append(("cannot run here", found.refusal))
+    elif found.card:
+        rows.append(("runs as", "the model contract: RGB bytes in, alpha bytes out"))
+    elif found.convention:
+        says = ", ".join(
+            f"{field.name} {getattr(found.convention, field.name)}"
+            for field in fields(found.convention)
+            if getattr(found.convention, field.name) is not None
+        )
+        rows.append(("runs as", f"{says} (guessed; correct it in a .toml file of the model's name beside it)"))
+    console = _console()
+    console.print(_facts(rows))
+    if found.card:
+        console.print(_facts(_card_rows(found.card)))
+    table = Table(
+        "operator", "count", title=f"{sum(count for _, count in found.operators)} operators", title_justify="left"
+    )
+    for name, count in found.operators:
+        table.add_row(Text(name), str(count))
+    console.print(table)
+
+
+def _tensor(tensor: FileTensor) -> str:
+    shape = "x".join("?" if length < 0 else str(length) for length in tensor.shape)
+    if len(tensor.scales) == 1:
+        quantised = f", scale {tensor.scales[0]:.8g}, zero point {tensor.zero_points[0] if tensor.zero_points else 0}"
+    else:
+        quantised = ", not quantised"
+    return f"{tensor.name}: {tensor.dtype} {shape}{quantised}"
+
+
+def _card_rows(card: ModelCard) -> list[tuple[str, str]]:
+    rows = []
+    for field in fields(card):
+        value = getattr(card, field.name)
+        if value not in (None, ""):
+            rows.append((f"card: {field.name.replace('_', ' ')}", str(value)))
+    return rows
+
+
+def show_models(models: list[tuple[str, int, ModelCard | None]]) -> None:
+    """Bundled models: name, size in bytes, card."""
+    table = Table("model", "bytes", "int8 to float IoU", "licence")
+    for name, size, card in models:
+        agreement = f"{card.agreement_iou:.3f}" if card and card.agreement_iou is not None else "not measured"
+        label = f"{name} (default)" if name == DEFAULT_MODEL else name
+        table.add_row(label, f"{size:,}", agreement, card.licence if card else "")
+    _console().print(table)

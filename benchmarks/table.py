@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -30,10 +31,14 @@ _ROWS = {
     "boundary_iou": _Row("boundary IoU ↑", 4),
     "mae": _Row("MAE ↓", 4),
     "mse": _Row("MSE ↓", 4),
-    "sad": _Row("SAD, thousands ↓", 2),
-    "gradient": _Row("gradient, thousands ↓", 2),
-    "connectivity": _Row("connectivity, thousands ↓", 2),
+    "sad": _Row("SAD ↓", 2),
+    "gradient": _Row("gradient ↓", 2),
+    "connectivity": _Row("connectivity ↓", 2),
 }
+WARMED_C = 10  # degrees; a board that warmed by more while measuring has not settled
+
+
+NARROW = 126  # characters; below, an interval gets a line of its own
 
 
 def show(result: Result, console: Console) -> None:
@@ -43,9 +48,9 @@ def show(result: Result, console: Console) -> None:
     if result.accuracy is None:
         console.print("Accuracy: not measured; give photos and masks with --data DIR.")
     else:
-        console.print(_accuracy(result, result.accuracy))
-        console.print(_accuracy_note(result))
-    console.print(_latency(result, result.latency))
+        console.print(_accuracy(result, result.accuracy, narrow=console.width < NARROW))
+        console.print(Text(_accuracy_note(result)))
+    console.print(_latency(result, result.latency, narrow=console.width < NARROW))
     console.print(Text(_latency_note(result.latency)))
     console.print(Text(_machine_line(result.machine)))
     for warning in _warnings(result):
@@ -65,77 +70,85 @@ def _reference_name(facts: Facts) -> str:
 
 
 def _networks(result: Result) -> Table:
-    table = Table(title_justify="left")
-    for heading in ("network", "file", "size", "precision", "runs on", "threads", "input", "sha256"):
-        table.add_column(heading, overflow="fold")
-    roles = [("model", result.model)]
+    columns = [("model", result.model)]
     if result.reference is not None:
-        roles.append((_reference_name(result.reference), result.reference))
-    for role, facts in roles:
-        width, height = facts.input_size
-        table.add_row(
-            role,
-            Text(Path(facts.file).name),
-            f"{facts.size_bytes / 1e6:.2f} MB",
-            facts.precision,
-            f"{facts.engine}, {facts.device}",
-            str(facts.threads),
-            f"{width}x{height}",
-            facts.sha256[:12],
-        )
+        columns.append((_reference_name(result.reference), result.reference))
+    table = Table("")
+    for heading, _ in columns:
+        table.add_column(heading, overflow="fold")
+    for label, value in (
+        ("file", lambda facts: Path(facts.file).name),
+        ("size", lambda facts: f"{facts.size_bytes / 1e6:.2f} MB"),
+        ("precision", lambda facts: facts.precision),
+        ("runs on", lambda facts: f"{facts.engine}, {facts.device}, {facts.threads} thread{'s' * (facts.threads > 1)}"),
+        ("input", lambda facts: f"{facts.input_size[0]}x{facts.input_size[1]}"),
+        ("pixels, output", lambda facts: facts.conventions),
+        ("sha256", lambda facts: facts.sha256[:16]),
+    ):
+        table.add_row(label, *(Text(value(facts)) for _, facts in columns))
     return table
 
 
-def _accuracy(result: Result, accuracy: Accuracy) -> Table:
-    table = Table(title=f"Accuracy: mean of {len(accuracy.photos)} photos [95 % interval]", title_justify="left")
+def _accuracy(result: Result, accuracy: Accuracy, *, narrow: bool) -> Table:
+    table = Table(title=f"Accuracy: mean of {len(accuracy.photos)} photos and its 95 % interval", title_justify="left")
+    if narrow:
+        table.box, table.padding = box.SIMPLE_HEAD, 0
     table.add_column("")
     columns: list[tuple[str, Summary, bool]] = [("model", accuracy.model, False)]
     if result.reference is not None and accuracy.reference and accuracy.difference and accuracy.agreement:
-        name = _reference_name(result.reference)
-        columns.append((name, accuracy.reference, False))
-        columns.append((f"model minus {name}", accuracy.difference, True))
-        columns.append((f"model against {name}", accuracy.agreement, False))
+        columns.append((_reference_name(result.reference), accuracy.reference, False))
+        columns.append(("difference", accuracy.difference, True))
+        columns.append(("agreement", accuracy.agreement, False))
     for heading, _, _ in columns:
         table.add_column(heading, justify="right")
     for metric in METRICS:
         row = _ROWS[metric]
-        cells = [_interval(getattr(summary, metric), row.digits, signed=signed) for _, summary, signed in columns]
-        table.add_row(row.label, *cells)
+        table.add_row(
+            row.label,
+            *(
+                _interval(getattr(summary, metric), row.digits, signed=signed, narrow=narrow)
+                for _, summary, signed in columns
+            ),
+        )
     return table
 
 
-def _accuracy_note(result: Result) -> Text:
-    data = result.data
-    where = "" if data is None else f"{data.used} of the {data.found} photos in {data.folder}; "
-    return Text(
-        f"{where}alpha at photo size. IoU at alpha 0.5; gradient and connectivity after Rhemann et al. 2009. "
-        + ("The last column takes the reference for the truth." if result.reference else "")
-    )
-
-
-def _latency(result: Result, latency: Latency) -> Table:
-    table = Table(title="Latency in ms: median · 95th · 99th percentile", title_justify="left")
-    table.add_column("")
-    table.add_column("model", justify="right")
+def _accuracy_note(result: Result) -> str:
+    notes = [
+        "Alpha at photo size; IoU at alpha 0.5; gradient and connectivity (Rhemann et al. 2009) and SAD in thousands."
+    ]
+    if result.data is not None:
+        notes.insert(0, f"{result.data.used} of the {result.data.found} photos in {result.data.folder}.")
     if result.reference is not None:
-        table.add_column(_reference_name(result.reference), justify="right")
-        table.add_column("model / reference [95 % interval]", justify="right")
-    width, height = latency.frame
-    for label, ratio, which in (
-        ("network alone", latency.network_ratio, "network"),
-        (f"photo {width}x{height} to alpha", latency.whole_ratio, "whole"),
+        notes.append("Difference: model minus reference, photo by photo. Agreement: the reference taken for the truth.")
+    return " ".join(notes)
+
+
+def _latency(result: Result, latency: Latency, *, narrow: bool) -> Table:
+    table = Table(title="Latency in ms", title_justify="left")
+    for heading in ("", "", "median", "95th %", "99th %"):
+        table.add_column(heading, justify="right" if heading else "left")
+    if result.reference is not None:
+        table.add_column("model / reference", justify="right")
+    for label, which, ratio in (
+        ("network alone", "network", latency.network_ratio),
+        ("photo to alpha", "whole", latency.whole_ratio),
     ):
-        cells = [_timing(getattr(latency.model, which))]
-        if latency.reference is not None and ratio is not None:
-            cells += [_timing(getattr(latency.reference, which)), _interval(ratio, 3)]
-        table.add_row(label, *cells)
+        table.add_row(label, "model", *_timing(getattr(latency.model, which)))
+        if result.reference is not None and latency.reference is not None and ratio is not None:
+            name, timing = _reference_name(result.reference), getattr(latency.reference, which)
+            table.add_row("", name, *_timing(timing), _interval(ratio, 3, narrow=narrow))
     return table
 
 
 def _latency_note(latency: Latency) -> str:
     turns = "" if latency.reference is None else ", by turns"
     few = "; the 99th percentile of fewer than 100 is the slowest" if latency.rounds < 100 else ""
-    return f"{latency.rounds} rounds after {latency.warm_up} to warm up{turns}, on {latency.frame_source}{few}."
+    width, height = latency.frame
+    return (
+        f"{latency.rounds} rounds after {latency.warm_up} to warm up{turns}; "
+        f"photo: {latency.frame_source}, {width}x{height}{few}."
+    )
 
 
 def _machine_line(machine: Machine) -> str:
@@ -166,18 +179,19 @@ def _warnings(result: Result) -> list[str]:
     if machine.governor not in (None, "performance"):
         found.append(f"the CPU governor is '{machine.governor}'; the clock may have changed while measuring.")
     before, after = machine.temperature_c, latency.temperature_after_c
-    if before is not None and after is not None and after - before >= 10:
+    if before is not None and after is not None and after - before >= WARMED_C:
         found.append(f"the CPU warmed from {before:.0f} to {after:.0f} °C; a longer run may be slower.")
     if result.data is not None and result.data.skipped:
         found.append(f"{len(result.data.skipped)} photos could not be used and are in no figure.")
     return found
 
 
-def _interval(interval: Interval, digits: int, *, signed: bool = False) -> str:
+def _interval(interval: Interval, digits: int, *, signed: bool = False, narrow: bool) -> str:
     value = _number(interval.value, digits, signed=signed)
     if interval.low is None or interval.high is None:
         return value
-    return f"{value} [{_number(interval.low, digits, signed=signed)}, {_number(interval.high, digits, signed=signed)}]"
+    low, high = (_number(bound, digits, signed=signed) for bound in (interval.low, interval.high))
+    return f"{value}\n{low}…{high}" if narrow else f"{value} [{low}, {high}]"
 
 
 def _number(value: float, digits: int, *, signed: bool) -> str:
@@ -185,5 +199,5 @@ def _number(value: float, digits: int, *, signed: bool) -> str:
     return f"{rounded:{'+' if signed else ''}.{digits}f}"
 
 
-def _timing(timing: Timing) -> str:
-    return f"{timing.median_ms:.2f} · {timing.p95_ms:.2f} · {timing.p99_ms:.2f}"
+def _timing(timing: Timing) -> tuple[str, str, str]:
+    return f"{timing.median_ms:.2f}", f"{timing.p95_ms:.2f}", f"{timing.p99_ms:.2f}"

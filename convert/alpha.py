@@ -15,26 +15,21 @@ Step = Literal["none", "sigmoid", "pair", "softmax", "slice"]
 
 _BETWEEN_0_AND_1 = frozenset({"Sigmoid", "Softmax", "HardSigmoid"})
 _KEEPS_RANGE = frozenset(
-    [
+    (
         "Transpose",
         "Reshape",
         "Flatten",
         "Squeeze",
         "Unsqueeze",
         "Identity",
-        "Resize",
-        "Upsample",
+        "Dropout",
+        "Cast",
         "Slice",
         "Split",
         "Gather",
-        "Cast",
-        "AveragePool",
-        "MaxPool",
-        "DepthToSpace",
-        "Dropout",
-        "Concat",
-    ]
-)
+    )
+    + ("Resize", "Upsample", "AveragePool", "MaxPool", "DepthToSpace")
+)  # an average of numbers between 0 and 1 is between 0 and 1
 
 
 @dataclass(frozen=True)
@@ -68,14 +63,15 @@ class Tail:
 def tail(graph: Graph, channel: int | None = None) -> Tail:
     """Find the matte in the output's shape and in the operators that end the graph.
 
-    Accepted: (1, C, H, W), (1, H, W, C), (1, H, W), (H, W), and (1, H·W), (1, H·W, 1), (1, H·W, C) for the input's H and W.
+    Accepted: (1, C, H, W), (1, H, W, C), (1, H, W), (H, W), and for the input's H and W also (1, H·W) and (1, H·W, C).
     Raises `ConversionError` where there are several channels and none was chosen, or the shape is none of these.
     """
     shape = graph.shapes[graph.output]
     axis, channels, size = _geometry(graph, shape)
     if channels > 1 and channel is None:
         raise ConversionError(
-            f"the output '{graph.output}' {list(shape)} has {channels} channels; say which is the subject with --channel N"
+            f"the output '{graph.output}' {list(shape)} has {channels} channels; "
+            "say which is the subject with --channel N"
         )
     if channel is not None and not 0 <= channel < channels:
         raise ConversionError(f"--channel {channel}: the output {list(shape)} has channels 0 to {channels - 1}")
@@ -133,7 +129,7 @@ def _bounded(graph: Graph, tensor: str, seen: set[str]) -> bool:
 
 
 def with_alpha(graph: Graph, channel: int | None = None) -> Graph:
-    """The graph followed by what `tail` found missing, as ONNX nodes; its last tensor is the alpha in the old layout."""
+    """The graph followed by what `tail` found missing, as ONNX nodes; its output is the alpha in the old layout."""
     end = tail(graph, channel)
     if end.step == "none":
         return graph

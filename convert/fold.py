@@ -44,7 +44,7 @@ def fold(model: ModelProto, name: str) -> Folded:
     shapes: dict[str, Shape] = {}
     while True:
         shapes = _infer(model, nodes, constants, name)
-        left = _inline_branches(_fold_once(model, nodes, constants, shapes), constants, name)
+        left = _inline_branches(_fold_once(model, nodes, constants, shapes), constants)
         if len(left) == len(nodes) and all(a is b for a, b in zip(left, nodes, strict=True)):
             break
         nodes = left
@@ -153,7 +153,7 @@ def _measured(model: ModelProto, unknown: list[str], name: str) -> dict[str, Sha
     return {tensor: np.shape(result) for tensor, result in zip(unknown, results, strict=True)}
 
 
-def _inline_branches(nodes: list[NodeProto], constants: dict[str, NDArray], name: str) -> list[NodeProto]:
+def _inline_branches(nodes: list[NodeProto], constants: dict[str, NDArray]) -> list[NodeProto]:
     """Replace an If whose condition is constant by the branch it takes."""
     result: list[NodeProto] = []
     for node in nodes:

@@ -88,11 +88,7 @@ def lower(graph: Graph, preprocessing: Preprocessing | None = None, *, channel: 
     if _channels_last(graph):
         picture = replace(picture, shape=shape, order=plain(4))
     lowering.bind(graph.input, picture)
-    for node in whole.nodes:
-        if node.op not in LOWERINGS:
-            raise lowering.refusal(node, "there is no lowering for this operator; export the network without it")
-        LOWERINGS[node.op](lowering, node)
-    output = _finished(lowering, lowering.values[whole.output], end.size)
+    output = _finished(lowering, lower_nodes(lowering), end.size)
     names = {n: lowering.values[n].tensor for tensors in lowering.names_of.values() for n in tensors}
     tflite = lowering.builder.finish({INPUT: image}, {OUTPUT: output})
     carried = preprocessing.carried_by_input
@@ -107,6 +103,15 @@ def lower(graph: Graph, preprocessing: Preprocessing | None = None, *, channel: 
     )
 
 
+def lower_nodes(lowering: Lowering) -> Value:
+    """Emit all nodes of a lowering whose graph input is bound already; returns where the graph's output lives."""
+    for node in lowering.graph.nodes:
+        if node.op not in LOWERINGS:
+            raise lowering.refusal(node, "there is no lowering for this operator; export the network without it")
+        LOWERINGS[node.op](lowering, node)
+    return lowering.values[lowering.graph.output]
+
+
 def _channels_last(graph: Graph) -> bool:
     shape = graph.shapes[graph.input]
     return shape[1] != 3
@@ -116,7 +121,7 @@ def _normalised(lowering: Lowering, image: Value, preprocessing: Preprocessing) 
     """The picture as the network expects it.
 
     What the input tensor's scale and zero point cannot carry becomes a 1×1 convolution of its own. It is never folded
-    into the first convolution: the zeros that one pads with stand for normalised pixels (errors up to 1.0 at the border).
+    into the first convolution: the zeros that one pads with stand for normalised pixels (errors up to 1.0 there).
     """
     if preprocessing.carried_by_input:
         return image

@@ -100,7 +100,7 @@ def variadic(lowering: Lowering, node: Node) -> None:
 
 @lowers("BatchNormalization")
 def batch_normalization(lowering: Lowering, node: Node) -> None:
-    """(x − mean) / √(variance + ε) · scale + offset, per channel: an affine map, folded where a convolution precedes."""
+    """(x − mean) / √(variance + ε) · scale + offset, per channel: an affine map."""
     value, name = lowering.value(node.inputs[0]), node.outputs[0]
     if node.integer("training_mode", 0):
         raise lowering.refusal(node, "training_mode=1; export the network after .eval()")

@@ -98,9 +98,9 @@ def _matrices(lowering: Lowering, value: Value) -> tuple[Value, bool]:
     straight = plain(value.rank)
     swapped: Order = (*straight[:-2], straight[-1], straight[-2])
     moved = [axis for axis in value.order if value.shape[axis] > 1]
-    if moved != [axis for axis in straight if value.shape[axis] > 1]:
-        if moved == [axis for axis in swapped if value.shape[axis] > 1]:
-            return lowering.arranged(value, swapped), True
+    stored_straight = moved == [axis for axis in straight if value.shape[axis] > 1]
+    if not stored_straight and moved == [axis for axis in swapped if value.shape[axis] > 1]:
+        return lowering.arranged(value, swapped), True
     return lowering.arranged(value, straight), False
 
 

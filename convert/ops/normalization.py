@@ -25,12 +25,8 @@ def layer_normalization(lowering: Lowering, node: Node) -> None:
     axes = list(range(node.integer("axis", -1) % value.rank, value.rank))
     result = normalised(lowering, value, axes, node.number("epsilon", 1e-5), f"{name}/normalised")
     lowering.bind(
-        name, _scaled(lowering, node, result, lowering.required(node, 1, "scale"), _offset(lowering, node), name)
+        name, _scaled(lowering, result, lowering.required(node, 1, "scale"), lowering.optional(node, 2), name)
     )
-
-
-def _offset(lowering: Lowering, node: Node) -> NDArray | None:
-    return lowering.optional(node, 2)
 
 
 @lowers("InstanceNormalization")
@@ -41,7 +37,7 @@ def instance_normalization(lowering: Lowering, node: Node) -> None:
     result = normalised(lowering, value, axes, node.number("epsilon", 1e-5), f"{name}/normalised")
     scale, offset = lowering.required(node, 1, "scale"), lowering.required(node, 2, "offset")
     along = (-1, *[1] * (value.rank - 2))
-    lowering.bind(name, _scaled(lowering, node, result, scale.reshape(along), offset.reshape(along), name))
+    lowering.bind(name, _scaled(lowering, result, scale.reshape(along), offset.reshape(along), name))
 
 
 @lowers("GroupNormalization")
@@ -58,7 +54,7 @@ def group_normalization(lowering: Lowering, node: Node) -> None:
         np.repeat(numbers, channels // len(numbers)).reshape(along)
         for numbers in (lowering.required(node, 1, "scale"), lowering.required(node, 2, "offset"))
     )
-    lowering.bind(name, _scaled(lowering, node, result, scale, offset, name))
+    lowering.bind(name, _scaled(lowering, result, scale, offset, name))
 
 
 def normalised(lowering: Lowering, value: Value, axes: list[int], epsilon: float, name: str) -> Value:
@@ -73,7 +69,7 @@ def normalised(lowering: Lowering, value: Value, axes: list[int], epsilon: float
     return combined(lowering, "Mul", centred, inverse, name)
 
 
-def _scaled(lowering: Lowering, node: Node, value: Value, scale: NDArray, offset: NDArray | None, name: str) -> Value:
+def _scaled(lowering: Lowering, value: Value, scale: NDArray, offset: NDArray | None, name: str) -> Value:
     """scale · value + offset with constants that broadcast over the last ONNX axes."""
     offset = np.zeros(1) if offset is None else offset
     channel = value.order[-1]

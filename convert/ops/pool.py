@@ -12,6 +12,7 @@ from ..onnx_graph import Node
 from .affine import non_negative
 from .context import NHWC, Code, Lowering, Value, lowers
 from .padding import Window, mirror_padded, window_of, zero_padded
+from .slicing import gathered
 
 
 @lowers("MaxPool")
@@ -35,7 +36,10 @@ def max_pool(lowering: Lowering, node: Node) -> None:
             # What the mirror shows in a window that overhangs by at most half is in that window already.
             value = mirror_padded(lowering, value, pads, name)
         else:
-            raise lowering.refusal(node, f"pads {list(pads)} over half of the kernel {list(window.kernel)}")
+            # A window that reaches past the border holds the border pixel, so repeating that one changes no maximum.
+            for axis in (2, 3):
+                positions = np.pad(np.arange(value.shape[axis]), (pads[axis - 2], pads[axis]), mode="edge")
+                value = gathered(lowering, value, axis, positions, f"{name}/border{axis}")
         result = _pool(lowering, Code.MAX_POOL_2D, value, window, output, schema.Padding.VALID, name)
     lowering.bind(name, result)
 

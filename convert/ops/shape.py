@@ -116,7 +116,8 @@ def expand(lowering: Lowering, node: Node) -> None:
     """Nothing where the readers broadcast by themselves; a resize of a 1×1 picture; BROADCAST_TO elsewhere."""
     value, name = lowering.value(node.inputs[0]), node.outputs[0]
     shape = lowering.graph.shapes[name]
-    if all(_broadcasts(lowering, reader, name) for reader in lowering.graph.consumers(name)):
+    readers = lowering.graph.consumers(name)
+    if name != lowering.graph.output and all(_broadcasts(lowering, reader, name) for reader in readers):
         lowering.bind(name, replace(value, shared=True), same_values=value.shape == shape)
         return
     lowering.bind(name, broadcast(lowering, value, shape, name))

@@ -182,7 +182,7 @@ def _warnings(result: Result) -> list[str]:
     if before is not None and after is not None and after - before >= WARMED_C:
         found.append(f"the CPU warmed from {before:.0f} to {after:.0f} °C; a longer run may be slower.")
     if result.data is not None and result.data.skipped:
-        found.append(f"{len(result.data.skipped)} photos could not be used and are in no figure.")
+        found.append(f"{len(result.data.skipped)} of the photos could not be used; no figure contains them.")
     return found
 
 

@@ -86,7 +86,9 @@ def _decoded(data: bytes, header: PictureFile) -> Image:
     except (cv2.error, MemoryError) as error:
         raise ImageError("the picture cannot be decoded; it is damaged, or larger than the memory") from error
     if pixels is None or pixels.size == 0 or _tells_of_damage(printed.text):
-        raise ImageError(f"the {header.format} is damaged; copy it again from where it came")
+        raise ImageError(
+            f"the {header.format} is damaged, or of a kind that OpenCV cannot read; copy or export it again"
+        )
     if pixels.ndim == 2:
         return cv2.cvtColor(_eight_bits(pixels), cv2.COLOR_GRAY2RGB)
     pixels = _eight_bits(pixels)

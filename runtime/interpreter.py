@@ -115,11 +115,11 @@ def load(model: bytes | Path, *, threads: int | None = None, device: str = "cpu"
                 model_content=content, num_threads=threads, experimental_delegates=delegates
             )
             interpreter.allocate_tensors()
-    except (RuntimeError, ValueError) as error:
+            return Network(interpreter, file, package=package, device=device, threads=threads)
+    except (RuntimeError, ValueError, MemoryError) as error:
         raise ModelError(_why_it_does_not_load(error, file, package)) from error
     except SystemError as error:  # what tflite-runtime raises under a numpy it was not built for
         raise _wrong_numpy(package) from error
-    return Network(interpreter, file, package=package, device=device, threads=threads)
 
 
 def read_model(path: Path) -> bytes:

@@ -8,6 +8,7 @@ serves `inspect`, the model card and the guess at a stranger's conventions.
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -27,6 +28,9 @@ _TYPES: tuple[tuple[str, int], ...] = (
     ("resource", 0), ("variant", 0),
     ("uint32", 32), ("uint16", 16), ("int4", 4), ("bfloat16", 16), ("int2", 2), ("uint4", 4),
 )  # fmt: skip
+
+_INTEGER_RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "int4": (-8, 7)}
+LARGEST_TENSOR_BYTES = 1 << 30  # the interpreters address one arena with 32 bits; no matte needs a tensor that large
 
 _Value = TypeVar("_Value")
 
@@ -198,13 +202,14 @@ class _Walk:
         if buffer >= len(buffers):
             raise IndexError(f"tensor '{name}' is in buffer {buffer} of {len(buffers)}")
         shape, stored = self.integers(at, 0), buffers[buffer][1]
-        if stored and bits:
-            elements = 1
-            for dimension in shape:
-                elements *= dimension
-            # A sparse tensor (field 6) stores fewer numbers than its shape has.
-            if self.field(at, 6) is None and stored < (elements * bits + 7) // 8:
-                raise IndexError(f"tensor '{name}' of shape {shape} has {stored} bytes")
+        if any(dimension < 0 for dimension in shape):
+            raise IndexError(f"tensor '{name}' has the shape {shape}")
+        size = (math.prod(shape) * bits + 7) // 8
+        if size > LARGEST_TENSOR_BYTES:
+            raise IndexError(f"tensor '{name}' of shape {shape} would need {size:,} bytes")
+        # A sparse tensor (field 6) stores fewer numbers than its shape has.
+        if stored and self.field(at, 6) is None and stored < size:
+            raise IndexError(f"tensor '{name}' of shape {shape} has {stored} bytes")
         scales: tuple[float, ...] = ()
         zero_points: tuple[int, ...] = ()
         quantization = self.field(at, 4)
@@ -212,8 +217,18 @@ class _Walk:
             table = self.follow(quantization)
             scales = tuple(self.numbers(table, 2, "f"))
             zero_points = tuple(int(zero) for zero in self.numbers(table, 3, "q"))
+            self.check_quantization(name, dtype, scales, zero_points)
         open_shape = self.integers(at, 7)
         return FileTensor(name, open_shape or shape, dtype, scales, zero_points, stored)
+
+    @staticmethod
+    def check_quantization(name: str, dtype: str, scales: tuple[float, ...], zero_points: tuple[int, ...]) -> None:
+        """Kernels index their tables with the zero point, so one outside its type reads foreign memory."""
+        lowest, highest = _INTEGER_RANGES.get(dtype, (-(2**31), 2**31 - 1))
+        if any(not lowest <= zero <= highest for zero in zero_points):
+            raise IndexError(f"tensor '{name}' is {dtype} with the zero point {zero_points[0]}")
+        if any(not (scale >= 0 and math.isfinite(scale)) for scale in scales):
+            raise IndexError(f"tensor '{name}' has the scale {scales[0]}")
 
     def buffer(self, at: int) -> tuple[int, int]:
         """(offset, length) of the constant data."""

@@ -201,9 +201,7 @@ _READERS = (
     (b"II*\0", _tiff),
     (b"MM\0*", _tiff),
     (b"BM", _bmp),
-    (b"P4", _pnm),
-    (b"P5", _pnm),
-    (b"P6", _pnm),
+    *((b"P%d" % kind, _pnm) for kind in range(1, 7)),
 )
 
 

@@ -74,8 +74,8 @@ def run(
     """Compare a model with its full-precision original: accuracy on real photos, and latency by turns."""
     if against is None and (mean or std or color or channel is not None or provider != "auto"):
         raise UsageError("--mean, --std, --color, --channel and --provider are for the network of --against; name one")
-    if csv_file is not None and data is None:
-        raise UsageError("--csv has a line per photo, and there are none without --data DIR")
+    if data is None and (csv_file is not None or limit is not None):
+        raise UsageError("--csv and --limit are about photos, and there are none without --data DIR")
     json_path = None if json_file in (None, STDOUT) else Path(json_file)
     for output in (json_path, csv_file):
         if output is not None and os.path.lexists(output) and not overwrite:
@@ -88,14 +88,15 @@ def run(
     with _progress() as report:
         found = measure(plan, command=shlex.join(["edgematte", *sys.argv[1:]]), report=report)
 
-    # The numbers are written before they are shown: a closed terminal must not cost a measurement.
-    if json_path is not None:
-        write_bytes(json_path, results.to_json(found).encode(), overwrite=overwrite)
-    if csv_file is not None and found.accuracy is not None:
-        write_bytes(csv_file, results.to_csv(found.accuracy).encode(), overwrite=overwrite)
-    if json_file == STDOUT:
-        typer.echo(results.to_json(found), nl=False)
-    show(found, _console(stderr=json_file == STDOUT))
+    try:
+        if json_path is not None:
+            write_bytes(json_path, results.to_json(found).encode(), overwrite=overwrite)
+        if csv_file is not None and found.accuracy is not None:
+            write_bytes(csv_file, results.to_csv(found.accuracy).encode(), overwrite=overwrite)
+    finally:  # written first, for a terminal may be closed by now; shown in any case, for a disk may be full
+        if json_file == STDOUT:
+            typer.echo(results.to_json(found), nl=False)
+        show(found, _console(stderr=json_file == STDOUT))
     skipped = found.data.skipped if found.data else ()
     for photo in skipped:
         typer.echo(f"edgematte: {photo.reason}", err=True)

@@ -174,7 +174,7 @@ def _warnings(result: Result) -> list[str]:
     if machine.load_1min is not None and machine.load_1min > machine.usable_cores / 2:
         found.append(
             f"other programs kept {machine.load_1min:.1f} of {machine.usable_cores} cores busy in the minute before; "
-            "latencies are too high, their ratio less so."
+            "latencies may be too high, their ratio less so."
         )
     if machine.governor not in (None, "performance"):
         found.append(f"the CPU governor is '{machine.governor}'; the clock may have changed while measuring.")

@@ -1,8 +1,9 @@
-"""Small networks with a known function, so that what a benchmark finds can be said beforehand."""
+"""Small networks with a known function and a made-up result, so that what a benchmark finds can be said beforehand."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,21 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edgematte.benchmarks.accuracy import Score
+from edgematte.benchmarks.contender import Facts
+from edgematte.benchmarks.latency import Timing
+from edgematte.benchmarks.machine import this_machine
+from edgematte.benchmarks.result import (
+    Accuracy,
+    CallTimings,
+    Data,
+    Latency,
+    PhotoScores,
+    Result,
+    Skipped,
+    summarise,
+    summarise_differences,
+)
 from edgematte.convert.lower import Preprocessing, lower
 from edgematte.convert.onnx_graph import load
 
@@ -61,3 +77,43 @@ def orange_tflite(orange: Path) -> Path:
     path = orange.with_suffix(".tflite")
     path.write_bytes(lower(load(orange), Preprocessing()).tflite)
     return path
+
+
+def scores(*ious: float) -> list[Score]:
+    return [Score(iou, iou / 2, 0.1, 0.01, 3.0, 2.0, 1.0) for iou in ious]
+
+
+@pytest.fixture
+def accuracy() -> Accuracy:
+    model, reference = scores(0.90, 0.80), scores(0.92, 0.81)
+    agreement = scores(0.97, 0.99)
+    return Accuracy(
+        model=summarise(model),
+        reference=summarise(reference),
+        difference=summarise_differences(model, reference),
+        agreement=summarise(agreement),
+        photos=tuple(
+            PhotoScores(f"photo{n}", 640, 480, *of)
+            for n, of in enumerate(zip(model, reference, agreement, strict=True))
+        ),
+    )
+
+
+@pytest.fixture
+def result(accuracy: Accuracy) -> Result:
+    facts = Facts(
+        "a.tflite", "ab" * 32, 1000, "ai-edge-litert 2.3.0", "CPU", "full integer", 1, (256, 256), "rgb, alpha"
+    )
+    timings = CallTimings(Timing((1.0, 2.0, 4.0)), Timing((5.0, 6.0, 7.0)))
+    return Result(
+        made_by="edgematte 0.1.0",
+        made_at="2026-11-23T11:30:00+00:00",
+        command="edgematte bench run a.tflite",
+        machine=this_machine(),
+        model=facts,
+        reference=replace(facts, file="a.onnx"),
+        same_source=True,
+        data=Data("photos", 3, 2, "cd" * 32, (Skipped("photo2", "photos/images/photo2.jpg: is damaged"),)),
+        accuracy=accuracy,
+        latency=Latency((1280, 720), "photo0.jpg", 5, 3, timings, None, None, None, None),
+    )

@@ -235,7 +235,8 @@ def test_nothing_is_overwritten_unasked_and_that_is_known_before_measuring(
         (("{model}", "--against", "{onnx}", "--mean", "1,2"), "--mean 1,2: expected one number, or three as R,G,B"),
         (("{model}", "--against", "{onnx}", "--std", "grey"), "--std grey: expected one number"),
         (("{model}", "--against", "{onnx}", "--std", "0"), "--std 0"),
-        (("{model}", "--csv", "photos.csv"), "--csv has a line per photo"),
+        (("{model}", "--csv", "photos.csv"), "--csv and --limit are about photos"),
+        (("{model}", "--limit", "5"), "--csv and --limit are about photos"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_to_do(

@@ -14,7 +14,7 @@ from edgematte.convert.lower import Preprocessing, network_input
 from edgematte.convert.onnx_graph import load
 from edgematte.runtime.errors import ModelError, UsageError
 from edgematte.runtime.images import Image, read
-from edgematte.runtime.preprocess import resize
+from edgematte.runtime.preprocess import Color, resize
 
 from .conftest import SIDE, SaveOnnx
 
@@ -39,7 +39,7 @@ def test_it_finds_the_orange_suit_and_not_the_pale_wall(orange: Path, portrait: 
 
 @pytest.mark.parametrize(("color", "plane"), [("rgb", 0), ("bgr", 2)])
 def test_the_first_channel_is_the_one_of_the_network_s_own_order(
-    save_onnx: SaveOnnx, portrait: Image, color: str, plane: int
+    save_onnx: SaveOnnx, portrait: Image, color: Color, plane: int
 ) -> None:
     # The first channel itself as the alpha, in 0…1: HardSigmoid computes 0.2 x + 0.5.
     first = save_onnx([[5.0, 0.0, 0.0]], bias=[-2.5], end="HardSigmoid")

@@ -9,66 +9,19 @@ from dataclasses import fields, replace
 
 import pytest
 
-from edgematte.benchmarks.accuracy import METRICS, Score
-from edgematte.benchmarks.contender import Facts
-from edgematte.benchmarks.latency import Timing
-from edgematte.benchmarks.machine import this_machine
+from edgematte.benchmarks.accuracy import METRICS
 from edgematte.benchmarks.result import (
     SCHEMA,
     SCHEMA_VERSION,
     Accuracy,
-    CallTimings,
-    Data,
-    Latency,
-    PhotoScores,
     Result,
-    Skipped,
     Summary,
-    summarise,
     summarise_differences,
     to_csv,
     to_json,
 )
 
-
-def scores(*ious: float) -> list[Score]:
-    return [Score(iou, iou / 2, 0.1, 0.01, 3.0, 2.0, 1.0) for iou in ious]
-
-
-@pytest.fixture
-def accuracy() -> Accuracy:
-    model, reference = scores(0.90, 0.80), scores(0.92, 0.81)
-    agreement = scores(0.97, 0.99)
-    return Accuracy(
-        model=summarise(model),
-        reference=summarise(reference),
-        difference=summarise_differences(model, reference),
-        agreement=summarise(agreement),
-        photos=tuple(
-            PhotoScores(f"photo{n}", 640, 480, *of)
-            for n, of in enumerate(zip(model, reference, agreement, strict=True))
-        ),
-    )
-
-
-@pytest.fixture
-def result(accuracy: Accuracy) -> Result:
-    facts = Facts(
-        "a.tflite", "ab" * 32, 1000, "ai-edge-litert 2.3.0", "CPU", "full integer", 1, (256, 256), "rgb, alpha"
-    )
-    timings = CallTimings(Timing((1.0, 2.0, 4.0)), Timing((5.0, 6.0, 7.0)))
-    return Result(
-        made_by="edgematte 0.1.0",
-        made_at="2026-11-23T11:30:00+00:00",
-        command="edgematte bench run a.tflite",
-        machine=this_machine(),
-        model=facts,
-        reference=replace(facts, file="a.onnx"),
-        same_source=True,
-        data=Data("photos", 3, 2, "cd" * 32, (Skipped("photo2", "photos/images/photo2.jpg: is damaged"),)),
-        accuracy=accuracy,
-        latency=Latency((1280, 720), "photo0.jpg", 5, 3, timings, None, None, None, None),
-    )
+from .conftest import scores
 
 
 def test_a_summary_has_every_metric_of_a_score() -> None:

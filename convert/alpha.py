@@ -14,22 +14,10 @@ from .onnx_graph import Graph, Node
 Step = Literal["none", "sigmoid", "pair", "softmax", "slice"]
 
 _BETWEEN_0_AND_1 = frozenset({"Sigmoid", "Softmax", "HardSigmoid"})
-_KEEPS_RANGE = frozenset(
-    (
-        "Transpose",
-        "Reshape",
-        "Flatten",
-        "Squeeze",
-        "Unsqueeze",
-        "Identity",
-        "Dropout",
-        "Cast",
-        "Slice",
-        "Split",
-        "Gather",
-    )
-    + ("Resize", "Upsample", "AveragePool", "MaxPool", "DepthToSpace")
-)  # an average of numbers between 0 and 1 is between 0 and 1
+_KEEPS_RANGE = frozenset(  # an average of numbers between 0 and 1 is between 0 and 1
+    {"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout", "Cast", "Slice", "Split"}
+    | {"Gather", "Resize", "Upsample", "AveragePool", "MaxPool", "DepthToSpace"}
+)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, inliner, numpy_helper
 from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_model, uses_external_data
 
 from ..runtime.errors import ConversionError, ModelError
@@ -86,7 +86,7 @@ def load(path: Path, *, size: Size | None = None) -> Graph:
     path = Path(path)
     model = _read(path)
     opset = _opset(model, path)
-    model = onnx.inliner.inline_local_functions(model) if model.functions else model
+    model = inliner.inline_local_functions(model) if model.functions else model
     _single_precision(model)
     output = _output(model, path)
     _sort(model, output, path)

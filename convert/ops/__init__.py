@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import activation, arithmetic, conv, elementwise, matmul, normalization, pool, reduce, resize, shape, slicing
+from . import activation, arithmetic, choose, conv, elementwise, matmul, normalization, pool, reduce, resize, shape, slicing
 from .context import LOWERINGS, Lowering, Value
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Value",
     "activation",
     "arithmetic",
+    "choose",
     "conv",
     "elementwise",
     "matmul",

@@ -11,12 +11,13 @@ import numpy as np
 import onnx
 import onnxruntime
 from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
 from edgematte.convert import onnx_graph, patterns
 from edgematte.convert.lower import lower_nodes
 from edgematte.convert.ops.context import NHWC, Lowering, Value
 from edgematte.runtime import interpreter
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
 CHANNELS, ROWS, COLUMNS = 8, 9, 12  # of "x", the tensor that every tiny network starts from: 1×8×9×12
 
@@ -51,7 +52,7 @@ def floats(*shape: int, seed: int = 0, low: float = -1.0, high: float = 1.0) -> 
 def model_of(
     ops: Sequence[Op], *, opset: int = 17, rows: int = ROWS, columns: int = COLUMNS, channels: int = CHANNELS
 ) -> onnx.ModelProto:
-    """image 1×3×rows×columns → a 1×1 convolution to `channels` called "x" → the nodes; the last one's first output ends it."""
+    """image 1×3×rows×columns → a 1×1 convolution to `channels` called "x" → the nodes, the last of which ends it."""
     constants = {"stem": floats(channels, 3, 1, 1, seed=7), "stem_bias": floats(channels, seed=8)}
     nodes = [helper.make_node("Conv", ["image", "stem", "stem_bias"], ["x"], name="stem")]
     last = "x"

@@ -102,8 +102,8 @@ def gradient_error(alpha: Alpha, truth: Alpha) -> float:
     implementations stretch each alpha to 0…1 first, which would hide a matte that is too faint; this one does not.
     """
     _check(alpha, truth)
-    difference = _gradient_magnitude(alpha) - _gradient_magnitude(truth)
-    return float(np.vdot(difference, difference)) / PER_THOUSAND
+    difference = cv2.norm(_gradient_magnitude(alpha), _gradient_magnitude(truth), cv2.NORM_L2SQR)
+    return float(difference) / PER_THOUSAND
 
 
 def connectivity_error(alpha: Alpha, truth: Alpha) -> float:
@@ -115,12 +115,13 @@ def connectivity_error(alpha: Alpha, truth: Alpha) -> float:
     Matting"): without the distance weight λ, which published tables leave out.
     """
     _check(alpha, truth)
-    weaker = np.minimum(alpha, truth)
+    weaker = cv2.min(alpha, truth)
     connected = np.ones(alpha.shape, bool)
     level_255ths = np.full(alpha.shape, 255.0)
     for step in range(1, CONNECTIVITY_STEPS + 1):
-        # Compared in whole numbers: 0.1 * 3 is not 0.3 in floating point, and alphas of exactly 0.6 exist (153).
-        reached = (weaker.astype(np.uint16) * CONNECTIVITY_STEPS >= 255 * step).astype(np.uint8)
+        # Whole numbers: 0.1 * 3 is not 0.3 in floating point, and alphas of exactly 0.6 exist (153).
+        threshold = -(-255 * step // CONNECTIVITY_STEPS)  # the lowest alpha that reaches it
+        reached = (weaker >= threshold).astype(np.uint8)
         dropped = connected & ~_largest_region(reached)
         level_255ths[dropped] = 255 * (step - 1) / CONNECTIVITY_STEPS
         connected &= ~dropped
@@ -166,7 +167,7 @@ def _gradient_magnitude(alpha: Alpha) -> NDArray[np.float64]:
     opacity = alpha / 255.0
     across = cv2.sepFilter2D(opacity, cv2.CV_64F, slope, smooth, borderType=cv2.BORDER_REPLICATE)
     down = cv2.sepFilter2D(opacity, cv2.CV_64F, smooth, slope, borderType=cv2.BORDER_REPLICATE)
-    return np.hypot(across, down)
+    return cv2.magnitude(across, down)
 
 
 def _largest_region(mask: Mask) -> NDArray[np.bool_]:

@@ -256,6 +256,8 @@ def main() -> NoReturn:
         code = typer.main.get_command(app).main(
             [word for word in arguments if word != "--debug"], prog_name="edgematte", standalone_mode=False
         )
+        if code == INTERRUPTED:  # how newer Typers hand on Ctrl-C
+            raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted; what was written is whole")

@@ -1,4 +1,4 @@
-"""Every error a user can cause, as one tree. A message says what was found, what was expected, and what to type next."""
+"""Every error a user can cause, as one tree. A message says what was found, what was expected, what to type next."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -24,6 +25,7 @@ PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", "
 WRITABLE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 LARGEST_PICTURE_PIXELS = 256_000_000  # 0.8 GB as RGB; four times the largest common camera
 JPEG_QUALITY = 95
+MOST_STRAY_BYTES = 32  # behind the data of a sound JPEG
 
 # OpenCV's own flags: never turn the picture (the header's orientation is applied here, once), keep alpha, any depth.
 _AS_STORED = cv2.IMREAD_UNCHANGED
@@ -85,7 +87,7 @@ def _decoded(data: bytes, header: PictureFile) -> Image:
             pixels = cv2.imdecode(encoded, flags)
     except (cv2.error, MemoryError) as error:
         raise ImageError("the picture cannot be decoded; it is damaged, or larger than the memory") from error
-    if pixels is None or pixels.size == 0 or _tells_of_damage(printed.text):
+    if pixels is None or pixels.size == 0 or _tells_of_damage(printed.text, data):
         raise ImageError(
             f"the {header.format} is damaged, or of a kind that OpenCV cannot read; copy or export it again"
         )
@@ -116,10 +118,21 @@ def _eight_bits(pixels: NDArray) -> NDArray[np.uint8]:
     raise ImageError(f"the picture's values are {pixels.dtype.name}; expected 8 or 16 bits per channel")
 
 
-def _tells_of_damage(printed: str) -> bool:
-    """Whether a codec complained about the data. Unknown tags and stray bytes between segments are harmless."""
+def _tells_of_damage(printed: str, data: bytes) -> bool:
+    """Whether a codec complained about the data. Unknown tags and stray or padding bytes are harmless."""
     for line in printed.splitlines():
-        if "extraneous bytes" in line or "WARN" in line.upper():
+        if "WARN" in line.upper():
+            continue
+        stray = re.search(r"(\d+) extraneous bytes before marker 0xd9", line)
+        if stray:
+            # Cameras pad with zeros, or miscount by a byte or two. Anything else left over when the picture is full
+            # means that decoding lost its place somewhere before.
+            end = data.rfind(b"\xff\xd9")
+            left_over = data[max(0, end - int(stray[1])) : end]
+            if len(left_over) > MOST_STRAY_BYTES and len(set(left_over)) > 1:
+                return True
+            continue
+        if "extraneous bytes" in line:
             continue
         if any(word in line.lower() for word in ("corrupt", "premature", "error", "bad huffman")):
             return True

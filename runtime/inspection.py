@@ -92,9 +92,8 @@ def precision(file: ModelFile) -> str:
         return "full integer, " + ("per-channel weights" if per_channel else "per-tensor weights")
     if activations & {"int8", "uint8", "int16"} and any(operator.name == "QUANTIZE" for operator in file.operators):
         return "integer with float islands"
-    heaviest = stored.most_common(1)[0][0] if stored else "float32"
-    if heaviest == "float16":
-        return "float, weights stored as float16"
-    if heaviest in ("int8", "uint8", "int4"):
-        return f"float, weights stored as {heaviest}"
-    return "float"
+    small = [dtype for dtype in ("float16", "int8", "uint8", "int4") if stored[dtype] > 0.05 * stored.total()]
+    if not small:
+        return "float"
+    partly = "partly " if stored["float32"] > 0.05 * stored.total() else ""
+    return f"float, weights {partly}stored as {' and '.join(small)}"

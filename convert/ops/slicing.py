@@ -92,6 +92,21 @@ def gather(lowering: Lowering, node: Node) -> None:
     lowering.bind(name, reread(lowering, result, shape, name))
 
 
+@lowers("GatherND")
+def gather_nd(lowering: Lowering, node: Node) -> None:
+    """Constant coordinates of the first k axes: a GATHER along those axes merged into one."""
+    value, name = lowering.value(node.inputs[0]), node.outputs[0]
+    indices = lowering.required(node, 1, "indices")
+    if node.integer("batch_dims", 0):
+        raise lowering.refusal(node, f"batch_dims={node.integer('batch_dims', 0)}; expected 0")
+    first, rest = value.shape[: indices.shape[-1]], value.shape[indices.shape[-1] :]
+    coordinates = indices.reshape(-1, indices.shape[-1]).T
+    flat = np.ravel_multi_index([c % n for c, n in zip(coordinates, first, strict=True)], first)
+    merged = reread(lowering, value, (math.prod(first), *rest), f"{name}/merged")
+    result = gathered(lowering, merged, 0, flat, f"{name}/flat")
+    lowering.bind(name, reread(lowering, result, (*indices.shape[:-1], *rest), name))
+
+
 def gathered(lowering: Lowering, value: Value, axis: int, indices: NDArray, name: str) -> Value:
     """The value at these positions of an ONNX axis, in this sequence."""
     if len(indices) and np.array_equal(indices, np.arange(indices[0], indices[0] + len(indices))):

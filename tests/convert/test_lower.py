@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 from tiny import Op, floats, ints, load, lowered, model_of, op
 
@@ -233,13 +234,10 @@ def test_the_layers_named_in_the_result_hold_the_same_numbers(astronaut: Path) -
     several.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name != graph.output)
     session = onnxruntime.InferenceSession(several.SerializeToString(), providers=["CPUExecutionProvider"])
     values = session.run(names, {graph.input: network_input(graph, Preprocessing(), image)})
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
     plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    with pytest.warns(UserWarning, match="preserve_all_tensors"):
-        tflite = Interpreter(
-            model_content=model.tflite, experimental_preserve_all_tensors=True, experimental_op_resolver_type=plain
-        )
+    tflite = Interpreter(
+        model_content=model.tflite, experimental_preserve_all_tensors=True, experimental_op_resolver_type=plain
+    )
     tflite.allocate_tensors()
     tflite.set_tensor(tflite.get_input_details()[0]["index"], model.to_input(image))
     tflite.invoke()

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
 from ..runtime.images import Image
+from .activations import Activations
 from .lower import FloatModel
 from .onnx_graph import Graph, Node
-from .reference import Reference, chunks
+from .reference import Reference
 from .tflite_graph import TfliteGraph
 
 
@@ -41,9 +41,11 @@ class LayerError:
 def differences(graph: Graph, model: FloatModel, reference: Reference, image: Image) -> Iterator[LayerDifference]:
     """Every tensor that exists in both networks, in execution order, for one picture at the network's size."""
     groups = {node.outputs[0]: names for node, names in _groups(graph, model)}
-    shared = list(groups)
-    tflite = tensors(model.tflite, model.to_input(image), [model.tensor_of[name] for name in shared])
-    for (name, expected), (_, stored) in zip(reference.tensors(image, shared), tflite, strict=True):
+    # Several ONNX tensors may be views of one TFLite tensor (a Transpose that only renamed axes): the first counts.
+    holder = {model.tensor_of[name]: name for name in reversed(groups)}
+    shared = [name for name in groups if holder[model.tensor_of[name]] == name]
+    found_values = real_values(model.tflite, [model.tensor_of[name] for name in shared])(model.to_input(image))
+    for (name, expected), stored in zip(reference.tensors(image, shared), found_values, strict=True):
         arranged = expected.transpose(model.layout_of[name])
         found = stored.reshape(arranged.shape)
         yield LayerDifference(groups[name], name, expected.shape, relative_error(found, arranged))
@@ -81,10 +83,10 @@ def quantisation_errors(float_model: FloatModel, int8: bytes, images: Sequence[I
     names = [name for name in makers if name in int8_graph.numbers]
     squares, sizes = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0)
     low, high = dict.fromkeys(names, math.inf), dict.fromkeys(names, -math.inf)
+    of_float, of_int8 = real_values(float_model.tflite, names), real_values(int8, names)
     for image in images:
-        real = tensors(float_model.tflite, float_model.to_input(image), names)
-        stored = tensors(int8, image[np.newaxis], names)
-        for (name, expected), (_, found) in zip(real, stored, strict=True):
+        real, stored = of_float(float_model.to_input(image)), of_int8(image[np.newaxis])
+        for name, expected, found in zip(names, real, stored, strict=True):
             squares[name] += float(np.square(found - expected, dtype=np.float64).sum())
             sizes[name] += expected.size
             low[name], high[name] = min(low[name], float(expected.min())), max(high[name], float(expected.max()))
@@ -97,31 +99,21 @@ def quantisation_errors(float_model: FloatModel, int8: bytes, images: Sequence[I
     )  # fmt: skip
 
 
-def tensors(model: bytes, tensor: NDArray, names: Sequence[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """The real values of activations inside a TFLite network for one input, a few at a time.
-
-    Run without delegates, whose operators keep nothing to look at.
-    """
+def real_values(model: bytes, names: Sequence[str]) -> Callable[[NDArray], Iterator[NDArray[np.float32]]]:
+    """A TFLite network as a function from its input tensor to the real values of its tensors `names`, in that order."""
     graph = TfliteGraph(model)
-    sizes = [math.prod(graph.shape(graph.numbers[name])) * 4 for name in names]
-    for chunk in chunks(names, sizes):
-        exposed = graph.expose([graph.numbers[name] for name in chunk])
-        network = Interpreter(
-            model_content=exposed,
-            num_threads=1,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        )
-        network.allocate_tensors()
-        network.set_tensor(network.get_input_details()[0]["index"], tensor)
-        network.invoke()
-        for name, details in zip(chunk, network.get_output_details(), strict=True):
-            yield name, _real(network.get_tensor(details["index"]), details["quantization"])
+    network = Activations(model, names)
+    encodings = {name: graph.tensors[graph.numbers[name]].quantization for name in names}
 
+    def values(tensor: NDArray) -> Iterator[NDArray[np.float32]]:
+        for name, stored in network.run(tensor):
+            encoding = encodings[name]
+            real = stored.astype(np.float32)
+            if encoding is not None and encoding.scale is not None and len(encoding.scale):
+                real = (real - int(encoding.zeroPoint[0])) * np.float32(encoding.scale[0])
+            yield real
 
-def _real(stored: NDArray, quantisation: tuple[float, int]) -> NDArray[np.float32]:
-    scale, zero_point = quantisation
-    values = stored.astype(np.float32)
-    return (values - zero_point) * np.float32(scale) if scale else values
+    return values
 
 
 def relative_error(found: NDArray, expected: NDArray) -> float:

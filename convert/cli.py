@@ -1,0 +1,158 @@
+"""The verb `edgematte convert`: words on the command line → one conversion → a model file, a table, a report."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import typer
+
+from ..runtime.errors import OutputExistsError, UsageError
+
+if TYPE_CHECKING:
+    from ..runtime.images import Size
+    from .pipeline import Progress
+    from .recipe import Importer, Target
+
+NUMBERS_HELP = "One number or three, 0 to 255, in the network's own channel order."
+
+
+def convert(
+    network: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A trained network in full precision.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT.tflite", help="The int8 model to write.")],
+    calibrate: Annotated[
+        Path, typer.Option(metavar="PHOTOS", help="A folder of photos like those the model will see; 100 are plenty.")
+    ],
+    mean: Annotated[str, typer.Option(metavar="R,G,B", help=f"Subtracted from pixels. {NUMBERS_HELP}")] = "0",
+    std: Annotated[str, typer.Option(metavar="R,G,B", help=f"Then divided by. {NUMBERS_HELP}")] = "255",
+    color: Annotated[str, typer.Option(metavar="rgb|bgr", help="Channel order the network was trained on.")] = "rgb",
+    imgsz: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Input size, where the network leaves it open.")
+    ] = None,
+    channel: Annotated[
+        int | None, typer.Option(min=0, help="The subject's class, where the output has several.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="images/ and masks/ of the same stems: judged by the truth too.")
+    ] = None,
+    max_drop: Annotated[
+        float | None, typer.Option(metavar="X", help="Refuse a model that costs more IoU or MAE than this, e.g. 0.003.")
+    ] = None,
+    max_latency_ratio: Annotated[
+        float | None, typer.Option(metavar="X", help="Refuse a model that takes more than this share of float's time.")
+    ] = None,
+    target: Annotated[
+        str, typer.Option(metavar="generic|pi|pi32|coral", help="Check what this kind of machine can run.")
+    ] = "generic",
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the evidence as index.html and report.json.")
+    ] = None,
+    importer: Annotated[
+        str, typer.Option(metavar="own|onnx-tf", help="onnx-tf: through TensorFlow, in an environment of its own.")
+    ] = "own",
+    name: Annotated[str, typer.Option(help="For the model's card; default: the file's name.")] = "",
+    licence: Annotated[str, typer.Option(help="Licence of the network, for the model's card.")] = "",
+    training_data: Annotated[str, typer.Option(help="What it was trained on, for the model's card.")] = "",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON on stdout.")] = False,
+) -> None:
+    """Turn an ONNX network into a full-int8 TFLite model, and prove what that cost."""
+    _refuse_outputs(output, report, overwrite=overwrite)
+    from .lower import Preprocessing
+    from .pipeline import convert as run
+    from .recipe import Recipe
+
+    recipe = Recipe(
+        calibrate=calibrate,
+        preprocessing=Preprocessing(
+            _numbers("--mean", mean), _numbers("--std", std), cast('Literal["rgb", "bgr"]', color)
+        ),
+        size=None if imgsz is None else _size(imgsz),
+        channel=channel,
+        data=data,
+        max_drop=max_drop,
+        max_latency_ratio=max_latency_ratio,
+        target=cast("Target", target),
+        importer=cast("Importer", importer),
+        name=name,
+        licence=licence,
+        training_data=training_data,
+    )
+    with _progress() as tell:
+        result = run(network, recipe, progress=tell)
+    if report is not None:
+        from .report import write_report
+
+        write_report(result, report, command=_command(), overwrite=overwrite)
+    result.save(output, overwrite=overwrite)
+    for warning in result.warnings:
+        typer.echo(f"edgematte: warning: {warning}", err=True)
+    if as_json:
+        from .report import summary
+
+        typer.echo(json.dumps(asdict(summary(result)), indent=2))
+        return
+    from .tables import show_conversion
+
+    show_conversion(result, output, report)
+
+
+def _refuse_outputs(output: Path, report: Path | None, *, overwrite: bool) -> None:
+    """Everything that would fail after a minute's work, before it."""
+    if output.is_dir():
+        raise OutputExistsError(f"{output} is a folder; name a file, such as {output / 'model.tflite'}")
+    if output.suffix != ".tflite":
+        raise UsageError(f"{output} does not end in .tflite; the runtime knows models by that ending")
+    if output.exists() and not overwrite:
+        raise OutputExistsError(f"{output} exists already; add --overwrite to replace it, or name another with -o")
+    if report is not None:
+        if report.is_file():
+            raise OutputExistsError(f"{report} is a file; --report takes a folder")
+        if (report / "index.html").exists() and not overwrite:
+            raise OutputExistsError(f"{report} holds a report already; add --overwrite to replace it, or name another")
+
+
+def _numbers(option: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        expected = "one number, or three separated by commas such as 123.7,116.3,103.5"
+        raise UsageError(f"{option} {text}: expected {expected}") from error
+
+
+def _size(text: str) -> Size:
+    width, cross, height = text.lower().partition("x")
+    if not cross or not width.isdigit() or not height.isdigit():
+        raise UsageError(f"--imgsz {text}: expected width and height, such as 256x256")
+    return int(width), int(height)
+
+
+def _command() -> str:
+    """What was typed, ready to be typed again."""
+    return shlex.join(["edgematte", *sys.argv[1:]])
+
+
+@contextmanager
+def _progress() -> Iterator[Progress | None]:
+    """A bar per stage on stderr where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+    with Bars(console=Console(stderr=True), transient=True) as bars:
+        tasks = {}
+
+        def tell(stage: str, share: float) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=1.0)
+            bars.update(tasks[stage], completed=share)
+
+        yield tell

@@ -1,0 +1,245 @@
+"""An ONNX network and a recipe → the int8 model with all the evidence gathered about it, or a refusal that says why."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ..runtime.atomic import write_bytes
+from ..runtime.errors import ConversionError, GateRefusedError
+from ..runtime.interpreter import load
+from ..runtime.model_file import CARD_NAME, ModelCard
+from . import coral, edgetpu_compiler, onnx_graph, pi32
+from .calibrate import calibrate
+from .latency import Latency, compare
+from .lower import FloatModel, Preprocessing, lower
+from .photos import PhotoSet, Split, gather, gather_pairs, split
+from .quantize import quantize
+from .recipe import WARN_BELOW_IOU, Recipe
+from .shared_scales import Ranges
+from .tflite_builder import add_metadata
+from .tflite_graph import float_operators
+from .verify import (
+    Agreement,
+    GroundTruth,
+    Parity,
+    agreement,
+    check_activations,
+    ground_truth,
+    parity,
+    refuse_difference,
+)
+
+Progress = Callable[[str, float], None]  # what is being done, and the share of it that is, 0…1
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A converted network and what its conversion cost."""
+
+    recipe: Recipe
+    source: Path
+    source_bytes: int  # size of the ONNX file
+    opset: int
+    float_model: FloatModel
+    tflite: bytes  # the int8 model, card included
+    card: ModelCard
+    parity: Parity
+    ranges: Ranges
+    agreement: Agreement
+    truth: GroundTruth | None  # where there were masks
+    latency: Latency
+    verification: PhotoSet  # the photos that judged
+    calibration_photos: int
+    held_out: bool  # no photo both calibrated and judged
+    coverage: coral.Coverage | None  # for --target coral
+    warnings: tuple[str, ...]  # what a user should know before shipping
+    stages: tuple[tuple[str, float], ...]  # (stage, seconds)
+
+    @property
+    def sha256(self) -> str:
+        """Of the int8 model."""
+        return hashlib.sha256(self.tflite).hexdigest()
+
+    def save(self, path: Path, *, overwrite: bool = False) -> None:
+        """Writes the int8 model, whole or not at all; beside it `<stem>_edgetpu.tflite` where Google's compiler ran.
+
+        Raises OutputExistsError when a file is there and `overwrite` is not given.
+        """
+        write_bytes(Path(path), self.tflite, overwrite=overwrite)
+        compiled = self.coverage.compiler if self.coverage else None
+        if compiled and compiled.model:
+            write_bytes(Path(path).with_name(f"{Path(path).stem}_edgetpu.tflite"), compiled.model, overwrite=overwrite)
+
+
+class _Stages:
+    """Tells the listener what is being done, and remembers how long it took."""
+
+    def __init__(self, listener: Progress | None) -> None:
+        self._listener = listener
+        self.done: list[tuple[str, float]] = []
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Callable[[float], None]]:
+        started = time.perf_counter()
+        tell = self._listener or (lambda _name, _share: None)
+        tell(name, 0.0)
+        yield lambda share: tell(name, share)
+        tell(name, 1.0)
+        self.done.append((name, time.perf_counter() - started))
+
+
+def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = None) -> Conversion:
+    """The whole way from an ONNX file to an int8 model that was compared with it. Writes nothing.
+
+    Raises ModelError or ConversionError for a network that cannot be read or lowered (naming operator, node and shape),
+    UsageError without usable photos, GateRefusedError where float parity, `max_drop` or `max_latency_ratio` fails.
+    """
+    path, stages = Path(path), _Stages(progress)
+    with stages.stage("reading the network"):
+        graph = onnx_graph.load(path, size=recipe.size)
+    with stages.stage("lowering to float TFLite"):
+        model = lower(graph, recipe.preprocessing, channel=recipe.channel)
+    with stages.stage("reading photos") as tell:
+        photos = _photos(recipe, model, tell)
+    judges = photos.verification.photos
+    with stages.stage("comparing float TFLite with ONNX") as tell:
+        images = [photo.image for photo in judges[: recipe.parity_photos]]
+        check_activations(graph, recipe.preprocessing, images[0], recipe.channel)
+        same = parity(
+            graph, model, recipe.preprocessing, images, recipe.channel,
+            tolerance=recipe.parity_tolerance, progress=tell,
+        )  # fmt: skip
+        refuse_difference(same)
+    with stages.stage("calibrating") as tell:
+        ranges = calibrate(model, photos.calibration.images, progress=tell)
+    with stages.stage("quantising"):
+        int8 = quantize(model, ranges)
+    with stages.stage("comparing int8 with float") as tell:
+        agreed = agreement(model, int8, judges, progress=tell)
+    truth = None
+    if recipe.data is not None:
+        with stages.stage("comparing with the true masks") as tell:
+            truth = ground_truth(model, int8, judges, progress=tell)
+    with stages.stage("timing both"):
+        latency = compare(load(model.tflite, threads=1), load(int8, threads=1))
+    _refuse_cost(recipe, agreed, truth, latency)
+    with stages.stage(f"checking for {recipe.target}"):
+        coverage = _coverage(recipe, int8)
+        if recipe.target == "pi32":
+            _check_pi32(int8)
+    card = _card(path, recipe, graph.sha256, same, agreed, photos)
+    result = Conversion(
+        recipe=recipe, source=path, source_bytes=path.stat().st_size, opset=graph.opset, float_model=model,
+        tflite=add_metadata(int8, CARD_NAME, card.to_json()), card=card, parity=same, ranges=ranges, agreement=agreed,
+        truth=truth, latency=latency, verification=photos.verification,
+        calibration_photos=len(photos.calibration.photos), held_out=photos.held_out, coverage=coverage, warnings=(),
+        stages=tuple(stages.done),
+    )  # fmt: skip
+    return replace(result, warnings=tuple(_warnings(result, photos)))
+
+
+def _photos(recipe: Recipe, model: FloatModel, tell: Callable[[float], None]) -> Split:
+    found = gather(recipe.calibrate, model.size, most=recipe.calibration_photos, progress=tell)
+    if recipe.data is None:
+        return split(found, most=recipe.verification_photos)
+    judges = gather_pairs(recipe.data, model.size, most=recipe.verification_photos, progress=tell)
+    one, other = recipe.calibrate.resolve(), recipe.data.resolve()
+    return Split(found, judges, held_out=not (one.is_relative_to(other) or other.is_relative_to(one)))
+
+
+def _refuse_cost(recipe: Recipe, agreed: Agreement, truth: GroundTruth | None, latency: Latency) -> None:
+    if recipe.max_drop is not None:
+        iou = truth.iou_drop if truth else 1 - agreed.iou
+        mae = truth.mae_rise if truth else agreed.mae
+        if max(iou, mae) > recipe.max_drop:
+            against = "the true masks" if truth else "the full-precision network's own mattes"
+            raise GateRefusedError(
+                f"int8 costs {iou:.4f} IoU and {mae:.4f} MAE against {against}; at most {recipe.max_drop} was allowed. "
+                "Nothing was written; calibrate with more photos like those it will see, or allow more with --max-drop"
+            )
+    if recipe.max_latency_ratio is not None and latency.ratio > recipe.max_latency_ratio:
+        raise GateRefusedError(
+            f"int8 takes {latency.int8_ms:.1f} ms, {latency.ratio:.2f} of the float network's {latency.float_ms:.1f}; "
+            f"at most {recipe.max_latency_ratio} was allowed. Nothing was written; allow more with --max-latency-ratio"
+        )
+
+
+def _coverage(recipe: Recipe, int8: bytes) -> coral.Coverage | None:
+    if recipe.target != "coral":
+        return None
+    left = float_operators(int8)
+    if left:
+        raise ConversionError(f"{left[0]} still computes in floating point; an Edge TPU takes full-integer models only")
+    return replace(coral.check(int8), compiler=edgetpu_compiler.compile_model(int8))
+
+
+def _check_pi32(int8: bytes) -> None:
+    unknown = pi32.check(int8)
+    if unknown:
+        raise ConversionError(f"a 32-bit Raspberry Pi OS cannot run this model: {'; '.join(map(str, unknown))}")
+
+
+def _warnings(result: Conversion, photos: Split) -> Iterator[str]:
+    yield from (f"not used: {line}" for line in (*photos.calibration.unusable, *photos.verification.unusable))
+    if result.agreement.iou < WARN_BELOW_IOU:
+        yield (
+            f"int8 masks overlap the float ones by {result.agreement.iou:.3f} only (below {WARN_BELOW_IOU}): look at "
+            "the photos in --report before you ship this model, or set --max-drop"
+        )
+    if not photos.held_out:
+        yield "the photos that judge int8 were also calibrated on, so the figures flatter it; name others with --data"
+    if result.latency.ratio > 1:
+        yield f"int8 is slower than float on this machine ({result.latency.ratio:.2f} times the time)"
+    if result.coverage and not result.coverage.complete:
+        total = len(result.coverage.operators)
+        yield f"an Edge TPU takes {result.coverage.mapped} of {total} operators, as far as Google's documents tell"
+    if result.recipe.target == "pi":
+        yield from _pi_warnings(result.tflite)
+
+
+def _pi_warnings(int8: bytes) -> Iterator[str]:
+    left = float_operators(int8)
+    if left:
+        yield f"{len(left)} operators compute in floating point, {left[0]} first: each island costs two conversions"
+
+
+def _card(path: Path, recipe: Recipe, sha256: str, same: Parity, agreed: Agreement, photos: Split) -> ModelCard:
+    return ModelCard(
+        name=recipe.name or path.stem,
+        source_sha256=sha256,
+        licence=recipe.licence,
+        training_data=recipe.training_data,
+        preprocessing=in_words(recipe.preprocessing),
+        mean=recipe.preprocessing.mean,
+        std=recipe.preprocessing.std,
+        color=recipe.preprocessing.color,
+        channel=recipe.channel,
+        quantisation=f"full int8, per channel, ranges from {len(photos.calibration.photos)} photos",
+        float_parity=same.max_error,
+        agreement_iou=agreed.iou,
+        agreement_mae=agreed.mae,
+        photos=len(agreed.photos),
+        made_by=f"edgematte {own_version()}",
+    )
+
+
+def in_words(preprocessing: Preprocessing) -> str:
+    """What the model does to the RGB bytes it is given."""
+    mean, std = (", ".join(f"{v:g}" for v in values) for values in (preprocessing.mean, preprocessing.std))
+    how = "in the input's scale and zero point" if preprocessing.carried_by_input else "in a 1x1 convolution"
+    order = ", channels swapped to BGR" if preprocessing.color == "bgr" else ""
+    return f"(pixel - {mean}) / {std}{order}, {how}"
+
+
+def own_version() -> str:
+    """The installed version; a bare checkout has none."""
+    try:
+        return version("edgematte")
+    except PackageNotFoundError:
+        return "from a checkout"

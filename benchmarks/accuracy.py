@@ -151,7 +151,8 @@ def _overlap(a: Mask, b: Mask) -> float:
 def _inner_band(mask: Mask, width_px: int) -> Mask:
     """The subject's pixels within `width_px` of what is not the subject; beyond the picture nothing is."""
     kernel = np.ones((2 * width_px + 1, 2 * width_px + 1), np.uint8)
-    return mask - cv2.erode(mask, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=(0.0,))
+    inside = cv2.erode(mask, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=(0.0,))
+    return (mask > inside).astype(np.uint8)
 
 
 def _gradient_magnitude(alpha: Alpha) -> NDArray[np.float64]:
@@ -167,7 +168,7 @@ def _gradient_magnitude(alpha: Alpha) -> NDArray[np.float64]:
     opacity = alpha / 255.0
     across = cv2.sepFilter2D(opacity, cv2.CV_64F, slope, smooth, borderType=cv2.BORDER_REPLICATE)
     down = cv2.sepFilter2D(opacity, cv2.CV_64F, smooth, slope, borderType=cv2.BORDER_REPLICATE)
-    return cv2.magnitude(across, down)
+    return np.asarray(cv2.magnitude(across, down), np.float64)
 
 
 def _largest_region(mask: Mask) -> NDArray[np.bool_]:

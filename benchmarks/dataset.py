@@ -84,11 +84,11 @@ def _transparency(path: Path) -> Alpha | None:
     pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.ndim != 3 or pixels.shape[2] != 4:
         return None
-    alpha = pixels[:, :, 3]
-    opaque = np.iinfo(alpha.dtype).max
-    if int(alpha.min()) == opaque:
+    deep = pixels.dtype == np.uint16
+    alpha = np.asarray(pixels[:, :, 3], np.uint16)
+    if int(alpha.min()) == (65535 if deep else 255):
         return None
-    return np.ascontiguousarray(alpha if opaque == 255 else alpha >> 8, np.uint8)
+    return (alpha >> 8 if deep else alpha).astype(np.uint8)
 
 
 def _by_stem(pictures: Path, folder: Path) -> dict[str, Path]:

@@ -83,7 +83,7 @@ class Reference:
     def run(self, tensor: NDArray) -> NDArray:
         """The network alone; on a GPU, the copies there and back included, so that it is done when this returns."""
         try:
-            return self._session.run([self._output.name], {self._input.name: tensor})[0]
+            return np.asarray(self._session.run([self._output.name], {self._input.name: tensor})[0])
         except Exception as error:  # onnxruntime's exceptions have no public base class
             raise ModelError(f"{self.facts.file}: failed while running: {_first_line(error)}") from error
 

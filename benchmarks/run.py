@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -88,8 +87,9 @@ def run(plan: Plan, *, command: str, report: Report | None = None) -> Result:
     used = {photo.stem for photo in photos}
     latency = _latency(model, reference, _frame([pair for pair in chosen if pair.stem in used]), plan.effort, report)
     card = model.segmenter.card
+    version = next((package.version for package in machine.packages if package.name == "edgematte"), "from a checkout")
     return Result(
-        made_by=f"edgematte {metadata.version('edgematte')}",
+        made_by=f"edgematte {version}",
         made_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         command=command,
         machine=machine,

@@ -101,9 +101,10 @@ class ModelCard:
         try:
             content = json.loads(text)
             known = {field.name for field in fields(cls)}
-            # JSON has no tuples; the card has no lists.
-            values = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
-            card = cls(**{key: value for key, value in values.items() if key in known})
+            for key in ("mean", "std"):  # JSON has no tuples
+                if isinstance(content.get(key), list):
+                    content[key] = tuple(content[key])
+            card = cls(**{key: value for key, value in content.items() if key in known})
         except (ValueError, TypeError, AttributeError) as error:
             raise ModelError(f"the model's card is damaged ({error}); convert the model again") from error
         if card.contract != CONTRACT:
@@ -160,6 +161,7 @@ class _Walk:
         if not inputs or not outputs or not operators:
             raise ModelError("the .tflite model has no input, no output or no operator; convert it again")
         description = self.string(root, 3)
+        self.tables(root, 7, lambda at: self.signature(at, len(tensors)))
         return ModelFile(description, tensors, operators, inputs, outputs, metadata, len(self.data))
 
     def subgraph(
@@ -193,6 +195,11 @@ class _Walk:
         index = self.scalar(at, 0, "<I", 0)
         if index >= len(codes):
             raise IndexError(f"operator code {index} of {len(codes)}")
+        options = self.field(at, 4)
+        if options is not None:
+            self.check_table(self.follow(options))
+        for slot, code_of_element in ((5, "B"), (6, "?"), (8, "i")):  # custom options, variable inputs, intermediates
+            self.numbers(at, slot, code_of_element)
         name, custom = codes[index]
         return FileOperator(name, custom, self.integers(at, 1), self.integers(at, 2))
 
@@ -215,6 +222,7 @@ class _Walk:
         quantization = self.field(at, 4)
         if quantization is not None:
             table = self.follow(quantization)
+            self.numbers(table, 0, "f"), self.numbers(table, 1, "f")  # the ranges calibration saw; read by nobody
             scales = tuple(self.numbers(table, 2, "f"))
             zero_points = tuple(int(zero) for zero in self.numbers(table, 3, "q"))
             self.check_quantization(name, dtype, scales, zero_points)
@@ -243,6 +251,14 @@ class _Walk:
             raise IndexError(f"weights end at byte {offset + length} of {len(self.data)}")
         return offset, length
 
+    def signature(self, at: int, count: int) -> None:
+        """A named entry to the network; nothing here uses one, the interpreters read it all the same."""
+        self.string(at, 2)
+        for slot in (0, 1):
+            for entry in self.field_vector(at, slot):
+                self.string(entry, 0)
+                self.check_indices((self.scalar(entry, 1, "<I", 0),), count, "the signature names")
+
     def metadata(self, at: int, buffers: list[tuple[int, int]]) -> tuple[str, bytes]:
         index = self.scalar(at, 1, "<I", 0)
         if index >= len(buffers):
@@ -258,9 +274,20 @@ class _Walk:
     def follow(self, at: int) -> int:
         return at + self.number("<I", at)
 
+    def check_table(self, table: int) -> int:
+        """Checks that a table and the list of its fields lie within the file; gives where that list is."""
+        vtable = table - self.number("<i", table)
+        size, table_size = self.number("<H", vtable), self.number("<H", vtable + 2)
+        if size < 4 or size % 2 or vtable + size > len(self.data) or table + table_size > len(self.data):
+            raise IndexError(f"a table at byte {table} ends behind the file")
+        for offset in struct.unpack_from(f"<{(size - 4) // 2}H", self.data, vtable + 4):
+            if offset and not 4 <= offset < table_size:
+                raise IndexError(f"a table at byte {table} has a field outside of it")
+        return vtable
+
     def field(self, table: int, slot: int) -> int | None:
         """Where the table keeps the field; None when it holds the default."""
-        vtable = table - self.number("<i", table)
+        vtable = self.check_table(table)
         size = self.number("<H", vtable)
         entry = 4 + 2 * slot
         if entry + 2 > size:

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from . import activation, arithmetic, choose, conv, elementwise, matmul, normalization, pool, reduce, resize, shape, slicing
+from . import (
+    activation,
+    arithmetic,
+    choose,
+    conv,
+    elementwise,
+    matmul,
+    normalization,
+    pool,
+    reduce,
+    resize,
+    shape,
+    slicing,
+)
 from .context import LOWERINGS, Lowering, Value
 
 __all__ = [

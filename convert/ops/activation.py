@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..onnx_graph import Node
 from .affine import Activation, affine, fuse
-from .context import Code, Lowering, Value, lowers
+from .context import Code, Lowering, Value, lowers, natural, with_last
 
 UNBOUNDED = 1e30  # exporters write float32's largest number for "no bound"
 
@@ -112,41 +112,38 @@ def hard_swish(lowering: Lowering, node: Node) -> None:
 def prelu(lowering: Lowering, node: Node) -> None:
     value, name = lowering.value(node.inputs[0]), node.outputs[0]
     slopes = lowering.required(node, 1, "slopes").astype(np.float64)
-    lowering.bind(name, leaky(lowering, node, value, slopes, name))
+    lowering.bind(name, leaky(lowering, value, slopes, name))
 
 
 @lowers("LeakyRelu")
 def leaky_relu(lowering: Lowering, node: Node) -> None:
     value, name = lowering.value(node.inputs[0]), node.outputs[0]
     slope = np.asarray(node.number("alpha", 0.01), np.float64)
-    lowering.bind(name, leaky(lowering, node, value, slope, name))
+    lowering.bind(name, leaky(lowering, value, slope, name))
 
 
-def leaky(lowering: Lowering, node: Node, value: Value, slopes: NDArray, name: str) -> Value:
+def leaky(lowering: Lowering, value: Value, slopes: NDArray, name: str) -> Value:
     """x where x ≥ 0, slope · x elsewhere.
 
     With slopes up to 1 that is slope · x + relu((1 − slope) · x); with larger ones relu(x) − slope · relu(−x).
     """
-    each = per_channel(lowering, node, value, slopes)
-    if not np.any(each):
+    if not np.any(slopes):
         return rectified(lowering, value, name)
     value = lowering.kept(value)
-    if np.all(each <= 1):
+    full = slopes.reshape((1,) * (value.rank - slopes.ndim) + slopes.shape)
+    varying = [axis for axis, n in enumerate(full.shape) if n > 1]
+    if len(varying) == 1 and value.order[-1] != varying[0]:
+        order = natural(value.rank) if natural(value.rank)[-1] == varying[0] else with_last(value.order, varying[0])
+        value = lowering.kept(lowering.arranged(value, order))
+    if len(varying) <= 1 and np.all(slopes <= 1):
+        each = slopes.reshape(-1)
         left = affine(lowering, value, each, 0.0, f"{name}/scaled")
         right = affine(lowering, value, 1 - each, 0.0, f"{name}/rest", activation=Activation.RELU)
     else:
         below = affine(lowering, value, -1.0, 0.0, f"{name}/below", activation=Activation.RELU)
-        left = affine(lowering, below, -each, 0.0, f"{name}/scaled")
+        factors = lowering.floats(f"{name}/slopes", -full.transpose(value.order))
+        left = lowering.emit(
+            Code.MUL, [below, factors], f"{name}/scaled", value.shape, value.order, schema.MulOptionsT()
+        )
         right = unary(lowering, Code.RELU, value, f"{name}/above")
     return lowering.emit(Code.ADD, [right, left], name, value.shape, value.order, schema.AddOptionsT())
-
-
-def per_channel(lowering: Lowering, node: Node, value: Value, numbers: NDArray) -> NDArray:
-    """Constants that broadcast over `value` as one number or one per last TFLite axis, shape (C,) or ()."""
-    if numbers.size == 1:
-        return numbers.reshape(())
-    aligned = numbers.reshape((1,) * (value.rank - numbers.ndim) + numbers.shape)
-    channel = value.order[-1]
-    if aligned.shape[channel] != numbers.size:
-        raise lowering.refusal(node, f"constants {list(numbers.shape)}; expected one number or one per channel")
-    return aligned.reshape(-1)

@@ -74,6 +74,11 @@ def natural(rank: int) -> Order:
     return NHWC if rank == 4 else plain(rank)
 
 
+def with_last(order: Order, axis: int) -> Order:
+    """The order with one axis moved to the end, where TFLite's operators expect what they work along."""
+    return (*(other for other in order if other != axis), axis)
+
+
 class Lowering:
     """State of one lowering: the graph read, the file being built, and where each ONNX tensor lives."""
 

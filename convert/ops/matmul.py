@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from ..onnx_graph import Node
 from .affine import affine
 from .arithmetic import combined
-from .context import Code, Lowering, Order, Value, lowers, plain
-from .reduce import with_last
+from .context import Code, Lowering, Order, Value, lowers, plain, with_last
 from .shape import reread, transposed
 
 

@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ..onnx_graph import Node
 from .activation import unary
 from .arithmetic import combined
-from .context import NHWC, Code, Lowering, Order, Value, lowers, plain
+from .context import NHWC, Code, Lowering, Order, Value, lowers, plain, with_last
 from .shape import reread
 
 _CODES = {"ReduceMean": Code.MEAN, "ReduceSum": Code.SUM, "ReduceMin": Code.REDUCE_MIN, "ReduceProd": Code.REDUCE_PROD}
@@ -98,11 +98,6 @@ def softmax(lowering: Lowering, node: Node) -> None:
         return
     value = lowering.arranged(value, with_last(value.order, axis))
     lowering.bind(name, unary(lowering, code, value, name, options))
-
-
-def with_last(order: Order, axis: int) -> Order:
-    """The order with one axis moved to the end, where TFLite's operators expect what they work along."""
-    return (*(other for other in order if other != axis), axis)
 
 
 @lowers("ReduceLogSumExp")

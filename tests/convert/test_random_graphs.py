@@ -156,6 +156,8 @@ def with_earlier(s: Sketch, shape: Shape) -> None:
             continue
         if math.prod(result) <= MOST_NUMBERS and len(result) <= 4:
             fitting.append((name, result))
+    if not fitting:
+        return
     name, result = s.choice(fitting)
     kind = str(s.choice(["Add", "Mul", "Sub", "Max"]))
     pair = [name, s.last] if s.integer(0, 1) else [s.last, name]

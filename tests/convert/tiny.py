@@ -20,6 +20,7 @@ from edgematte.convert.ops.context import NHWC, Lowering, Value
 from edgematte.runtime import interpreter
 
 CHANNELS, ROWS, COLUMNS = 8, 9, 12  # of "x", the tensor that every tiny network starts from: 1×8×9×12
+SMALLEST = 0.01
 
 _CODE_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
 
@@ -128,7 +129,10 @@ def reference(graph: onnx_graph.Graph, picture: NDArray) -> NDArray:
 
 
 def difference(model: onnx.ModelProto, *, seed: int = 3) -> tuple[float, Lowered]:
-    """Largest error relative to the output's largest magnitude, over one random picture; and the TFLite network."""
+    """Largest error relative to the output's largest magnitude, over one random picture; and the TFLite network.
+
+    Outputs below `SMALLEST` are compared with that: they are what is left of a difference of larger numbers.
+    """
     graph = load(model)
     picture = np.random.default_rng(seed).uniform(-1, 1, graph.shapes[graph.input]).astype(np.float32)
     expected = reference(graph, picture)
@@ -136,5 +140,5 @@ def difference(model: onnx.ModelProto, *, seed: int = 3) -> tuple[float, Lowered
     found = network.run(picture)
     if found.shape != expected.shape:
         raise ValueError(f"shape {found.shape}, expected {expected.shape}")
-    scale = max(float(np.abs(expected).max()), 1e-6)
+    scale = max(float(np.abs(expected).max()), SMALLEST)
     return float(np.abs(found - expected).max()) / scale, network

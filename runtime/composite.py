@@ -35,9 +35,8 @@ def cutout(image: Image, alpha: Alpha) -> Rgba:
     cannot be brought back from the file.
     """
     _check_sizes(image, alpha)
-    rgba = cv2.merge((*cv2.split(image), alpha))
-    rgba[alpha == 0] = 0
-    return rgba
+    subject = cv2.bitwise_and(image, image, mask=alpha)
+    return cv2.merge((*cv2.split(subject), alpha))
 
 
 def composite(image: Image, alpha: Alpha, background: Background) -> Image:

@@ -79,9 +79,9 @@ class Network:
         try:
             self._interpreter.set_tensor(self._input_index, tensor)
             self._interpreter.invoke()
-        except (RuntimeError, ValueError) as error:
+            return self._interpreter.get_tensor(self._output_indices[output])
+        except (RuntimeError, ValueError, MemoryError) as error:
             raise ModelError(f"the network failed while running: {_first_line(error)}") from error
-        return self._interpreter.get_tensor(self._output_indices[output])
 
     def operators(self) -> list[str]:
         """Names of the network's operators in order, as the file lists them (before any delegate takes some over)."""

@@ -170,9 +170,12 @@ class _Walk:
         tensors = tuple(self.tables(at, 0, lambda t: self.tensor(t, buffers)))
         operators = tuple(self.tables(at, 3, lambda o: self.operator(o, codes)))
         inputs, outputs = self.integers(at, 1), self.integers(at, 2)
+        self.string(at, 4)  # its name
         for operator in operators:
             self.check_indices(operator.inputs, len(tensors), f"{operator.name} reads", optional=True)
             self.check_indices(operator.outputs, len(tensors), f"{operator.name} writes")
+            if operator.name == "CONV_2D":
+                self.check_convolution([tensors[index] for index in operator.inputs[:2] if index >= 0])
         self.check_indices(inputs, len(tensors), "the network reads")
         self.check_indices(outputs, len(tensors), "the network gives")
         return tensors, operators, inputs, outputs
@@ -183,6 +186,15 @@ class _Walk:
         for index in indices:
             if not lowest <= index < count:
                 raise IndexError(f"{who} tensor {index} of {count}")
+
+    @staticmethod
+    def check_convolution(picture_and_filters: list[FileTensor]) -> None:
+        """An interpreter divides the one's channels by the other's, and the result divides filters."""
+        channels = [tensor.shape[-1] for tensor in picture_and_filters if len(tensor.shape) == 4]
+        if len(channels) == 2 and -1 not in channels:
+            groups, rest = divmod(channels[0], channels[1]) if channels[1] else (0, 1)
+            if rest or not groups or picture_and_filters[1].shape[0] % groups:
+                raise IndexError(f"a convolution of {channels[0]} channels with filters for {channels[1]}")
 
     def operator_code(self, at: int) -> tuple[str, bool]:
         old, new = self.scalar(at, 0, "<b", 0), self.scalar(at, 3, "<i", 0)
@@ -198,7 +210,7 @@ class _Walk:
         options = self.field(at, 4)
         if options is not None:
             self.check_table(self.follow(options))
-        for slot, code_of_element in ((5, "B"), (6, "?"), (8, "i")):  # custom options, variable inputs, intermediates
+        for slot, code_of_element in ((5, "B"), (7, "?"), (8, "i")):  # custom options, variable inputs, intermediates
             self.numbers(at, slot, code_of_element)
         name, custom = codes[index]
         return FileOperator(name, custom, self.integers(at, 1), self.integers(at, 2))

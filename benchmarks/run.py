@@ -115,7 +115,7 @@ def _reference(original: Original, model: Converted) -> Contender:
         from ..convert.lower import Preprocessing
         from .reference import Reference
     except ModuleNotFoundError as error:
-        raise MissingExtraError("bench run --against", "convert,bench", error.name or "onnxruntime") from error
+        raise MissingExtraError("bench run --against", "convert", error.name or "onnx") from error
     card = model.segmenter.card or ModelCard(name="", source_sha256="")
     return Reference(
         original.path,

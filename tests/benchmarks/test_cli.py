@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -247,6 +248,20 @@ def test_a_mistake_is_one_line_that_says_what_to_do(
     assert said in ended.err
     assert len(ended.err.splitlines()) == 1
     assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+def test_without_the_extra_a_model_alone_is_measured_and_a_reference_says_what_to_install(
+    orange: Path, orange_tflite: Path, package: str
+) -> None:
+    """The package is hidden from the import system, as on a device that never had it."""
+    code = f"import sys; sys.modules[{package!r}] = None; from edgematte.runtime.cli import main; main()"
+    words = [sys.executable, "-c", code, "bench", "run", str(orange_tflite), *QUICK]
+    alone = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (alone.returncode, alone.stderr) == (0, "")
+    compared = subprocess.run([*words, "--against", str(orange)], capture_output=True, text=True, check=False)
+    assert compared.returncode == 2
+    assert f"'edgematte bench run --against' needs {package}; install it with: pip install" in compared.stderr
 
 
 def test_ctrl_c_ends_the_run_with_130(

@@ -1,7 +1,7 @@
 """What runs on the workstation: an ONNX network in, an int8 TFLite model out, with the evidence of what that cost.
 
 The package can be called: `convert(path, recipe) -> Conversion`. Its stages, in order, are `load`, `lower`, `parity`,
-`calibrate`, `quantize` and `agreement`; they are loaded when first used, so that importing the package costs nothing.
+`calibrate`, `quantize` and `judge`; they are loaded when first used, so that importing the package costs nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .onnx_graph import Graph, load
     from .pipeline import Conversion, Progress
     from .recipe import Recipe
-    from .verify import Agreement, GroundTruth, Parity, agreement, ground_truth
+    from .verify import Agreement, GroundTruth, Parity, agreement, judge
 
 # Name → the file it lives in. `lower`, `calibrate` and `quantize` are files too: take the functions from them.
 _HOMES = {
@@ -28,11 +28,11 @@ _HOMES = {
     "Parity": "verify",
     "Recipe": "recipe",
     "agreement": "verify",
-    "ground_truth": "verify",
+    "judge": "verify",
     "load": "onnx_graph",
 }
 
-__all__ = ["Agreement", "Conversion", "Graph", "GroundTruth", "Parity", "Recipe", "agreement", "ground_truth", "load"]
+__all__ = ["Agreement", "Conversion", "Graph", "GroundTruth", "Parity", "Recipe", "agreement", "judge", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from html import escape
 
-WIDTH = 720  # user units; charts scale with the page
+WIDTH = 880  # user units; charts scale with the page
 TEXT_PX = 12
 ROW_PX = 22
 
@@ -77,14 +77,14 @@ def scatter(points: Sequence[tuple[float, float, str]], *, x_label: str, y_label
 
 def columns(values: Sequence[float], names: Sequence[str], *, unit: str, label: str) -> str:
     """One thin column per value, in order: where along the network something grows."""
-    height, left, bottom, top = 190, 44, 20, 10
+    height, left, bottom, top = 190, 60, 20, 10
     most = max([*values, 1e-12])
     step = (WIDTH - left) / max(len(values), 1)
     marks = []
     for share in (0.5, 1.0):
         y = height - bottom - (height - top - bottom) * share
         marks.append(f'<line class="grid" x1="{left}" y1="{y:.1f}" x2="{WIDTH}" y2="{y:.1f}"/>')
-        marks.append(_text(left - 6, y + 4, f"{_number(most * share)}{unit}", anchor="end"))
+        marks.append(_text(left - 6, y + 4, f"{most * share:.2g}{unit}", anchor="end"))
     for number, (value, name) in enumerate(zip(values, names, strict=True)):
         tall = max((height - top - bottom) * value / most, 0.5)
         marks.append(

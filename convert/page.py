@@ -28,9 +28,9 @@ main { max-width: 940px; margin: 0 auto; padding: 48px 24px 96px; }
 h1 { font-size: 30px; font-weight: 650; letter-spacing: -.01em; margin: 0 0 4px; }
 h2 { font-size: 19px; font-weight: 650; margin: 56px 0 6px; }
 p { margin: 6px 0 14px; max-width: 68ch; } .faint, .lead { color: var(--faint); } .lead { margin-bottom: 28px; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(165px, 1fr)); gap: 12px; margin: 20px 0 8px; }
-.figure { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 14px 16px; }
-.figure b { display: block; font-size: 25px; font-weight: 620; font-variant-numeric: tabular-nums; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(132px, 1fr)); gap: 12px; margin: 20px 0 8px; }
+.figure { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 13px 15px; }
+.figure b { display: block; font-size: 24px; font-weight: 620; font-variant-numeric: tabular-nums; }
 .figure span { color: var(--faint); font-size: 13.5px; display: block; line-height: 1.4; }
 .figure.good b { color: var(--good); } .figure.fair b { color: var(--fair); } .figure.poor b { color: var(--poor); }
 .warning { border-left: 3px solid var(--fair); padding: 2px 0 2px 14px; margin: 10px 0; }

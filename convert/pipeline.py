@@ -28,9 +28,8 @@ from .verify import (
     Agreement,
     GroundTruth,
     Parity,
-    agreement,
     check_activations,
-    ground_truth,
+    judge,
     parity,
     refuse_difference,
 )
@@ -121,11 +120,7 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
     with stages.stage("quantising"):
         int8 = quantize(model, ranges)
     with stages.stage("comparing int8 with float") as tell:
-        agreed = agreement(model, int8, judges, progress=tell)
-    truth = None
-    if recipe.data is not None:
-        with stages.stage("comparing with the true masks") as tell:
-            truth = ground_truth(model, int8, judges, progress=tell)
+        agreed, truth = judge(model, int8, judges, progress=tell)
     with stages.stage("timing both"):
         latency = compare(load(model.tflite, threads=1), load(int8, threads=1))
     _refuse_cost(recipe, agreed, truth, latency)

@@ -230,7 +230,7 @@ def _change(before: Alpha, after: Alpha) -> NDArray[np.uint8]:
 
 def _agreement(result: Conversion, figures: Summary) -> str:
     photos = result.agreement.photos
-    ious = [photo.iou for photo in photos]
+    ious, maes = [photo.iou for photo in photos], [photo.mae for photo in photos]
     low = min(0.9, float(np.floor(min(ious) * 20) / 20))
     held = "None of them was used for calibration." if result.held_out else "They were calibrated on as well."
     return page.section(
@@ -241,7 +241,7 @@ def _agreement(result: Conversion, figures: Summary) -> str:
         ),
         charts.histogram(ious, low=low, high=1.0, bins=20, label="IoU of int8 mask and float mask, photos per bin"),
         charts.histogram(
-            [photo.mae for photo in photos], low=0.0, high=max(0.02, max(p.mae for p in photos)), bins=20,
+            maes, low=0.0, high=max(0.02, float(np.ceil(max(maes) * 50) / 50)), bins=20,
             label="mean absolute difference of the mattes, photos per bin",
         ),
     )  # fmt: skip
@@ -277,7 +277,8 @@ def _layers(layers: Sequence[LayerError]) -> str:
         "Where the error comes from",
         page.paragraph(
             f"Root mean square difference between int8 and float activations, as a share of the float one's range, "
-            f"{LAYER_PHOTOS} photos at most. Eight bits alone cost 0.11 %; what is above has piled up on the way."
+            f"{LAYER_PHOTOS} photos at most. Eight bits alone cost 0.11 %; what is above has piled up on the way, "
+            f"or was cut off on purpose, as scores are where the sigmoid behind them is flat."
         ),
         charts.columns(
             percent,

@@ -175,40 +175,35 @@ def refuse_difference(result: Parity) -> None:
     )
 
 
-def agreement(
-    reference: bytes | FloatModel, candidate: bytes, photos: Sequence[Photo], *, progress: Progress | None = None
-) -> Agreement:
+def agreement(reference: bytes | FloatModel, candidate: bytes, photos: Sequence[Photo]) -> Agreement:
     """The mattes of two TFLite networks compared photo by photo, at network size."""
-    alphas_of = matte_maker(reference), matte_maker(candidate)
-    results = []
+    return judge(reference, candidate, photos)[0]
+
+
+def judge(
+    reference: bytes | FloatModel, candidate: bytes, photos: Sequence[Photo], *, progress: Progress | None = None
+) -> tuple[Agreement, GroundTruth | None]:
+    """Both networks on every photo once: against each other at network size, against true masks at photo size.
+
+    There is no ground truth where no photo has a mask.
+    """
+    of_reference, of_candidate = matte_maker(reference), matte_maker(candidate)
+    agreed: list[PhotoAgreement] = []
+    judged: list[PhotoTruth] = []
     for number, photo in enumerate(photos):
-        first, second = (alpha(photo.image) for alpha in alphas_of)
-        results.append(PhotoAgreement(photo.name, iou(first, second), mae(first, second)))
+        first, second = of_reference(photo.image), of_candidate(photo.image)
+        agreed.append(PhotoAgreement(photo.name, iou(first, second), mae(first, second)))
+        if photo.truth is not None:
+            judged.append(_against_truth(photo.name, first, second, photo.truth))
         if progress:
             progress((number + 1) / len(photos))
-    return Agreement(tuple(results))
+    return Agreement(tuple(agreed)), GroundTruth(tuple(judged)) if judged else None
 
 
-def ground_truth(
-    reference: FloatModel, candidate: bytes, photos: Sequence[Photo], *, progress: Progress | None = None
-) -> GroundTruth:
-    """Both networks against the photos' true masks; photos without one are passed over."""
-    alphas_of = matte_maker(reference), matte_maker(candidate)
-    results = []
-    judged = [photo for photo in photos if photo.truth is not None]
-    for number, photo in enumerate(judged):
-        truth = photo.truth
-        if truth is None:
-            continue
-        size = (truth.shape[1], truth.shape[0])
-        mattes = (cv2.resize(alpha(photo.image), size, interpolation=cv2.INTER_LINEAR) for alpha in alphas_of)
-        of_float, of_int8 = mattes
-        results.append(
-            PhotoTruth(photo.name, iou(of_float, truth), iou(of_int8, truth), mae(of_float, truth), mae(of_int8, truth))
-        )
-        if progress:
-            progress((number + 1) / len(judged))
-    return GroundTruth(tuple(results))
+def _against_truth(name: str, of_float: Alpha, of_int8: Alpha, truth: Alpha) -> PhotoTruth:
+    size = (truth.shape[1], truth.shape[0])
+    first, second = (cv2.resize(alpha, size, interpolation=cv2.INTER_LINEAR) for alpha in (of_float, of_int8))
+    return PhotoTruth(name, iou(first, truth), iou(second, truth), mae(first, truth), mae(second, truth))
 
 
 def matte_maker(model: bytes | FloatModel) -> Callable[[Image], Alpha]:

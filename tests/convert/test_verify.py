@@ -1,0 +1,145 @@
+"""The gates: a lowered network that is not the ONNX network is refused, and the operator at fault is named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from bright import bright_unet
+from onnx import helper, numpy_helper
+
+from edgematte.convert import onnx_graph, verify
+from edgematte.convert.lower import FloatModel, Preprocessing, lower
+from edgematte.convert.onnx_graph import Graph
+from edgematte.convert.photos import Photo, gather
+from edgematte.convert.tflite_graph import TfliteGraph
+from edgematte.runtime.errors import ConversionError, GateRefusedError
+from edgematte.runtime.images import Image
+
+PLAIN = Preprocessing()
+
+
+@pytest.fixture(scope="module")
+def graph(network: Path) -> Graph:
+    return onnx_graph.load(network)
+
+
+@pytest.fixture(scope="module")
+def model(graph: Graph) -> FloatModel:
+    return lower(graph, PLAIN)
+
+
+@pytest.fixture(scope="module")
+def judges(photos: Path, model: FloatModel) -> tuple[Photo, ...]:
+    return gather(photos / "images", model.size, most=4).photos
+
+
+def sabotaged(model: FloatModel, onnx_tensor: str, factor: float) -> FloatModel:
+    """The lowered network with one weight changed in the operator that makes an ONNX tensor."""
+    tflite = TfliteGraph(model.tflite)
+    number = tflite.numbers[model.tensor_of[onnx_tensor]]
+    operator = next(o for o in tflite.operators if number in o.outputs)
+    weights = tflite.constant(operator.inputs[1])
+    assert weights is not None
+    weights.flat[weights.size // 2] *= factor
+    tflite.set_constant(operator.inputs[1], weights)
+    return replace(model, tflite=tflite.to_bytes())
+
+
+def test_a_faithful_lowering_passes(graph: Graph, model: FloatModel, judges: tuple[Photo, ...]) -> None:
+    result = verify.parity(graph, model, PLAIN, [photo.image for photo in judges])
+    assert result.holds
+    assert result.max_error < 1e-5, "float32 rounding over five layers, a tenth of the gate"
+    assert result.first_difference is None
+    verify.refuse_difference(result)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "operators"),
+    [
+        ("b", ("Conv 'down'", "Relu 'down.relu'")),
+        ("d", ("Conv 'deep'", "Relu 'deep.relu'")),
+        ("g", ("Conv 'skip'", "Relu 'skip.relu'")),
+        ("i", ("Conv 'head'",)),
+    ],
+)
+def test_one_changed_weight_is_refused_by_the_name_of_its_operator(
+    graph: Graph, model: FloatModel, judges: tuple[Photo, ...], tensor: str, operators: tuple[str, ...]
+) -> None:
+    result = verify.parity(graph, sabotaged(model, tensor, 1.5), PLAIN, [photo.image for photo in judges])
+    assert not result.holds
+    assert result.first_difference is not None
+    assert result.first_difference.operators == operators
+    with pytest.raises(GateRefusedError, match=operators[0].replace("'", ".")) as refusal:
+        verify.refuse_difference(result)
+    assert refusal.value.exit_code == 3
+
+
+def test_a_bgr_mistake_cannot_hide(graph: Graph, judges: tuple[Photo, ...]) -> None:
+    swapped = lower(graph, Preprocessing(color="bgr"))
+    result = verify.parity(graph, swapped, PLAIN, [photo.image for photo in judges])
+    assert not result.holds, "the channels' weights differ, so does the matte of a coloured photo"
+
+
+@pytest.mark.parametrize(("value", "layer"), [(np.inf, "down"), (np.nan, "deep")])
+def test_activations_that_are_no_numbers_are_named_by_layer(
+    tmp_path: Path, judges: tuple[Photo, ...], value: float, layer: str
+) -> None:
+    proto = bright_unet()
+    # 0 · huge is no problem for the file's check of constants; the multiplication overflows on the photo.
+    huge = numpy_helper.from_array(np.array(3e38, np.float32), "huge")
+    proto.graph.initializer.append(huge)
+    place = next(i for i, node in enumerate(proto.graph.node) if node.name == f"{layer}.relu") + 1
+    tensor = proto.graph.node[place - 1].output[0]
+    overflow = [helper.make_node("Mul", [tensor, "huge"], ["big"], name="big")]
+    overflow.append(helper.make_node("Mul", ["big", "huge"], ["bigger"], name="overflow"))
+    if np.isnan(value):
+        overflow.append(helper.make_node("Sub", ["bigger", "bigger"], ["none"], name="none"))
+    overflow.append(helper.make_node("Clip", [overflow[-1].output[0], "", "one"], ["clipped"], name="clipped"))
+    proto.graph.initializer.append(numpy_helper.from_array(np.array(1, np.float32), "one"))
+    for node in proto.graph.node[place:]:
+        node.input[:] = ["clipped" if name == tensor else name for name in node.input]
+    nodes = [*proto.graph.node[:place], *overflow, *proto.graph.node[place:]]
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+    onnx.save(proto, tmp_path / "overflow.onnx")
+    graph = onnx_graph.load(tmp_path / "overflow.onnx")
+    with pytest.raises(ConversionError, match=r"'(big|overflow)' \(Mul\) computes NaN or infinity"):
+        verify.check_activations(graph, PLAIN, judges[0].image)
+
+
+def test_a_network_agrees_with_itself_completely(model: FloatModel, judges: tuple[Photo, ...]) -> None:
+    agreed = verify.agreement(model, model.tflite, judges)
+    # The second is run as any stranger's float model would be, which for RGB/255 is the same.
+    assert agreed.iou == 1
+    assert agreed.mae == 0
+
+
+def test_the_worst_photos_come_first() -> None:
+    photos = tuple(
+        verify.PhotoAgreement(str(i), iou, mae) for i, (iou, mae) in enumerate([(1, 0), (0.5, 0.1), (0.5, 0.2)])
+    )
+    assert [photo.name for photo in verify.Agreement(photos).worst(2)] == ["2", "1"]
+
+
+def test_masks_without_subject_agree() -> None:
+    empty = np.zeros((4, 4), np.uint8)
+    assert verify.iou(empty, empty) == 1
+    assert verify.iou(empty, empty + 255) == 0
+    assert verify.mae(empty, empty + 255) == 1
+
+
+def test_ground_truth_counts_at_photo_size(model: FloatModel) -> None:
+    image: Image = np.zeros((*model.size, 3), np.uint8)
+    image[:, : model.size[0] // 2] = 255
+    truth = np.zeros((200, 200), np.uint8)
+    truth[:, :100] = 255
+    agreed, judged = verify.judge(model, model.tflite, [Photo("half", image, truth)])
+    assert judged is not None
+    assert judged.mean("float_iou") > 0.95, "bright is subject: the white half, but for a blurred pixel at the border"
+    assert judged.iou_drop == 0
+    assert judged.mae_rise == 0
+    assert len(agreed.photos) == 1

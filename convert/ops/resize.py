@@ -84,20 +84,25 @@ class _Axis:
         self.exclude_outside = bool(node.integer("exclude_outside", 0))
 
     def positions(self) -> NDArray:
-        """The standard's coordinates, (output length,), not yet clamped to the picture."""
-        out = np.arange(self.after, dtype=np.float64)
+        """The standard's coordinates, (output length,), not yet clamped to the picture.
+
+        In float32, as onnxruntime computes them: at exact halves its rounding decides which pixel is the nearest.
+        """
+        out, one = np.arange(self.after, dtype=np.float32), np.float32(1)
+        half, scale = one / 2, np.float32(self.scale)
+        before, after = np.float32(self.before), np.float32(self.after)
         if self.mode == "half_pixel":
-            return (out + 0.5) / self.scale - 0.5
+            return (out + half) / scale - half
         if self.mode == "pytorch_half_pixel":
-            return (out + 0.5) / self.scale - 0.5 if self.after > 1 else np.zeros(1)
+            return (out + half) / scale - half if self.after > 1 else np.zeros(1, np.float32)
         if self.mode == "half_pixel_symmetric":
-            adjustment = self.after / (self.scale * self.before)
-            return self.before / 2 * (1 - adjustment) + (out + 0.5) / self.scale - 0.5
+            adjustment = after / (scale * before)
+            return before / 2 * (one - adjustment) + (out + half) / scale - half
         if self.mode == "align_corners":
-            return out * (self.before - 1) / (self.after - 1) if self.after > 1 else np.zeros(1)
+            return out * (before - one) / (after - one) if self.after > 1 else np.zeros(1, np.float32)
         if self.mode == "tf_half_pixel_for_nn":
-            return (out + 0.5) / self.scale
-        return out / self.scale  # asymmetric
+            return (out + half) / scale
+        return out / scale  # asymmetric
 
     def nearest(self) -> NDArray:
         """Index of the input pixel taken, (output length,)."""

@@ -442,6 +442,7 @@ RESIZES = {
     ],
     "nearest, smaller": [resize("nearest", "asymmetric", sizes=(4, 5), nearest_mode="floor")],
     "nearest, smaller, half_pixel": [resize("nearest", "half_pixel", sizes=(4, 5))],
+    "nearest at exact halves": [resize("nearest", "half_pixel", sizes=(1, 4), nearest_mode="floor")],
     "nearest align_corners": [resize("nearest", "align_corners", sizes=(17, 23))],
     "linear ×2 half_pixel": [resize("linear", "half_pixel", scales=[2, 2])],
     "linear ×2 pytorch_half_pixel": [resize("linear", "pytorch_half_pixel", scales=[2, 2])],

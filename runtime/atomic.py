@@ -23,6 +23,9 @@ def write_bytes(path: Path, data: bytes, *, overwrite: bool = False) -> None:
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EdgeMatteError(f"cannot write {path}: its folder cannot be made: {error.strerror or error}") from error
+    try:
         # Not tempfile: its files are private to the user, an output must follow the umask like any other file.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:

@@ -66,6 +66,7 @@ def _options(
     ] = False,
     _debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; for reporting a bug.")] = False,
 ) -> None:
+    # Both are done elsewhere, --debug in main(); they stand here for --help.
     pass
 
 

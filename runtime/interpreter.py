@@ -6,7 +6,6 @@ import ctypes
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Literal, Protocol
@@ -20,8 +19,21 @@ from .stderr_capture import capture_stderr
 
 Device = Literal["cpu", "coral"]
 
-# Package on the index → module. The first is the maintained one; the second has wheels for 32-bit Raspberry Pi OS.
-INTERPRETERS = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
+
+def _ai_edge_litert() -> ModuleType:
+    from ai_edge_litert import interpreter
+
+    return interpreter
+
+
+def _tflite_runtime() -> ModuleType:
+    from tflite_runtime import interpreter
+
+    return interpreter
+
+
+# Package on the index → its module. The first is the maintained one, the second has wheels for 32-bit Raspberry Pi OS.
+INTERPRETERS = {"ai-edge-litert": _ai_edge_litert, "tflite-runtime": _tflite_runtime}
 CHOICE_VARIABLE = "EDGEMATTE_INTERPRETER"
 EDGE_TPU_LIBRARY = "libedgetpu.so.1"
 EDGE_TPU_OPERATOR = "edgetpu-custom-op"
@@ -145,7 +157,7 @@ def _interpreter_module() -> tuple[ModuleType, str]:
     for package in candidates:
         try:
             with capture_stderr():
-                return import_module(INTERPRETERS[package]), package
+                return INTERPRETERS[package](), package
         except ModuleNotFoundError:
             continue
         except (ImportError, AttributeError, SystemError) as error:

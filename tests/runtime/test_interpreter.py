@@ -94,7 +94,7 @@ def test_a_chosen_interpreter_that_is_not_installed_says_how_to_get_it(
     make_integer_network: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EDGEMATTE_INTERPRETER", "tflite-runtime")
-    monkeypatch.setitem(interpreter.INTERPRETERS, "tflite-runtime", "a_package_that_is_nowhere.interpreter")
+    monkeypatch.setitem(sys.modules, "tflite_runtime", None)
     with pytest.raises(UsageError, match="pip install tflite-runtime"):
         load(make_integer_network())
 

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from edgematte.runtime.atomic import write_bytes
+from edgematte.runtime.errors import EdgeMatteError, OutputExistsError
+
+
+def test_missing_folders_are_made_and_the_umask_is_followed(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "file.bin"
+    old = os.umask(0o027)
+    try:
+        write_bytes(path, b"content")
+    finally:
+        os.umask(old)
+    assert path.read_bytes() == b"content"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_an_old_file_is_replaced_only_when_asked(tmp_path: Path) -> None:
+    path = tmp_path / "file.bin"
+    write_bytes(path, b"old")
+    with pytest.raises(OutputExistsError, match="--overwrite"):
+        write_bytes(path, b"new")
+    assert path.read_bytes() == b"old"
+    write_bytes(path, b"new", overwrite=True)
+    assert path.read_bytes() == b"new"
+
+
+def test_a_file_that_appears_meanwhile_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file.bin"
+    sync = os.fsync
+
+    def somebody_is_faster(descriptor: int) -> None:
+        sync(descriptor)
+        path.write_bytes(b"theirs")
+
+    monkeypatch.setattr("os.fsync", somebody_is_faster)
+    with pytest.raises(OutputExistsError, match="meanwhile"):
+        write_bytes(path, b"ours")
+    assert path.read_bytes() == b"theirs"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file.bin"]
+
+
+def test_a_disk_without_links_works_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", no_links)
+    write_bytes(tmp_path / "file.bin", b"content")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file.bin"]
+
+
+def test_a_dangling_link_counts_as_there(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OutputExistsError):
+        write_bytes(tmp_path / "link", b"content")
+
+
+def test_a_folder_is_never_replaced_and_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputExistsError, match="is a folder"):
+        write_bytes(tmp_path / "folder", b"content", overwrite=True)
+    (tmp_path / "file").touch()
+    with pytest.raises(EdgeMatteError, match="cannot write"):
+        write_bytes(tmp_path / "file" / "inside.bin", b"content")
+
+
+def test_the_longest_names_can_be_written(tmp_path: Path) -> None:
+    for name in ("n" * 255, "ö" * 127):
+        write_bytes(tmp_path / name, b"content")
+        assert (tmp_path / name).read_bytes() == b"content"

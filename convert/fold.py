@@ -20,6 +20,7 @@ from ..runtime.errors import ConversionError, ModelError
 
 IR_VERSION = 8  # understood by every onnxruntime that the extra allows
 LARGEST_TENSOR = 2**31 - 1  # bytes
+LARGEST_SHAPE_OPERAND = 1024  # numbers; sizes, pads and indices are short
 _NEVER_FOLDED = frozenset({"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Loop", "Scan"})
 
 Shape = tuple[int, ...]
@@ -59,9 +60,13 @@ def fold(model: ModelProto, name: str) -> Folded:
 
 def _infer(model: ModelProto, nodes: list[NodeProto], constants: dict[str, NDArray], name: str) -> dict[str, Shape]:
     """Static shapes of all tensors that onnx can infer."""
-    read = {i for node in nodes for i in node.input}
-    trial = _model_of(model, nodes, {k: v for k, v in constants.items() if k in read})
+    read = {i for node in nodes for i in node.input if i in constants}
+    small = {i: constants[i] for i in read if constants[i].size <= LARGEST_SHAPE_OPERAND}
+    trial = _model_of(model, nodes, small)
     trial.graph.input.extend(model.graph.input)
+    for weights in read - small.keys():  # their shape is enough, and copying them at every round is not cheap
+        kind = helper.np_dtype_to_tensor_dtype(constants[weights].dtype)
+        trial.graph.input.append(helper.make_tensor_value_info(weights, kind, constants[weights].shape))
     trial.graph.output.extend(model.graph.output)
     try:
         inferred = onnx.shape_inference.infer_shapes(trial, data_prop=True)

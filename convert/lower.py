@@ -107,9 +107,17 @@ def lower_nodes(lowering: Lowering) -> Value:
     """Emit all nodes of a lowering whose graph input is bound already; returns where the graph's output lives."""
     for node in lowering.graph.nodes:
         if node.op not in LOWERINGS:
-            raise lowering.refusal(node, "there is no lowering for this operator; export the network without it")
+            raise lowering.refusal(node, _advice(node.op))
         LOWERINGS[node.op](lowering, node)
     return lowering.values[lowering.graph.output]
+
+
+def _advice(op: str) -> str:
+    if "QuantizeLinear" in op or op.startswith("QLinear") or op.endswith("Integer"):
+        return "the network is quantised already; expected the full-precision original"
+    if "." in op:
+        return "an operator of another vendor, as graph optimisers leave them; expected the network as it was exported"
+    return "there is no lowering for this operator; export the network without it"
 
 
 def _channels_last(graph: Graph) -> bool:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..onnx_graph import Node
 from .context import NHWC, Code, Lowering, Value, lowers
+from .shape import transposed
 
 TOLERANCE = 1e-5  # pixels; both formulas are float32 arithmetic on coordinates
 _TFLITE_MODES = ((False, True), (False, False), (True, False))  # (align_corners, half_pixel_centers)
@@ -30,30 +31,38 @@ class Taps:
 
 @lowers("Resize", "Upsample")
 def resize(lowering: Lowering, node: Node) -> None:
-    """Rows and columns of a picture; other axes must stay as they are."""
-    value = lowering.value(node.inputs[0])
-    shape = lowering.graph.shapes[node.outputs[0]]
-    resized = [axis for axis in range(len(shape)) if shape[axis] != value.shape[axis]]
+    """Any two axes of four but the batch, read as rows and columns: NHWC-native graphs cost no TRANSPOSE."""
+    value, name = lowering.value(node.inputs[0]), node.outputs[0]
+    shape = lowering.graph.shapes[name]
     if value.rank != 4:
         raise lowering.refusal(node, f"its input has {value.rank} axes, expected 4")
-    if any(axis in resized for axis in (0, 1)):
-        raise lowering.refusal(node, "it resizes the batch or the channels; expected rows and columns only")
-    value = lowering.arranged(value, NHWC)
     scales = _scales(lowering, node, value.shape, shape)
-    mode = node.text("mode", "nearest")
-    axes = [_Axis(value.shape[a], shape[a], scales[a], node) for a in (2, 3)]
+    changed = {axis for axis in range(4) if shape[axis] != value.shape[axis] or scales[axis] != 1}
+    pairs = [pair for pair in ((2, 3), (1, 2), (1, 3)) if changed <= set(pair)]
+    if not pairs:
+        raise lowering.refusal(node, f"it resizes the axes {sorted(changed)}; expected two axes at most, not the batch")
+    rows, columns = pairs[0]
+    as_picture = (0, 6 - rows - columns, rows, columns)
+    value = lowering.arranged(transposed(value, as_picture), NHWC)
+    after = tuple(shape[axis] for axis in as_picture)
+    axes = [_Axis(value.shape[a], after[a], scales[as_picture[a]], node) for a in (2, 3)]
+    result = _picture(lowering, node, value, axes, after)
+    lowering.bind(name, transposed(result, [as_picture.index(axis) for axis in range(4)]))
+
+
+def _picture(lowering: Lowering, node: Node, value: Value, axes: list[_Axis], shape: tuple[int, ...]) -> Value:
+    mode, name = node.text("mode", "nearest"), node.outputs[0]
     if node.integer("antialias", 0) and mode != "nearest" and any(axis.scale < 1 for axis in axes):
         raise lowering.refusal(node, "it shrinks with antialias=1; export with antialias=False")
-    name = node.outputs[0]
+    if axes[0].mode == "tf_crop_and_resize":
+        raise lowering.refusal(node, "coordinate_transformation_mode tf_crop_and_resize; crop with Slice instead")
     if mode == "nearest":
-        result = _nearest(lowering, node, value, axes, shape, name)
-    elif mode in ("linear", "bilinear"):
-        result = _linear(lowering, value, axes, shape, name)
-    elif mode == "cubic":
-        result = _resampled(lowering, value, [axis.cubic() for axis in axes], name)
-    else:
-        raise lowering.refusal(node, f"mode '{mode}'; expected nearest, linear or cubic")
-    lowering.bind(name, result)
+        return _nearest(lowering, value, axes, shape, name)
+    if mode in ("linear", "bilinear"):
+        return _linear(lowering, value, axes, shape, name)
+    if mode == "cubic":
+        return _resampled(lowering, value, [axis.cubic() for axis in axes], name)
+    raise lowering.refusal(node, f"mode '{mode}'; expected nearest, linear or cubic")
 
 
 def _scales(lowering: Lowering, node: Node, before: tuple[int, ...], after: tuple[int, ...]) -> list[float]:
@@ -154,11 +163,7 @@ class _Axis:
         return np.clip(np.floor(at + np.float32(0.5)) if align else np.floor(at), 0, self.before - 1).astype(np.int32)
 
 
-def _nearest(
-    lowering: Lowering, node: Node, value: Value, axes: list[_Axis], shape: tuple[int, ...], name: str
-) -> Value:
-    if axes[0].mode == "tf_crop_and_resize":
-        raise lowering.refusal(node, "coordinate_transformation_mode tf_crop_and_resize; crop with Slice instead")
+def _nearest(lowering: Lowering, value: Value, axes: list[_Axis], shape: tuple[int, ...], name: str) -> Value:
     for align, half in _TFLITE_MODES:
         if all(np.array_equal(axis.nearest(), axis.tflite_nearest(align=align, half=half)) for axis in axes):
             options = schema.ResizeNearestNeighborOptionsT()

@@ -442,6 +442,14 @@ RESIZES = {
     ],
     "nearest, smaller": [resize("nearest", "asymmetric", sizes=(4, 5), nearest_mode="floor")],
     "nearest, smaller, half_pixel": [resize("nearest", "half_pixel", sizes=(4, 5))],
+    "linear, channels last": [
+        op("Transpose", "x", perm=[0, 2, 3, 1]),
+        op("Resize", "t0", "", np.asarray([1, 2, 2, 1], S), mode="linear"),
+    ],
+    "nearest, channels between": [
+        op("Transpose", "x", perm=[0, 2, 1, 3]),
+        op("Resize", "t0", "", "", ints(1, 18, 8, 24), mode="nearest"),
+    ],
     "nearest at exact halves": [resize("nearest", "half_pixel", sizes=(1, 4), nearest_mode="floor")],
     "nearest align_corners": [resize("nearest", "align_corners", sizes=(17, 23))],
     "linear ×2 half_pixel": [resize("linear", "half_pixel", scales=[2, 2])],

@@ -164,7 +164,8 @@ def _progress(outcomes: Iterable[Outcome], total: int) -> Iterator[Iterable[Outc
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    # Rich would send what goes to stdout through the bar's console, which is stderr: wrong where stdout is a file.
+    with Progress(console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
         yield bar.track(outcomes, total=total, description="cutting")
 
 

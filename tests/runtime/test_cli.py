@@ -249,9 +249,9 @@ def test_a_terminal_gets_a_progress_bar_and_a_pipe_does_not(flag_file: Path, mod
     code = "from edgematte.runtime.cli import main; main()"
     leader, follower = pty.openpty()
     words = ["cut", str(flag_file), str(tmp_path / "second.png"), "-m", str(model)]
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", code, *words],
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=follower,
         env={**os.environ, "TERM": "xterm"},
         check=True,
@@ -261,6 +261,7 @@ def test_a_terminal_gets_a_progress_bar_and_a_pipe_does_not(flag_file: Path, mod
     shown = os.read(leader, 100_000)
     os.close(leader)
     assert b"cutting" in shown
+    assert len(done.stdout.splitlines()) == 2, "the bar leaves stdout alone"
     assert b"2 cut, 0 failed" in shown
 
 

@@ -20,6 +20,7 @@ from ..runtime.errors import ConversionError, ModelError
 
 IR_VERSION = 8  # understood by every onnxruntime that the extra allows
 LARGEST_TENSOR = 2**31 - 1  # bytes
+ROUNDING = 1e-3  # pixels; a float32 factor times a size is off by less
 LARGEST_SHAPE_OPERAND = 1024  # numbers; sizes, pads and indices are short
 _NEVER_FOLDED = frozenset({"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Loop", "Scan"})
 
@@ -50,12 +51,26 @@ def fold(model: ModelProto, name: str) -> Folded:
             break
         nodes = left
     unknown = [o for node in nodes for o in node.output if o and o not in shapes]
+    if any(_between_sizes(node, constants, shapes) for node in nodes):
+        unknown = [o for node in nodes for o in node.output if o]
     if unknown:
         shapes |= _measured(model, unknown, name)
         nodes = _fold_once(model, nodes, constants, shapes)
     read = {i for node in nodes for i in node.input}
     shapes |= {key: array.shape for key, array in constants.items() if key in read}
     return Folded(nodes, constants, shapes)
+
+
+def _between_sizes(node: NodeProto, constants: dict[str, NDArray], shapes: dict[str, Shape]) -> bool:
+    """Whether a resize factor such as 53/48 leaves it to rounding which size the result has."""
+    position = {"Upsample": 1, "Resize": 2 if len(node.input) > 2 else 1}.get(node.op_type)
+    if position is None or len(node.input) <= position or node.input[0] not in shapes:
+        return False
+    factors = constants.get(node.input[position])
+    if factors is None or factors.size != len(shapes[node.input[0]]):
+        return False
+    sizes = factors.astype(np.float64) * shapes[node.input[0]]
+    return bool(np.any((np.abs(sizes - np.round(sizes)) < ROUNDING) & (factors != np.round(factors))))
 
 
 def _infer(model: ModelProto, nodes: list[NodeProto], constants: dict[str, NDArray], name: str) -> dict[str, Shape]:

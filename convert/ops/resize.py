@@ -1,4 +1,4 @@
-"""Resize and Upsample → RESIZE_BILINEAR, RESIZE_NEAREST_NEIGHBOR, or GATHERs where TFLite samples elsewhere.
+"""Resize and Upsample → RESIZE_BILINEAR, RESIZE_NEAREST_NEIGHBOR, copies, or GATHERs where TFLite samples elsewhere.
 
 Where each output pixel takes its value from is computed with the standard's formula and with TFLite's, per axis. The
 TFLite operator is used only if both agree, so every coordinate_transformation_mode, nearest_mode and odd scale factor
@@ -14,10 +14,11 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from ..onnx_graph import Node
-from .context import NHWC, Code, Lowering, Value, lowers
-from .shape import transposed
+from .context import NHWC, Code, Lowering, Value, lowers, plain
+from .shape import concatenated, transposed
 
 TOLERANCE = 1e-5  # pixels; both formulas are float32 arithmetic on coordinates
+MOST_COPIES = 4  # of a pixel per axis; beyond, RESIZE_NEAREST_NEIGHBOR moves less memory
 _TFLITE_MODES = ((False, True), (False, False), (True, False))  # (align_corners, half_pixel_centers)
 
 
@@ -164,6 +165,10 @@ class _Axis:
 
 
 def _nearest(lowering: Lowering, value: Value, axes: list[_Axis], shape: tuple[int, ...], name: str) -> Value:
+    factors = [axis.after // axis.before for axis in axes]
+    copies = (np.arange(axis.after) // max(1, k) for axis, k in zip(axes, factors, strict=True))
+    if max(factors) <= MOST_COPIES and all(np.array_equal(a.nearest(), c) for a, c in zip(axes, copies, strict=True)):
+        return _repeated(lowering, value, factors, name)
     for align, half in _TFLITE_MODES:
         if all(np.array_equal(axis.nearest(), axis.tflite_nearest(align=align, half=half)) for axis in axes):
             options = schema.ResizeNearestNeighborOptionsT()
@@ -172,6 +177,20 @@ def _nearest(lowering: Lowering, value: Value, axes: list[_Axis], shape: tuple[i
             return _builtin(lowering, Code.RESIZE_NEAREST_NEIGHBOR, value, shape, options, name, version)
     taps = [Taps(axis.nearest()[None], np.ones((1, axis.after))) for axis in axes]
     return _resampled(lowering, value, taps, name)
+
+
+def _repeated(lowering: Lowering, value: Value, factors: list[int], name: str) -> Value:
+    """Every pixel written several times by CONCATENATION: along the channels for columns, along rows for rows.
+
+    XNNPACK has no RESIZE_NEAREST_NEIGHBOR. A two-level int8 decoder at 64² took 0.88 ms this way and 1.69 ms with it.
+    """
+    batch, channels, rows, columns = value.shape
+    down, across = factors
+    wide = concatenated(lowering, [value] * across, 1, f"{name}/columns")
+    lines = (batch, rows, 1, across * columns * channels)
+    tall = lowering.reshaped(wide, lines, plain(4), f"{name}/lines")
+    tall = concatenated(lowering, [tall] * down, 2, f"{name}/rows")
+    return lowering.reshaped(tall, (batch, channels, down * rows, across * columns), NHWC, name)
 
 
 def _linear(lowering: Lowering, value: Value, axes: list[_Axis], shape: tuple[int, ...], name: str) -> Value:

@@ -487,6 +487,10 @@ OLD_FORMS = {
     (7, "Upsample by attribute"): [op("Upsample", "x", mode="nearest", scales=[1.0, 1.0, 2.0, 2.0])],
     (8, "Upsample linear"): [op("Upsample", "x", mode="linear", scales=[1.0, 1.0, 2.0, 2.0])],
     (9, "Upsample by input"): [op("Upsample", "x", np.asarray([1, 1, 2, 3], S), mode="nearest")],
+    (9, "Upsample to 53 of 48"): [
+        op("Tile", "x", ints(1, 1, 1, 4)),
+        op("Upsample", "t0", np.asarray([1, 1, 37 / 9, 53 / 48], S), mode="linear"),
+    ],
     (10, "Resize of opset 10"): [op("Resize", "x", np.asarray([1, 1, 2, 2], S), mode="linear")],
     (10, "Resize of opset 10, nearest"): [op("Resize", "x", np.asarray([1, 1, 2, 0.5], S), mode="nearest")],
     (9, "Slice by attribute"): [op("Slice", "x", starts=[1], ends=[5], axes=[1])],

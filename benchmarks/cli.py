@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ..runtime.atomic import write_bytes
+from ..runtime.convention import Color
 from ..runtime.errors import EdgeMatteError, OutputExistsError, UsageError
-from ..runtime.preprocess import Color
 from ..runtime.tables import PIPE_WIDTH
 from . import result as results
 from .contender import Provider

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ..runtime.convention import Color
 from ..runtime.errors import ImageError, MissingExtraError
 from ..runtime.images import Alpha, Image, Size, read
 from ..runtime.model_file import ModelCard
-from ..runtime.preprocess import Color, resize
+from ..runtime.preprocess import resize
 from .accuracy import score
 from .contender import Contender, Converted, Provider
 from .dataset import Pair, find_pairs, fingerprint

@@ -8,10 +8,11 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from .convention import Convention
 from .errors import EdgeMatteError, ModelError
+from .guess import convention_of
 from .interpreter import load, read_model
 from .model_file import FileTensor, ModelCard, ModelFile, parse, read_card
-from .preprocess import Convention, convention_of
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Literal, TypeVar
+from typing import Literal
 
 from .errors import ModelError
+from .flatbuffer import Flatbuffer
 from .operator_names import CUSTOM, PLACEHOLDER, operator_name
 
 IDENTIFIER = b"TFL3"
@@ -31,8 +32,6 @@ _TYPES: tuple[tuple[str, int], ...] = (
 
 _INTEGER_RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "int4": (-8, 7)}
 LARGEST_TENSOR_BYTES = 1 << 30  # the interpreters address one arena with 32 bits; no matte needs a tensor that large
-
-_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -141,11 +140,8 @@ def _what_it_looks_like(model: bytes) -> str:
     return f"it lacks the mark {IDENTIFIER.decode()} at byte 4"
 
 
-class _Walk:
-    """Cursor-free reading of flatbuffer tables; raises IndexError or struct.error beyond the file's end."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
+class _Walk(Flatbuffer):
+    """Reads the tables of schema.fbs; a slot is a field's place in the schema, counted from 0."""
 
     def model(self) -> ModelFile:
         root = self.number("<I", 0)
@@ -161,7 +157,8 @@ class _Walk:
         if not inputs or not outputs or not operators:
             raise ModelError("the .tflite model has no input, no output or no operator; convert it again")
         description = self.string(root, 3)
-        self.tables(root, 7, lambda at: self.signature(at, len(tensors)))
+        counts = [len(network[0]) for network in networks]
+        self.tables(root, 7, lambda at: self.signature(at, counts))
         return ModelFile(description, tensors, operators, inputs, outputs, metadata, len(self.data))
 
     def subgraph(
@@ -263,9 +260,10 @@ class _Walk:
             raise IndexError(f"weights end at byte {offset + length} of {len(self.data)}")
         return offset, length
 
-    def signature(self, at: int, count: int) -> None:
-        """A named entry to the network; nothing here uses one, the interpreters read it all the same."""
+    def signature(self, at: int, counts: list[int]) -> None:
+        """A named entry to a subgraph; nothing here uses one, the interpreters read it all the same."""
         self.string(at, 2)
+        count = counts[self.scalar(at, 4, "<I", 0)]
         for slot in (0, 1):
             for entry in self.field_vector(at, slot):
                 self.string(entry, 0)
@@ -277,73 +275,3 @@ class _Walk:
             raise IndexError(f"metadata in buffer {index} of {len(buffers)}")
         offset, length = buffers[index]
         return self.string(at, 0), self.data[offset : offset + length]
-
-    def number(self, code: str, at: int) -> int:
-        if at < 0:
-            raise IndexError(f"offset {at}")
-        return struct.unpack_from(code, self.data, at)[0]
-
-    def follow(self, at: int) -> int:
-        return at + self.number("<I", at)
-
-    def check_table(self, table: int) -> int:
-        """Checks that a table and the list of its fields lie within the file; gives where that list is."""
-        vtable = table - self.number("<i", table)
-        size, table_size = self.number("<H", vtable), self.number("<H", vtable + 2)
-        if size < 4 or size % 2 or vtable + size > len(self.data) or table + table_size > len(self.data):
-            raise IndexError(f"a table at byte {table} ends behind the file")
-        for offset in struct.unpack_from(f"<{(size - 4) // 2}H", self.data, vtable + 4):
-            if offset and not 4 <= offset < table_size:
-                raise IndexError(f"a table at byte {table} has a field outside of it")
-        return vtable
-
-    def field(self, table: int, slot: int) -> int | None:
-        """Where the table keeps the field; None when it holds the default."""
-        vtable = self.check_table(table)
-        size = self.number("<H", vtable)
-        entry = 4 + 2 * slot
-        if entry + 2 > size:
-            return None
-        offset = self.number("<H", vtable + entry)
-        return table + offset if offset else None
-
-    def scalar(self, table: int, slot: int, code: str, default: int) -> int:
-        at = self.field(table, slot)
-        return default if at is None else self.number(code, at)
-
-    def field_vector(self, table: int, slot: int) -> list[int]:
-        """Positions of the tables in a vector of tables."""
-        at = self.field(table, slot)
-        if at is None:
-            return []
-        start = self.follow(at)
-        count = self.number("<I", start)
-        if start + 4 + 4 * count > len(self.data):
-            raise IndexError(f"a list of {count} entries at byte {start} of {len(self.data)}")
-        return [self.follow(start + 4 + 4 * index) for index in range(count)]
-
-    def tables(self, table: int, slot: int, read: Callable[[int], _Value]) -> list[_Value]:
-        return [read(at) for at in self.field_vector(table, slot)]
-
-    def numbers(self, table: int, slot: int, code: str) -> tuple[float, ...]:
-        at = self.field(table, slot)
-        if at is None:
-            return ()
-        start = self.follow(at)
-        count = self.number("<I", start)
-        if start + 4 + count * struct.calcsize(code) > len(self.data):
-            raise IndexError(f"{count} numbers at byte {start} of {len(self.data)}")
-        return struct.unpack_from(f"<{count}{code}", self.data, start + 4)
-
-    def integers(self, table: int, slot: int) -> tuple[int, ...]:
-        return tuple(int(value) for value in self.numbers(table, slot, "i"))
-
-    def string(self, table: int, slot: int) -> str:
-        at = self.field(table, slot)
-        if at is None:
-            return ""
-        start = self.follow(at)
-        length = self.number("<I", start)
-        if start + 4 + length > len(self.data):
-            raise IndexError(f"a name of {length} bytes at byte {start} of {len(self.data)}")
-        return self.data[start + 4 : start + 4 + length].decode("utf-8", "replace")

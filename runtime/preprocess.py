@@ -1,60 +1,21 @@
 """`Image` → a network's input tensor; its output tensor → `Alpha` at network size. Also used by calibration.
 
 Models that follow our contract take the camera's bytes and give an alpha's. Other people's networks follow many
-conventions: what the file shows (shapes, types, the last operators) is guessed from, what it does not show can be said
-in a small TOML file beside it.
+conventions; convention.py names them and guess.py finds out which.
 """
 
 from __future__ import annotations
-
-import math
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ModelError, UsageError
+from .convention import Convention, Output
+from .errors import ModelError
 from .images import Alpha, Image, Size
-from .interpreter import Network, TensorInfo
-from .model_file import FileTensor, ModelFile
+from .interpreter import TensorInfo
 
-Color = Literal["rgb", "bgr"]
-Output = Literal["alpha", "logits", "labels"]
-
-PASCAL_CLASSES = 21  # what DeepLab networks are most often trained on
-PASCAL_PERSON = 15
 MOST_CLASSES = 256  # an axis longer than this is a width, not a list of classes
-
-# Operators that change where numbers lie, not what they mean; the guess looks through them.
-_TRANSPARENT = {
-    "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "CAST", "QUANTIZE", "DEQUANTIZE", "STRIDED_SLICE", "SLICE",
-    "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR",
-}  # fmt: skip
-# A network that ends in one of these gives scores without bounds.
-_UNBOUNDED = {
-    "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL", "ADD", "SUB",
-    "Convolution2DTransposeBias",
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Convention:
-    """What a network expects of pixels and means by its output. The defaults are the model contract's."""
-
-    # Per channel or one for all, in pixel units 0…255 and the network's own channel order: (pixel - mean) / std.
-    # None: an 8-bit input takes pixels as they are, a float input takes them as 0…1.
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    color: Color = "rgb"  # the channel order the network was trained on
-    output: Output = "alpha"  # alpha: 0…1 already; logits: sigmoid or softmax is still to do; labels: class numbers
-    channel: int | None = None  # the subject's class; None: everything but class 0
-    size: Size | None = None  # (width, height) of the output where its shape does not tell
-    tensor: int = 0  # which of the network's outputs
 
 
 def to_input(image: Image, info: TensorInfo, convention: Convention) -> NDArray:
@@ -63,23 +24,24 @@ def to_input(image: Image, info: TensorInfo, convention: Convention) -> NDArray:
     The whole photo is stretched to the input, as in training. Works for (1, h, w, 3) and (1, 3, h, w) inputs of type
     uint8, int8, int16, float16 or float32. Raises ModelError for any other input.
     """
-    (width, height), channels_first = _input_layout(info)
-    pixels = resize(image, (width, height))
+    size, planes = _input_layout(info)
+    pixels = resize(image, size)
     if convention.color == "bgr":
         pixels = pixels[:, :, ::-1]
     values = _normalised(pixels, info, convention)
-    if channels_first:
+    if planes:
         values = values.transpose(2, 0, 1)
     return np.ascontiguousarray(values[np.newaxis])
 
 
 def resize(picture: NDArray, size: Size) -> NDArray:
-    """Any uint8 picture at another size: averaged when shrinking so that nothing aliases, bicubic when growing."""
+    """Any uint8 picture at another size: averaged where it shrinks, so that nothing aliases, bicubic where it grows."""
     height, width = picture.shape[:2]
-    if (width, height) == size:
-        return picture
-    shrinking = size[0] * size[1] < width * height
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC)
+    # One side of a very wide picture may shrink while the other grows; OpenCV averages only when both shrink.
+    smaller = min(width, size[0]), min(height, size[1])
+    if smaller != (width, height):
+        picture = cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA)
+    return picture if smaller == size else cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
 
 
 def input_size(info: TensorInfo) -> Size:
@@ -185,7 +147,7 @@ def _class_maps(output: NDArray, convention: Convention) -> NDArray:
             return output.reshape(classes, height, width).transpose(1, 2, 0)
         return output.reshape(height, width, classes)
     if output.ndim == 4 and output.shape[0] == 1:
-        if _channels_first(output.shape):
+        if channels_first(output.shape):
             return output[0].transpose(1, 2, 0)
         return output[0]
     if output.ndim == 3 and output.shape[0] == 1:
@@ -197,149 +159,6 @@ def _class_maps(output: NDArray, convention: Convention) -> NDArray:
     raise ModelError(f"the network's output {output.shape} is no mask; say its size in a .toml file beside the model")
 
 
-def _channels_first(shape: tuple[int, ...]) -> bool:
+def channels_first(shape: tuple[int, ...]) -> bool:
     """Whether (1, a, b, c) is (1, classes, height, width): the class axis is the short one."""
     return shape[3] != 1 and shape[1] < shape[3] and shape[1] < shape[2] and shape[1] <= MOST_CLASSES
-
-
-def convention_of(network: Network, path: Path | None = None) -> Convention:
-    """The convention of a loaded network: guessed from its file, then corrected by `<model>.toml` where there is one.
-
-    Raises ModelError when the network takes no picture or gives no mask, UsageError for a TOML file with a mistake.
-    """
-    convention = guess(network)
-    settings = None if path is None else path.with_suffix(".toml")
-    return read_settings(settings, convention) if settings is not None and settings.is_file() else convention
-
-
-def guess(network: Network) -> Convention:
-    """What shapes, types and the last operators of a network say about its conventions."""
-    size = input_size(network.inputs[0])
-    chosen = next((i for i, info in enumerate(network.outputs) if _is_mask(info.shape, size)), None)
-    if chosen is None:
-        shapes = ", ".join(str(info.shape) for info in network.outputs)
-        raise ModelError(f"the network gives {shapes}; expected a mask, such as (1, height, width, 1)")
-    info = network.outputs[chosen]
-    flattened = _flattened_size(info.shape, size)
-    classes = 1
-    if flattened is not None:
-        classes = math.prod(info.shape) // (flattened[0] * flattened[1])
-    elif len(info.shape) == 4:
-        classes = info.shape[1] if _channels_first(info.shape) else info.shape[3]
-    last, seen = _last_operator(network.file, network.file.outputs[chosen])
-    if last == "ARG_MAX" or (classes == 1 and info.dtype in (np.int32, np.int64)):
-        # The winning class numbers; how many classes there were, the tensor before ARG_MAX tells.
-        channel = None if seen is None else _subject_of(seen.shape[-1] if last == "ARG_MAX" and seen.shape else 0)
-        return Convention(output="labels", channel=channel, size=flattened, tensor=chosen)
-    output: Output = "logits" if _is_unbounded(info, last) else "alpha"
-    channel = _subject_of(classes) if classes > 1 else None
-    return Convention(output=output, channel=channel, size=flattened, tensor=chosen)
-
-
-def _subject_of(classes: int) -> int | None:
-    """The class of people where the number of classes is a well-known set's; None: everything but the background."""
-    return {2: 1, PASCAL_CLASSES: PASCAL_PERSON}.get(classes)
-
-
-def _is_unbounded(info: TensorInfo, last: str) -> bool:
-    if info.scale > 0 and info.dtype.kind in "iu":
-        # The stored range is what calibration saw: a bounded output never needs more than 0…1, nor anything below 0.
-        limits = np.iinfo(info.dtype)
-        lowest, highest = ((limit - info.zero_point) * info.scale for limit in (limits.min, limits.max))
-        return lowest < -0.05 or highest > 1.05
-    return last in _UNBOUNDED
-
-
-def _last_operator(file: ModelFile, tensor: int) -> tuple[str, FileTensor | None]:
-    """The operator that gives a tensor its meaning, and that operator's input, seen through reshapes and resizes."""
-    producer = {output: operator for operator in file.operators for output in operator.outputs}
-    for _ in file.operators:  # no path is longer, even in a file with a loop
-        operator = producer.get(tensor)
-        if operator is None or not operator.inputs or operator.inputs[0] < 0:
-            return "", None
-        if operator.name not in _TRANSPARENT:
-            return operator.name, file.tensors[operator.inputs[0]]
-        tensor = operator.inputs[0]
-    return "", None
-
-
-def _is_mask(shape: tuple[int, ...], size: Size) -> bool:
-    if _flattened_size(shape, size) is not None:
-        return True
-    if len(shape) == 4:
-        rows, columns = (shape[2], shape[3]) if _channels_first(shape) else (shape[1], shape[2])
-        return shape[0] == 1 and rows > 1 and columns > 1
-    return len(shape) in (2, 3) and min(shape[-2:]) > 1 and (len(shape) == 2 or shape[0] == 1)
-
-
-def _flattened_size(shape: tuple[int, ...], size: Size) -> Size | None:
-    """Size of a mask that was flattened to one axis, such as (1, 65536) or (1, 65536, 2); None for any other shape."""
-    pixels = size[0] * size[1]
-    axes = [length for length in shape if length != 1]
-    if not axes or len(shape) > 3 or len(axes) > 2 or (len(axes) == 2 and min(axes) > MOST_CLASSES):
-        return None
-    longest = max(axes)
-    if longest in (pixels, 2 * pixels) or (len(axes) == 2 and longest == pixels):
-        return size
-    side = math.isqrt(longest)
-    # A square of its own size; below 64 a side it is more likely a vector of features.
-    return (side, side) if side * side == longest and side >= 64 and len(axes) == 1 else None
-
-
-def read_settings(path: Path, convention: Convention) -> Convention:
-    """`<model>.toml` over a guessed convention: keys are `Convention`'s fields. Raises UsageError for a mistake."""
-    try:
-        table = _parse_toml(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
-    known = [field.name for field in fields(Convention)]
-    unknown = sorted(set(table) - set(known))
-    if unknown:
-        raise UsageError(f"{path} has the unknown key '{unknown[0]}'; expected some of: {', '.join(known)}")
-    for key, value in table.items():
-        expected, check = _SETTINGS[key]
-        if not check(value):
-            raise UsageError(f"{path}: {key} = {value!r}; expected {expected}")
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
-    for key in ("mean", "std"):
-        if isinstance(values.get(key), (int, float)):
-            values[key] = (values[key],)
-    return replace(convention, **values)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _is_per_channel(value: object) -> bool:
-    return _is_number(value) or (isinstance(value, list) and len(value) in (1, 3) and all(map(_is_number, value)))
-
-
-# Key → what to say it should be, and whether a value is that.
-_SETTINGS: dict[str, tuple[str, Callable[[object], bool]]] = {
-    "mean": ("a number or three, in pixel units 0 to 255", _is_per_channel),
-    "std": (
-        "a number or three, not 0, in pixel units 0 to 255",
-        lambda value: _is_per_channel(value) and 0 not in (value if isinstance(value, list) else [value]),
-    ),
-    "color": ('"rgb" or "bgr"', lambda value: value in ("rgb", "bgr")),
-    "output": ('"alpha", "logits" or "labels"', lambda value: value in ("alpha", "logits", "labels")),
-    "channel": ("the number of the subject's class", _is_count),
-    "size": (
-        "[width, height]",
-        lambda value: isinstance(value, list) and len(value) == 2 and all(_is_count(v) and v > 0 for v in value),
-    ),
-    "tensor": ("the number of the output, from 0", _is_count),
-}
-
-
-def _parse_toml(text: str) -> dict[str, object]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-
-        return tomllib.loads(text)
-    raise ValueError("settings beside a model need Python 3.11 or newer")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
+from .convention import Convention
 from .errors import ModelError, UsageError
+from .guess import convention_of
 from .images import Alpha, Image
 from .interpreter import load, read_model
 from .model_file import ModelCard, read_card
-from .preprocess import Convention, convention_of, resize, to_alpha, to_input
+from .preprocess import resize, to_alpha, to_input
 
 DEFAULT_MODEL = "unet-live"
 MODEL_SUFFIX = ".tflite"

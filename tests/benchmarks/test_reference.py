@@ -12,9 +12,10 @@ from edgematte.benchmarks.reference import CUDA, Reference
 from edgematte.convert.alpha import tail
 from edgematte.convert.lower import Preprocessing, network_input
 from edgematte.convert.onnx_graph import load
+from edgematte.runtime.convention import Color
 from edgematte.runtime.errors import ModelError, UsageError
 from edgematte.runtime.images import Image, read
-from edgematte.runtime.preprocess import Color, resize
+from edgematte.runtime.preprocess import resize
 
 from .conftest import SIDE, SaveOnnx
 

@@ -10,9 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from edgematte import Segmenter, read
+from edgematte.runtime.convention import Convention, read_settings
 from edgematte.runtime.errors import ModelError, UsageError
+from edgematte.runtime.guess import guess
 from edgematte.runtime.interpreter import TensorInfo, load
-from edgematte.runtime.preprocess import Convention, guess, read_settings, to_alpha, to_input
+from edgematte.runtime.preprocess import to_alpha, to_input
 
 
 def info(shape: tuple[int, ...], dtype: type, scale: float = 0.0, zero_point: int = 0) -> TensorInfo:
@@ -65,6 +67,11 @@ def test_shrinking_averages_so_that_nothing_aliases() -> None:
     tensor = to_input(stripes, info((1, 16, 16, 3), np.uint8), Convention())
     assert tensor.min() >= 127
     assert tensor.max() <= 128, "every pixel covers two black and two white columns"
+    wide = np.zeros((4, 6400, 3), np.uint8)
+    wide[:, ::2] = 255
+    tensor = to_input(wide, info((1, 16, 16, 3), np.uint8), Convention())
+    assert tensor.min() >= 127
+    assert tensor.max() <= 128, "also where the height grows while the width shrinks"
 
 
 def test_a_network_that_takes_no_picture_is_refused() -> None:

@@ -92,7 +92,8 @@ def lower(graph: Graph, preprocessing: Preprocessing | None = None, *, channel: 
     names = {n: lowering.values[n].tensor for tensors in lowering.names_of.values() for n in tensors}
     tflite = lowering.builder.finish({INPUT: image}, {OUTPUT: output})
     carried = preprocessing.carried_by_input
-    known = {n: t for n, t in names.items() if n in graph.shapes}
+    written = lowering.builder.used([output])
+    known = {n: t for n, t in names.items() if n in graph.shapes and t in written}
     return FloatModel(
         tflite=tflite,
         size=(columns, rows),

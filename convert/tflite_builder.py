@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,7 +121,7 @@ class Builder:
     def finish(self, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> bytes:
         """The file, with what contributes nothing to the outputs left out; keys are the signature's names."""
         operators = self._live(set(outputs.values()))
-        used = sorted({i for o in operators for i in (*o.inputs, *o.outputs) if i >= 0} | set(inputs.values()))
+        used = sorted(self.used(outputs.values()) | set(inputs.values()))
         index = {old: new for new, old in enumerate(used)} | {-1: -1}
 
         model, graph = schema.ModelT(), schema.SubGraphT()
@@ -143,6 +143,10 @@ class Builder:
             _signature({k: index[v] for k, v in inputs.items()}, {k: index[v] for k, v in outputs.items()})
         ]
         return serialise(model)
+
+    def used(self, outputs: Iterable[int]) -> set[int]:
+        """Tensors that contribute to the outputs: what `finish` writes."""
+        return {i for o in self._live(set(outputs)) for i in (*o.inputs, *o.outputs) if i >= 0}
 
     def _live(self, needed: set[int]) -> list[Operator]:
         live = []

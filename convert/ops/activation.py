@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from ..onnx_graph import Node
-from .affine import Activation, affine, fuse
+from .affine import Activation, affine, fuse, unfolded
 from .context import Code, Lowering, Value, lowers, natural, with_last
 
 UNBOUNDED = 1e30  # exporters write float32's largest number for "no bound"
@@ -132,21 +132,28 @@ def leaky(lowering: Lowering, value: Value, slopes: NDArray, name: str) -> Value
     """
     if not np.any(slopes):
         return rectified(lowering, value, name)
-    value = lowering.kept(value)
+    before, value = value, lowering.kept(value)
     full = slopes.reshape((1,) * (value.rank - slopes.ndim) + slopes.shape)
     varying = [axis for axis, n in enumerate(full.shape) if n > 1]
     if len(varying) == 1 and value.order[-1] != varying[0]:
         order = natural(value.rank) if natural(value.rank)[-1] == varying[0] else with_last(value.order, varying[0])
         value = lowering.kept(lowering.arranged(value, order))
-    if len(varying) <= 1 and np.all(slopes <= 1):
-        each = slopes.reshape(-1)
-        left = affine(lowering, value, each, 0.0, f"{name}/scaled")
-        right = affine(lowering, value, 1 - each, 0.0, f"{name}/rest", activation=Activation.RELU)
-    else:
+    if len(varying) > 1:
         below = affine(lowering, value, -1.0, 0.0, f"{name}/below", activation=Activation.RELU)
         factors = lowering.floats(f"{name}/slopes", -full.transpose(value.order))
-        left = lowering.emit(
-            Code.MUL, [below, factors], f"{name}/scaled", value.shape, value.order, schema.MulOptionsT()
-        )
+        options = schema.MulOptionsT()
+        left = lowering.emit(Code.MUL, [below, factors], f"{name}/scaled", value.shape, value.order, options)
         right = unary(lowering, Code.RELU, value, f"{name}/above")
+        return lowering.emit(Code.ADD, [right, left], name, value.shape, value.order, schema.AddOptionsT())
+    each = slopes.reshape(-1).astype(np.float64)
+    source, scale, offset = unfolded(lowering, before if before.order == value.order else value)
+    source = lowering.kept(source)
+    if np.all(each <= 1):
+        left = affine(lowering, source, each * scale, each * offset, f"{name}/scaled")
+        part = (1 - each) * scale, (1 - each) * offset
+    else:
+        below = affine(lowering, source, -scale, -offset, f"{name}/below", activation=Activation.RELU)
+        left = affine(lowering, below, -each, 0.0, f"{name}/scaled")
+        part = scale, offset
+    right = affine(lowering, source, *part, f"{name}/above", activation=Activation.RELU)
     return lowering.emit(Code.ADD, [right, left], name, value.shape, value.order, schema.AddOptionsT())

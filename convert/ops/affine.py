@@ -45,6 +45,8 @@ def affine(
     unchanged = bool(np.all(scale == 1) and np.all(offset == 0))
     if unchanged and activation != Activation.NONE and fuse(lowering, value, activation, name):
         return value
+    if unchanged and activation == Activation.RELU:  # an operator of its own that quantises
+        return lowering.emit(Code.RELU, [value], name, value.shape, value.order)
     if _fold(lowering, value, scale, offset, activation):
         lowering.taken_over(value, name)
         return value
@@ -74,6 +76,25 @@ def _set_activation(producer: Operator, activation: int) -> None:
     producer.options.fusedActivationFunction = activation
     if producer.code == Code.TRANSPOSE_CONV and activation != Activation.NONE:
         producer.version = 4  # the first that has an activation
+
+
+def unfolded(lowering: Lowering, value: Value) -> tuple[Value, NDArray, NDArray]:
+    """What an affine map just emitted was applied to, its scale and its offset per channel; else the value, 1 and 0.
+
+    A lowering that starts with affine maps of its own multiplies them into this one instead of following it.
+    """
+    producer = lowering.changeable_producer(value)
+    if (
+        producer is not None
+        and producer.code == Code.DEPTHWISE_CONV_2D
+        and not producer.options.fusedActivationFunction
+    ):
+        weights, bias = (lowering.builder.tensors[i].values for i in producer.inputs[1:3])
+        plain = producer.options.depthMultiplier == 1 and producer.options.strideH == producer.options.strideW == 1
+        if plain and weights is not None and bias is not None and weights.shape[1:3] == (1, 1):
+            scale, offset = weights.reshape(-1).astype(np.float64), bias.astype(np.float64)
+            return Value(producer.inputs[0], value.shape, value.order, shared=True), scale, offset
+    return value, np.ones(()), np.zeros(())
 
 
 def non_negative(lowering: Lowering, value: Value) -> bool:

@@ -247,6 +247,21 @@ def test_the_layers_named_in_the_result_hold_the_same_numbers(astronaut: Path) -
         assert np.abs(found - value.transpose(model.layout_of[name])).max() <= 1e-5 * np.abs(value).max()
 
 
+def test_no_layer_is_named_that_the_file_does_not_hold() -> None:
+    """The PAD merges into the convolution, the batch norm into the PReLU: their outputs are computed nowhere."""
+    ops = [
+        op("Pad", "x", ints(0, 0, 1, 1, 0, 0, 1, 1)),
+        op("Conv", "t0", floats(8, 8, 3, 3)),
+        op("Relu", "t1"),
+        op("BatchNormalization", "t2", *(floats(8, seed=i, low=0.5, high=2) for i in range(4))),
+        op("PRelu", "t3", floats(8, 1, 1)),
+        op("Conv", "t4", floats(1, 8, 1, 1)),
+    ]
+    model = lower(load(model_of(ops, rows=ROWS, columns=COLUMNS)))
+    assert {"t0", "t1", "t3"}.isdisjoint(model.tensor_of)
+    assert {"t2", "t4", "t5"} <= set(model.tensor_of)
+
+
 def test_metadata_is_added_replaced_and_changes_no_result(astronaut: Path) -> None:
     model = lower(load(unet_model()))
     image = sample(astronaut, (COLUMNS, ROWS))

@@ -142,6 +142,11 @@ ACTIVATIONS = {
     "LeakyRelu below 0": [conv(), op("LeakyRelu", "t0", alpha=-0.5)],
     "PRelu per channel": [op("PRelu", "x", floats(8, 1, 1, low=0, high=0.5))],
     "PRelu with any slopes": [conv(), op("PRelu", "t0", floats(8, 1, 1, low=-2, high=2))],
+    "PRelu after batch norm": [
+        op("Relu", "x"),
+        op("BatchNormalization", "t0", *BN),
+        op("PRelu", "t1", floats(8, 1, 1)),
+    ],
     "PRelu along columns": [op("PRelu", "x", floats(12))],
     "PRelu with a map of slopes": [op("PRelu", "x", floats(8, 9, 1))],
     "PRelu, one slope": [op("PRelu", "x", floats(1))],

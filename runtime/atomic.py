@@ -18,7 +18,7 @@ def write_bytes(path: Path, data: bytes, *, overwrite: bool = False) -> None:
     """
     if not overwrite and os.path.lexists(path):
         raise OutputExistsError(f"{path} exists already; add --overwrite to replace it, or name another output with -o")
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
         raise OutputExistsError(f"{path} is a folder; name a file inside it")
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -61,8 +62,10 @@ def plan(inputs: Sequence[str], output: str | None, kind: Kind) -> Plan:
     """
     found, failures = _find(inputs)
     to_file = output is not None and (output == STREAM or _names_a_file(output))
-    if to_file and (len(found) > 1 or any(Path(name).is_dir() for name in inputs)):
+    if to_file and (len(found) > 1 or any(map(_is_folder, inputs))):
         raise UsageError(f"-o {output} is one file, but there may be several photos; name a folder with -o")
+    if output is None and len(found) > 1 and any(source is None for source, _ in found):
+        raise UsageError("the photo from stdin would go to stdout, but there are others; name a folder with -o")
     if output is not None and to_file and output != STREAM:
         _check_suffix(Path(output), kind)
     taken: set[str] = set()
@@ -80,22 +83,33 @@ def _find(inputs: Sequence[str]) -> tuple[list[tuple[Path | None, Path | None]],
     """(photo, the input folder it was found in) of every photo, each once; None stands for stdin and for no folder."""
     found: dict[Path | None, tuple[Path | None, Path | None]] = {}
     failures: list[Outcome] = []
+
+    def fail(path: Path, why: str) -> None:
+        failures.append(Outcome(Job(path, None), f"{path}: {why}"))
+
+    def unreadable(error: OSError) -> None:
+        fail(Path(error.filename), f"the folder cannot be read: {error.strerror}")
+
     for name in inputs:
         path = Path(name)
         if name == STREAM:
             found.setdefault(None, (None, None))
-        elif path.is_dir():
-            photos = [photo for photo in find_photos(path) if not _is_our_output(photo)]
-            if not photos:
-                kinds = ", ".join(sorted(PHOTO_SUFFIXES))
-                failures.append(Outcome(Job(path, None), f"{name}: the folder holds no pictures ({kinds})"))
+        elif _is_folder(name):
+            failed_before = len(failures)
+            photos = [photo for photo in find_photos(path, unreadable=unreadable) if not _is_our_output(photo)]
+            if not photos and len(failures) == failed_before:
+                fail(path, f"the folder holds no pictures ({', '.join(sorted(PHOTO_SUFFIXES))})")
             for photo in photos:
                 found.setdefault(photo.resolve(), (photo, path))
-        elif path.exists():
+        elif os.path.lexists(path):  # a link to nowhere, or a file that may not be read, fails when it is its turn
             found.setdefault(path.resolve(), (path, None))
         else:
-            failures.append(Outcome(Job(path, None), f"{name}: there is no such file or folder"))
+            fail(path, "there is no such file or folder")
     return list(found.values()), failures
+
+
+def _is_folder(name: str) -> bool:
+    return os.path.isdir(name)  # noqa: PTH112 - Path.is_dir raises for a name that is too long
 
 
 def _is_our_output(path: Path) -> bool:
@@ -105,7 +119,11 @@ def _is_our_output(path: Path) -> bool:
 
 def _names_a_file(output: str) -> bool:
     path = Path(output)
-    return not output.endswith("/") and not path.is_dir() and path.suffix.lower() in PHOTO_SUFFIXES | WRITABLE_SUFFIXES
+    return (
+        not output.endswith("/")
+        and not _is_folder(output)
+        and path.suffix.lower() in PHOTO_SUFFIXES | WRITABLE_SUFFIXES
+    )
 
 
 def _check_suffix(output: Path, kind: Kind) -> None:

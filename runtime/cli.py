@@ -72,7 +72,7 @@ def _options(
 
 @app.command()
 def cut(
-    photos: Annotated[list[str], typer.Argument(metavar="PHOTO|FOLDER|-...", help="Photos, folders, or - for stdin.")],
+    photos: Annotated[list[str], typer.Argument(metavar="PHOTO|FOLDER|-", help="Photos, folders, or - for stdin.")],
     output: Annotated[
         str | None,
         typer.Option("-o", "--output", metavar="FILE|FOLDER|-", help="Where to write; default: beside each photo."),

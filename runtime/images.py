@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -189,10 +190,17 @@ def write(path: str | Path, image: NDArray[np.uint8], *, overwrite: bool = False
     write_bytes(path, data, overwrite=overwrite)
 
 
-def find_photos(folder: Path) -> list[Path]:
-    """All picture files below a folder, sorted; hidden ones are left out, links to folders not followed."""
+def find_photos(folder: Path, *, unreadable: Callable[[OSError], None] | None = None) -> list[Path]:
+    """All picture files below a folder, sorted; hidden ones are left out, links to folders not followed.
+
+    A folder that cannot be read is handed to `unreadable` as the error that says so; without, it raises ImageError.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise ImageError(f"{error.filename}: the folder cannot be read: {error.strerror}") from error
+
     found: list[Path] = []
-    for place, folders, files in os.walk(folder):
+    for place, folders, files in os.walk(folder, onerror=unreadable or refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [
             Path(place, name)

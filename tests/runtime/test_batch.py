@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,39 @@ def test_streams_are_told_apart_from_files() -> None:
     assert plan(["-"], None, "cutout").jobs == (Job(None, None),)
     assert plan(["-"], "out.png", "cutout").jobs == (Job(None, Path("out.png")),)
     assert plan(["-"], "folder", "mask").jobs == (Job(None, Path("folder/stdin.mask.png")),)
+
+
+def test_stdin_beside_other_photos_needs_a_folder(tree: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="name a folder"):
+        plan(["-", str(tree / "a.png")], None, "cutout")
+    assert len(plan(["-", str(tree / "a.png")], str(tmp_path / "out"), "cutout").jobs) == 2
+
+
+def test_a_folder_that_cannot_be_read_is_named_and_the_others_are_planned(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = os.scandir
+
+    def locked(path: str) -> object:
+        if Path(path).name == "sub":
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr("os.scandir", locked)
+    planned = plan([str(tree)], None, "cutout")
+    assert [job.source for job in planned.jobs] == [tree / "a.png"]
+    (failure,) = planned.failures
+    assert failure.error == f"{tree / 'sub'}: the folder cannot be read: Permission denied"
+
+
+def test_a_name_that_cannot_be_a_file_is_just_not_there(tree: Path) -> None:
+    (failure,) = plan(["n" * 5000], None, "cutout").failures
+    assert failure.error is not None
+    assert "no such file" in failure.error
+    (tree / "link.png").symlink_to(tree / "nowhere.png")
+    (outcome,) = cut_all(plan([str(tree / "link.png")], None, "cutout").jobs, keep_everything)
+    assert outcome.error is not None
+    assert "link.png: cannot be read" in outcome.error
 
 
 def test_inputs_without_photos_are_named_and_the_rest_is_planned(tree: Path, tmp_path: Path) -> None:

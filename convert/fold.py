@@ -170,7 +170,7 @@ def _measured(model: ModelProto, unknown: list[str], name: str) -> dict[str, Sha
             f"{name}: the shape of '{unknown[0]}' is unknown and onnxruntime cannot run the network to find it: "
             f"{_one_line(error)}"
         ) from error
-    return {tensor: np.shape(result) for tensor, result in zip(unknown, results, strict=True)}
+    return {tensor: np.asarray(result).shape for tensor, result in zip(unknown, results, strict=True)}
 
 
 def _inline_branches(nodes: list[NodeProto], constants: dict[str, NDArray]) -> list[NodeProto]:

@@ -1,7 +1,7 @@
 """A graph in, the same graph with idioms of several nodes (GELU, a guarded softplus) written as one node out.
 
-Hard-swish needs no pattern: Clip(x + 3, 0, 6) is one ADD with a fused RELU6 however it is spelled, and the products with
-x and 1/6 are one MUL each in any association.
+Hard-swish needs no pattern: Clip(x + 3, 0, 6) is one ADD with a fused RELU6 however it is spelled, and the products
+with x and 1/6 are one MUL each in any association.
 """
 
 from __future__ import annotations

@@ -49,15 +49,18 @@ class Operator:
 
 
 class _AlignedBuffer(schema.BufferT):
-    """A weight buffer that starts at a multiple of `BUFFER_ALIGNMENT`, which the generated bindings do not arrange."""
+    """A buffer that starts at a multiple of `BUFFER_ALIGNMENT`, which the generated bindings do not arrange."""
+
+    def __init__(self, content: bytes = b"") -> None:
+        super().__init__()
+        self.content = content
 
     def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802 (the bindings' own name)
         vector = None
-        if self.data is not None and len(self.data):
-            data = bytes(self.data) if isinstance(self.data, list) else np.ascontiguousarray(self.data).tobytes()
-            builder.StartVector(1, len(data), BUFFER_ALIGNMENT)
-            builder.head -= len(data)
-            builder.Bytes[builder.head : builder.head + len(data)] = data
+        if self.content:
+            builder.StartVector(1, len(self.content), BUFFER_ALIGNMENT)
+            builder.head -= len(self.content)
+            builder.Bytes[builder.head : builder.head + len(self.content)] = self.content
             vector = builder.EndVector()
         schema.BufferStart(builder)
         if vector is not None:
@@ -162,10 +165,8 @@ class Builder:
         packed.name, packed.shape, packed.type = tensor.name, list(tensor.shape), _TYPES[tensor.dtype]
         packed.buffer = 0
         if tensor.values is not None:
-            buffer = _AlignedBuffer()
-            buffer.data = np.frombuffer(np.ascontiguousarray(tensor.values).tobytes(), np.uint8)
             packed.buffer = len(buffers)
-            buffers.append(buffer)
+            buffers.append(_AlignedBuffer(np.ascontiguousarray(tensor.values).tobytes()))
         return packed
 
 
@@ -205,11 +206,16 @@ def _tensor_map(tensors: Mapping[str, int]) -> list[schema.TensorMapT]:
 
 def serialise(model: schema.ModelT) -> bytes:
     """The file of a whole object tree, every buffer aligned."""
-    for buffer in model.buffers:
-        buffer.__class__ = _AlignedBuffer
+    model.buffers = [_aligned(buffer) for buffer in model.buffers or []]
     builder = flatbuffers.Builder(INITIAL_BYTES)
     builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
     return bytes(builder.Output())
+
+
+def _aligned(buffer: schema.BufferT) -> _AlignedBuffer:
+    if isinstance(buffer, _AlignedBuffer):
+        return buffer
+    return _AlignedBuffer(b"" if buffer.data is None else np.asarray(buffer.data, np.uint8).tobytes())
 
 
 def add_metadata(model: bytes, name: str, data: bytes) -> bytes:
@@ -217,16 +223,15 @@ def add_metadata(model: bytes, name: str, data: bytes) -> bytes:
     if model[4:8] != FILE_IDENTIFIER:
         raise ModelError(f"not a TFLite model: bytes 4 to 8 are {model[4:8]!r}, expected {FILE_IDENTIFIER!r}")
     tree = schema.ModelT.InitFromPackedBuf(model, 0)
-    block = _AlignedBuffer()
-    block.data = np.frombuffer(data, np.uint8)
-    for entry in tree.metadata or []:
-        if _text(entry.name) == name:
-            tree.buffers[entry.buffer] = block
-            return serialise(tree)
-    entry = schema.MetadataT()
-    entry.name, entry.buffer = name, len(tree.buffers)
-    tree.buffers.append(block)
-    tree.metadata = [*(tree.metadata or []), entry]
+    buffers, entries = list(tree.buffers or []), list(tree.metadata or [])
+    entry = next((e for e in entries if _text(e.name) == name), None)
+    if entry is None:
+        entry = schema.MetadataT()
+        entry.name, entry.buffer = name, len(buffers)
+        entries.append(entry)
+        buffers.append(schema.BufferT())
+    buffers[entry.buffer] = _AlignedBuffer(data)
+    tree.buffers, tree.metadata = buffers, entries
     return serialise(tree)
 
 

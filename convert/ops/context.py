@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ...runtime.errors import ConversionError
 from ..onnx_graph import Graph, Node
@@ -148,11 +148,11 @@ class Lowering:
         self.builder.operator(code, numbers, [tensor], options, version=version)
         return replace(value, tensor=tensor)
 
-    def integers(self, name: str, values: Sequence[int] | NDArray) -> int:
+    def integers(self, name: str, values: ArrayLike) -> int:
         """An int32 constant: a size, a list of axes, pads."""
         return self.builder.constant(name, np.asarray(values, np.int32))
 
-    def floats(self, name: str, values: Any) -> int:
+    def floats(self, name: str, values: ArrayLike) -> int:
         """A float32 constant."""
         return self.builder.constant(name, np.asarray(values, np.float32))
 

@@ -42,12 +42,14 @@ def convolution(
     else:
         value = zero_padded(lowering, value, pads, name)
     depthwise = groups > 1 and groups == value.shape[1]
-    options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
+    if depthwise:
+        options = schema.DepthwiseConv2DOptionsT()
+        options.depthMultiplier = weights.shape[0] // groups
+    else:
+        options = schema.Conv2DOptionsT()
     options.padding = padding
     options.strideH, options.strideW = window.strides
     options.dilationHFactor, options.dilationWFactor = window.dilations
-    if depthwise:
-        options.depthMultiplier = weights.shape[0] // groups
     code = Code.DEPTHWISE_CONV_2D if depthwise else Code.CONV_2D
     stored = weights.transpose(1, 2, 3, 0) if depthwise else weights.transpose(0, 2, 3, 1)
     inputs = [value, lowering.floats(f"{name}/weights", stored), lowering.floats(f"{name}/bias", bias)]

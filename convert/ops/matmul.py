@@ -17,7 +17,7 @@ from .shape import reread, transposed
 def matmul(lowering: Lowering, node: Node) -> None:
     """(…, M, K) · (…, K, N) → (…, M, N)."""
     name = node.outputs[0]
-    first, second = (lowering.constant(i) for i in node.inputs)
+    first, second = lowering.constant(node.inputs[0]), lowering.constant(node.inputs[1])
     if second is not None and second.ndim == 2:
         lowering.bind(name, connected(lowering, lowering.value(node.inputs[0]), second.T, None, name))
         return
@@ -42,7 +42,7 @@ def gemm(lowering: Lowering, node: Node) -> None:
     value = lowering.value(node.inputs[0])
     if node.integer("transA", 0):
         value = transposed(value, (1, 0))
-    extra = node.inputs[2] if len(node.inputs) > 2 and node.inputs[2] else None
+    extra = (*node.inputs, "")[2] or None  # C may be left out
     constant = lowering.constant(extra) if extra else None
     weights = lowering.constant(node.inputs[1])
     if weights is None:
@@ -53,9 +53,8 @@ def gemm(lowering: Lowering, node: Node) -> None:
     else:
         weights = alpha * np.asarray(weights if node.integer("transB", 0) else weights.T, np.float64)
         bias = None
-        if constant is not None and constant.size in (1, weights.shape[0]) and constant.shape[-1:] != ():
-            fits = constant.ndim == 1 or constant.shape[0] == 1
-            bias = np.broadcast_to(beta * constant.reshape(-1), (weights.shape[0],)) if fits else None
+        if constant is not None and constant.size in (1, weights.shape[0]) and constant.shape in _rows(constant.size):
+            bias = np.broadcast_to(beta * constant.reshape(-1), (weights.shape[0],))
         result = connected(lowering, value, weights, bias, name)
         if bias is not None:
             extra = None
@@ -65,6 +64,11 @@ def gemm(lowering: Lowering, node: Node) -> None:
         )
         result = combined(lowering, "Add", result, addend, name)
     lowering.bind(name, result)
+
+
+def _rows(length: int) -> tuple[tuple[int, ...], ...]:
+    """Shapes in which a constant is the same for every row."""
+    return ((length,), (1, length), ()) if length == 1 else ((length,), (1, length))
 
 
 def connected(lowering: Lowering, value: Value, weights: NDArray, bias: NDArray | None, name: str) -> Value:

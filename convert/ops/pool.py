@@ -19,7 +19,7 @@ from .slicing import gathered
 def max_pool(lowering: Lowering, node: Node) -> None:
     """Pads never win a maximum: zeros serve where no value is negative, the mirrored border elsewhere."""
     value = lowering.picture(node, node.inputs[0])
-    if len(node.outputs) > 1 and node.outputs[1]:
+    if any(node.outputs[1:]):
         raise lowering.refusal(node, "its second output, the positions of the maxima; unpool with Resize instead")
     window = window_of(lowering, node, node.integers("kernel_shape", ()), value.shape[2:])
     if window.dilations != (1, 1):

@@ -101,7 +101,9 @@ def gather_nd(lowering: Lowering, node: Node) -> None:
         raise lowering.refusal(node, f"batch_dims={node.integer('batch_dims', 0)}; expected 0")
     first, rest = value.shape[: indices.shape[-1]], value.shape[indices.shape[-1] :]
     coordinates = indices.reshape(-1, indices.shape[-1]).T
-    flat = np.ravel_multi_index([c % n for c, n in zip(coordinates, first, strict=True)], first)
+    flat = np.zeros(coordinates.shape[1], np.int64)
+    for coordinate, length in zip(coordinates, first, strict=True):
+        flat = flat * length + coordinate % length
     merged = reread(lowering, value, (math.prod(first), *rest), f"{name}/merged")
     result = gathered(lowering, merged, 0, flat, f"{name}/flat")
     lowering.bind(name, reread(lowering, result, (*indices.shape[:-1], *rest), name))

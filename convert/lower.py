@@ -19,6 +19,8 @@ from .ops.padding import Window
 
 INPUT, OUTPUT = "image", "alpha"  # names in the signature, and of the tensors
 
+_NONSENSE = (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError)
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -109,7 +111,10 @@ def lower_nodes(lowering: Lowering) -> Value:
     for node in lowering.graph.nodes:
         if node.op not in LOWERINGS:
             raise lowering.refusal(node, _advice(node.op))
-        LOWERINGS[node.op](lowering, node)
+        try:
+            LOWERINGS[node.op](lowering, node)
+        except _NONSENSE as error:  # attributes that contradict the shapes, inputs missing: a damaged file
+            raise lowering.refusal(node, f"its inputs and attributes do not fit together: {error!r}") from error
     return lowering.values[lowering.graph.output]
 
 

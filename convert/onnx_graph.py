@@ -84,6 +84,13 @@ def load(path: Path, *, size: Size | None = None) -> Graph:
     intact but not one image in, one matte out, with known shapes.
     """
     path = Path(path)
+    try:
+        return _loaded(path, size)
+    except (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError, StopIteration) as error:
+        raise ModelError(f"{path}: not an intact ONNX network ({error!r}); export or copy it again") from error
+
+
+def _loaded(path: Path, size: Size | None) -> Graph:
     model = _read(path)
     opset = _opset(model, path)
     model = inliner.inline_local_functions(model) if model.functions else model

@@ -132,7 +132,7 @@ def parity(
         if progress:
             progress((number + 1) / len(images))
     result = Parity(largest / ((high - low) or 1.0), tolerance, len(images))
-    if result.holds:
+    if result.holds or not model.tensor_of:
         return result
     first = next((d for d in differences(graph, model, reference, worst) if d.error > tolerance), None)
     return Parity(result.max_error, tolerance, len(images), first)

@@ -156,7 +156,7 @@ def broken_networks() -> dict[str, tuple[Callable[[Path], None], str]]:
 
     def strange(path: Path) -> None:
         model = bright_unet()
-        model.graph.node[3].CopyFrom(helper.make_node("LpNormalization", ["c"], ["d"], name="oddity"))
+        model.graph.node[3].CopyFrom(helper.make_node("Hardmax", ["c"], ["d"], name="oddity"))
         onnx.save(model, path)
 
     def vast(path: Path) -> None:
@@ -174,7 +174,7 @@ def broken_networks() -> dict[str, tuple[Callable[[Path], None], str]]:
         "disconnected": (disconnected, "nobody"),
         "open size": (open_size, "--imgsz"),
         "NaN weight": (with_nan, "'deep'"),
-        "unknown operator": (strange, "LpNormalization"),
+        "unknown operator": (strange, "Hardmax"),
         "2 GB": (vast, "2 GB"),
     }
 

@@ -74,23 +74,35 @@ def tail(graph: Graph, channel: int | None = None) -> Tail:
 
 
 def _geometry(graph: Graph, shape: tuple[int, ...]) -> tuple[int | None, int, tuple[int, int]]:
+    """(channel axis, channels, (rows, columns)): the reading of the shape that has the picture's proportions."""
     picture = graph.shapes[graph.input]
-    rows, columns = picture[2:] if picture[1] == 3 else picture[1:3]
-    if len(shape) == 4 and shape[0] == 1:
-        axis = 1 if shape[1] <= shape[3] else 3
-        spatial = shape[2:] if axis == 1 else shape[1:3]
-        return axis, shape[axis], (spatial[0], spatial[1])
-    if len(shape) == 3 and shape[0] == 1 and shape[1] == rows * columns:
-        return 2, shape[2], (rows, columns)
-    if len(shape) == 3 and shape[0] == 1:
-        return None, 1, (shape[1], shape[2])
-    if shape in ((1, rows * columns), (rows * columns,)):
+    channels_last = picture[1] != 3
+    rows, columns = picture[1:3] if channels_last else picture[2:]
+    batched = len(shape) > 1 and shape[0] == 1
+    inner = shape[1:] if batched else shape
+    readings: list[tuple[int | None, int, tuple[int, ...]]] = []
+    if len(inner) == 3:
+        readings = [(int(batched), inner[0], inner[1:]), (2 + int(batched), inner[2], inner[:2])]
+        readings = readings[::-1] if channels_last else readings
+    elif len(inner) == 2:
+        readings = [(None, 1, inner)]
+    for axis, channels, size in readings:
+        if _proportionate(size, (rows, columns)):
+            return axis, channels, (size[0], size[1])
+    if inner == (rows * columns,):
         return None, 1, (rows, columns)
-    if len(shape) == 2:
-        return None, 1, (shape[0], shape[1])
+    if len(shape) == 3 and batched and shape[1] == rows * columns:
+        return 2, shape[2], (rows, columns)
     raise ConversionError(
-        f"the output '{graph.output}' is {list(shape)}; expected a matte such as 1×1×H×W, 1×C×H×W or 1×H×W×1"
+        f"the output '{graph.output}' is {list(shape)} for a picture of {columns}x{rows}; "
+        "expected a matte such as [1, 1, H, W], [1, classes, H, W] or [1, H, W, 1]"
     )
+
+
+def _proportionate(size: tuple[int, ...], picture: tuple[int, ...]) -> bool:
+    """Whether rows and columns are roughly the picture's times one factor; a table of boxes is far from that."""
+    vertical, horizontal = size[0] / picture[0], size[1] / picture[1]
+    return abs(vertical - horizontal) <= 0.25 * max(vertical, horizontal)
 
 
 def _bounded(graph: Graph, tensor: str, seen: set[str]) -> bool:
@@ -109,9 +121,7 @@ def _bounded(graph: Graph, tensor: str, seen: set[str]) -> bool:
         return lowest >= 0 and highest <= 1
     if node.op in ("Resize", "Upsample") and node.text("mode", "nearest") == "cubic":
         return False
-    if node.op == "Concat":
-        return all(_bounded(graph, name, seen) for name in node.inputs)
-    if node.op == "Mul":
+    if node.op in ("Concat", "Mul"):
         return all(_bounded(graph, name, seen) for name in node.inputs)
     return node.op in _KEEPS_RANGE and _bounded(graph, node.inputs[0], seen)
 

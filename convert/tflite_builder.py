@@ -17,7 +17,7 @@ FILE_IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3
 SIGNATURE = "serving_default"
 BUFFER_ALIGNMENT = 16  # bytes; the schema asks for it (force_align), and 32-bit ARM faults on unaligned float loads
-INITIAL_BYTES = 1 << 20
+INITIAL_BYTES = 1 << 20  # for everything but the weights; grows where that is not enough
 
 _TYPES = {
     np.dtype(np.float32): schema.TensorType.FLOAT32,
@@ -206,8 +206,10 @@ def _tensor_map(tensors: Mapping[str, int]) -> list[schema.TensorMapT]:
 
 def serialise(model: schema.ModelT) -> bytes:
     """The file of a whole object tree, every buffer aligned."""
-    model.buffers = [_aligned(buffer) for buffer in model.buffers or []]
-    builder = flatbuffers.Builder(INITIAL_BYTES)
+    buffers = [_aligned(buffer) for buffer in model.buffers or []]
+    model.buffers = list(buffers)
+    # Room for everything at once: a builder that has to grow copies all weights every time.
+    builder = flatbuffers.Builder(INITIAL_BYTES + sum(len(b.content) + BUFFER_ALIGNMENT for b in buffers))
     builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
     return bytes(builder.Output())
 

@@ -179,6 +179,7 @@ def test_two_logits_cost_one_channel_even_before_a_resize() -> None:
 SINGLE = {
     "1×H×W": [*unet(), op("Sigmoid", "t8"), op("Squeeze", "t9", ints(1))],
     "H×W": [*unet(), op("Sigmoid", "t8"), op("Squeeze", "t9", ints(0, 1))],
+    "1×H×W of two classes": [*unet()[:-1], op("Softmax", "t7", axis=1), op("Gather", "t8", np.asarray(1), axis=1)],
     "1×HW": [*unet(), op("Sigmoid", "t8"), op("Flatten", "t9")],
     "1×HW×1": [*unet(), op("Sigmoid", "t8"), op("Reshape", "t9", ints(1, -1, 1))],
     "1×H×W×1": [*unet(), op("Transpose", "t8", perm=[0, 2, 3, 1]), op("Sigmoid", "t9")],
@@ -210,9 +211,22 @@ def test_several_classes_need_a_choice() -> None:
         lower(graph, channel=8)
 
 
+def test_more_classes_than_columns_are_still_classes() -> None:
+    graph = load(model_of([op("Conv", "x", floats(100, 8, 1, 1))], rows=ROWS, columns=COLUMNS))
+    end = alpha.tail(graph, 99)
+    assert (end.channels, end.channel_axis, end.size) == (100, 1, (ROWS, COLUMNS))
+
+
+def test_an_output_that_is_no_picture_is_refused() -> None:
+    """A detector's table of boxes has no proportions of a picture."""
+    graph = load(model_of([op("Reshape", "x", ints(1, 8, -1))], rows=ROWS, columns=COLUMNS))
+    with pytest.raises(ConversionError, match=r"\[1, 8, 3072\] for a picture of 64x48; expected a matte"):
+        lower(graph)
+
+
 def test_an_unknown_operator_is_refused_with_name_node_and_shapes() -> None:
-    graph = load(model_of([op("Conv", "x", floats(1, 8, 1, 1)), op("Det", "t0")], rows=9, columns=9))
-    with pytest.raises(ConversionError, match=r"Det \(node 'node1', inputs t0 \[1, 1, 9, 9\], output t1 \[1, 1\]\)"):
+    graph = load(model_of([op("Conv", "x", floats(1, 8, 1, 1)), op("Hardmax", "t0")], rows=9, columns=9))
+    with pytest.raises(ConversionError, match=r"Hardmax \(node 'node1', inputs t0 \[1, 1, 9, 9\], output t1"):
         lower(graph)
 
 

@@ -14,8 +14,9 @@ from ..runtime.images import Image
 from ..runtime.preprocess import resize
 from .activations import Activations
 from .int8_kernels import HIGHEST, LOWEST, Encoding, encode
-from .shared_scales import Ranges, SharedScales, share_scales
+from .shared_scales import Ranges, share_scales
 from .tflite_graph import TfliteGraph
+from .visible_range import EVERYTHING, visible_ranges
 
 if TYPE_CHECKING:
     from .lower import FloatModel
@@ -25,7 +26,8 @@ METHODS: tuple[Method, ...] = ("minmax", "percentile", "mse")
 
 SAMPLE = 1 << 16  # values kept per tensor over all photos; percentiles beyond 1 in 10,000 need no more
 PERCENTILE = 99.99  # of the values on either side of zero
-SHRINKS = np.linspace(1.0, 0.3, 29)  # shares of the full range that the squared error is tried with
+SHRINKS = np.geomspace(1.0, 0.05, 40)  # shares of the full range that the error is tried with
+POWER = 2.0
 SEED = 20240229
 
 
@@ -36,7 +38,7 @@ class Statistics:
     lowest: NDArray[np.float32]  # (channels,), of the last axis
     highest: NDArray[np.float32]  # (channels,)
     mean: NDArray[np.float64]  # (channels,)
-    sample: NDArray[np.float32]  # (n,) values drawn evenly from all photos and positions
+    sample: NDArray[np.float32]  # (n, channels) drawn evenly from all photos and positions
 
 
 def to_float_input(image: Image, model: FloatModel) -> NDArray[np.float32]:
@@ -87,8 +89,8 @@ class _Gathering:
         self.highest = highest if self.highest is None else np.maximum(self.highest, highest)
         self.total = self.total + mean
         self.photos += 1
-        flat = values.reshape(-1)
-        self.samples.append(flat[random.integers(0, flat.size, share)] if flat.size > share else flat.copy())
+        wanted = max(1, share // rows.shape[1])
+        self.samples.append(rows[random.integers(0, len(rows), wanted)] if len(rows) > wanted else rows.copy())
 
     def statistics(self) -> Statistics:
         return Statistics(
@@ -114,44 +116,59 @@ def calibrate(
     return choose_ranges(model, observe(model, images, progress=progress), method=method)
 
 
-def choose_ranges(model: FloatModel, statistics: Mapping[str, Statistics], *, method: Method = "minmax") -> Ranges:
-    """Ranges from statistics that were gathered already; see `calibrate`."""
+def choose_ranges(
+    model: FloatModel, statistics: Mapping[str, Statistics], *, method: Method = "minmax", only_visible: bool = True
+) -> Ranges:
+    """Ranges from statistics that were gathered already; see `calibrate`.
+
+    `only_visible`: no range reaches beyond what the tensor's readers can tell apart (`visible_range`).
+    """
     if method not in METHODS:
         raise UsageError(f"unknown calibration method '{method}'; expected one of: {', '.join(METHODS)}")
     graph = TfliteGraph(model.tflite)
-    widest = {name: (float(s.lowest.min()), float(s.highest.max())) for name, s in statistics.items()}
+    visible = visible_ranges(graph) if only_visible else {}
+    seen: dict[str, _Seen] = {}
+    for tensor in graph.activations():
+        s = statistics[graph.name(tensor)]
+        low, high = visible.get(tensor, EVERYTHING)
+        lowest, highest = float(s.lowest.min()), float(s.highest.max())
+        if low > lowest or high < highest:
+            lowest, highest = max(low, lowest), min(high, highest)
+        seen[graph.name(tensor)] = _Seen(lowest, highest, np.clip(s.sample.reshape(-1), lowest, highest))
+    widest = {name: (s.lowest, s.highest) for name, s in seen.items()}
     shared = share_scales(graph, widest, inputs=input_encodings(graph, model))
     ranges: dict[str, tuple[float, float]] = {}
     for representative, members in shared.members().items():
         names = [graph.name(tensor) for tensor in members]
-        chosen = _group_range(representative, names, shared, widest, statistics, method)
+        pin = shared.pinned.get(representative)
+        chosen = (pin.lowest, pin.highest) if pin else _group_range([seen[name] for name in names], method)
         ranges.update(dict.fromkeys(names, chosen))
     return ranges
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What one tensor's readers get to see of it."""
+
+    lowest: float
+    highest: float
+    sample: NDArray[np.float32]  # (n,)
+
+
+def _group_range(members: Sequence[_Seen], method: Method) -> tuple[float, float]:
+    """One range for tensors that share an encoding."""
+    lowest, highest = min(m.lowest for m in members), max(m.highest for m in members)
+    if method == "minmax":
+        return lowest, highest
+    sample = np.concatenate([m.sample for m in members])
+    if method == "percentile":
+        return percentile_range(sample)
+    return least_error_range(sample, lowest, highest, power=POWER)
 
 
 def input_encodings(graph: TfliteGraph, model: FloatModel) -> dict[int, Encoding]:
     """The int8 encoding of the network's input: the camera's byte minus 128."""
     return {graph.inputs[0]: Encoding(model.input_scale, model.input_zero_point + LOWEST)}
-
-
-def _group_range(
-    representative: int,
-    names: list[str],
-    shared: SharedScales,
-    widest: Ranges,
-    statistics: Mapping[str, Statistics],
-    method: Method,
-) -> tuple[float, float]:
-    pin = shared.pinned.get(representative)
-    if pin is not None:
-        return pin.lowest, pin.highest
-    lowest, highest = min(widest[n][0] for n in names), max(widest[n][1] for n in names)
-    if method == "minmax":
-        return lowest, highest
-    sample = np.concatenate([statistics[n].sample for n in names])
-    if method == "percentile":
-        return percentile_range(sample)
-    return least_error_range(sample, lowest, highest)
 
 
 def percentile_range(sample: NDArray, percent: float = PERCENTILE) -> tuple[float, float]:
@@ -160,7 +177,7 @@ def percentile_range(sample: NDArray, percent: float = PERCENTILE) -> tuple[floa
     return float(low), float(high)
 
 
-def least_error_range(sample: NDArray, lowest: float, highest: float) -> tuple[float, float]:
+def least_error_range(sample: NDArray, lowest: float, highest: float, *, power: float = 2.0) -> tuple[float, float]:
     """The part of lowest…highest whose int8 encoding has the least mean squared error on the sample.
 
     Each end is shrunk in turn (coordinate descent, one round: ends interact only through the common step).
@@ -168,16 +185,15 @@ def least_error_range(sample: NDArray, lowest: float, highest: float) -> tuple[f
     values = sample[:: max(1, sample.size // 16384)].astype(np.float32)
 
     def error(candidate: tuple[float, float]) -> float:
-        return _squared_error(values, encode(*candidate))
+        return _error(values, encode(*candidate), power)
 
     high = min(((lowest, highest * share) for share in SHRINKS), key=error)[1]
     low = min(((lowest * share, high) for share in SHRINKS), key=error)[0]
     return float(low), float(high)
 
 
-def _squared_error(values: NDArray[np.float32], encoding: Encoding) -> float:
-    stored = np.clip(
-        np.rint(values / np.float32(encoding.scale)), LOWEST - encoding.zero_point, HIGHEST - encoding.zero_point
-    )
-    difference = stored * np.float32(encoding.scale) - values
-    return float(np.dot(difference, difference))
+def _error(values: NDArray[np.float32], encoding: Encoding, power: float) -> float:
+    stored = np.rint(values / np.float32(encoding.scale))
+    stored = np.clip(stored, LOWEST - encoding.zero_point, HIGHEST - encoding.zero_point)
+    difference = np.abs(stored * np.float32(encoding.scale) - values)
+    return float(np.dot(difference, difference) if power == 2.0 else np.sum(difference**power))

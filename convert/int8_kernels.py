@@ -1,7 +1,7 @@
 """Operator kind → what its int8 kernel in TensorFlow Lite asks of scales, weights and version.
 
-Source: TensorFlow Lite's quantization specification and the kernels' Prepare functions. The versions are the first whose
-int8 form is documented, so that an older runtime refuses what it cannot run instead of computing nonsense.
+Source: TensorFlow Lite's quantization specification and the kernels' Prepare functions. The versions are the first
+whose int8 form is documented, so that an older runtime refuses what it cannot run instead of computing nonsense.
 """
 
 from __future__ import annotations

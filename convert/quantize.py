@@ -1,8 +1,8 @@
 """Float network + ranges → full-int8 network: uint8 photo in, uint8 alpha out, int8 kernels between.
 
 The quantisation parameters are written here rather than by ai-edge-quantizer, which inserts QUANTIZE operators around
-concatenations, has no int8 form for a dozen operators that TensorFlow Lite's kernels do have, and accepts neither rounded
-weights nor corrected biases; `python -m edgematte.benchmarks.quantization` measures the difference.
+concatenations, has no int8 form for a dozen operators that TensorFlow Lite's kernels do have, and takes no corrected
+biases; `python -m edgematte.benchmarks.quantization` measures the difference.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ALPHA_SCALE = 1.0 / 255.0
 CONVERSION_VERSION = 2  # of QUANTIZE between two integer types and of DEQUANTIZE from int8
 
-# Bounds that the kernels' fixed-point multipliers put on input scale · weight scale / output scale, and int32 on a bias.
+# Bounds of the kernels' fixed-point multipliers on input scale · weight scale / output scale, and of int32 on a bias.
 LEAST_MULTIPLIER = 2.0**-31
 LARGEST_BIAS = 2.0**30
 
@@ -102,10 +102,10 @@ def _check(graph: TfliteGraph, ranges: Ranges, islands: frozenset[str]) -> None:
     for operator in graph.operators:
         name = graph.name(operator.outputs[0])
         if graph.kind(operator) not in KERNELS and name not in islands and graph.is_activation(operator.outputs[0]):
-            shape = "×".join(map(str, graph.shape(operator.outputs[0])))
+            shape = "x".join(map(str, graph.shape(operator.outputs[0])))
             raise ConversionError(
-                f"{graph.title(operator)} ({shape}) has no int8 kernel; expected one of {', '.join(sorted(KERNELS))}, or "
-                "leave to allow a float island"
+                f"{graph.title(operator)} ({shape}) has no int8 kernel; export the network without it, or leave it in "
+                f"floating point. Int8 kernels: {', '.join(sorted(KERNELS))}"
             )
     for tensor in graph.activations():
         if graph.name(tensor) not in ranges:
@@ -198,8 +198,8 @@ class _Emission:
                 if (number, slot) in self.shared.requantised:
                     inputs[slot] = self._requantised(tensor, self.encodings[operator.outputs[0]])
             elif graph.is_float(tensor):
-                encoding = self.encodings[operator.outputs[0]] if kernel.scales == "same" else None
-                inputs[slot] = self._constant(tensor, encoding)
+                output = self.encodings[operator.outputs[0]]
+                inputs[slot] = self._constant(tensor, output, follow=kernel.scales == "same")
         operator.inputs = inputs
         if weighted:
             self._weights(operator, kernel)
@@ -249,10 +249,12 @@ class _Emission:
         graph.set_quantization(target, dtype, scales, 0, axis=axis)
         return target
 
-    def _constant(self, tensor: int, encoding: Encoding | None) -> int:
-        """A constant operand (of ADD, MUL, PRELU, …) as int8 with one scale of its own, or with the given one."""
+    def _constant(self, tensor: int, output: Encoding, *, follow: bool) -> int:
+        """A constant operand (of ADD, MUL, PRELU, …) as int8 with a scale of its own, or to `follow` the output's."""
         values = np.asarray(self.graph.constant(tensor))
-        encoding = encoding or encode(float(values.min()), float(values.max()))
+        encoding = output if follow else encode(float(values.min()), float(values.max()))
+        if not follow and not values.any():
+            encoding = Encoding(output.scale, 0)  # zero in any scale; the output's is within XNNPACK's bound on ratios
         stored = np.clip(np.rint(values / encoding.scale) + encoding.zero_point, LOWEST, HIGHEST).astype(np.int8)
         target = self._stored(tensor, stored, np.int8, np.array([encoding.scale]), 0)
         self._declare(target, encoding)

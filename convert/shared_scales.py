@@ -1,7 +1,7 @@
 """A float graph and its ranges → which tensors must share one int8 scale, so that no QUANTIZE is inserted between them.
 
-Concatenation, resizing, pooling, reshaping and their like copy int8 numbers without rescaling them. All tensors that such
-operators connect form one group with one encoding; only where two groups are pinned to different encodings (the
+Concatenation, resizing, pooling, reshaping and their like copy int8 numbers without rescaling them. All tensors that
+such operators connect form one group with one encoding; only where two groups are pinned to different encodings (the
 network's input and a logistic's output, say) does an input keep its own and get requantised.
 """
 
@@ -47,9 +47,9 @@ def share_scales(
 ) -> SharedScales:
     """Groups of a float graph.
 
-    `inputs`: the encodings that the network's inputs carry. `islands`: names of output tensors of operators that stay in
-    floating point and tie nothing. `concatenations=False` lets every input of a CONCATENATION keep its own scale, as
-    ai-edge-quantizer does, at one QUANTIZE each.
+    `inputs`: the encodings that the network's inputs carry. `islands`: names of output tensors of operators that
+    stay in floating point and tie nothing. `concatenations=False` lets every input of a CONCATENATION keep its own
+    scale, as ai-edge-quantizer does, at one QUANTIZE each.
     """
     parent = {tensor: tensor for tensor in graph.activations()}
     pinned = dict(inputs)

@@ -138,7 +138,7 @@ class TfliteGraph:
         *,
         axis: int = 0,
     ) -> None:
-        """Declare how stored numbers mean real ones: (stored - zero_point) · scale, one scale or one per slice of axis."""
+        """Declare what stored numbers mean: (stored - zero_point) · scale, one scale or one per slice of `axis`."""
         entry = self.tensors[tensor]
         entry.type = _TYPES[np.dtype(dtype)]
         parameters = schema.QuantizationParametersT()

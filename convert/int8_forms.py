@@ -1,0 +1,115 @@
+"""Float network → the same function in operators whose int8 kernels are fast and exact, before anything is calibrated.
+
+Each rewrite answers a measurement on XNNPACK (one thread, 65x65x480):
+a lone ReLU has no int8 kernel there and costs 8.4 ms and a split of the delegate; adding zero with the ReLU fused 0.2.
+A global AVERAGE_POOL_2D splits the delegate and must keep its input's scale, too coarse for means; MEAN has its own.
+Other average pools without padding are depthwise convolutions with equal weights, which XNNPACK has in int8.
+A kernel whose holes are written out as zeros (9x9 for 3x3 dilated by 4) costs 103 ms, the dilated one 1.0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
+from .tflite_graph import TfliteGraph
+
+if TYPE_CHECKING:
+    from .lower import FloatModel
+
+_RELUS = {
+    "RELU": schema.ActivationFunctionType.RELU,
+    "RELU6": schema.ActivationFunctionType.RELU6,
+    "RELU_N1_TO_1": schema.ActivationFunctionType.RELU_N1_TO_1,
+}
+
+
+def with_int8_forms(model: FloatModel) -> FloatModel:
+    """The network rewritten; tensors keep their names, so ranges and islands still find them."""
+    graph = TfliteGraph(model.tflite)
+    operators = []
+    for operator in graph.operators:
+        kind = graph.kind(operator)
+        if kind in _RELUS:
+            operator = _relu_as_sum(graph, operator)
+        elif kind == "AVERAGE_POOL_2D":
+            operator = _pool(graph, operator)
+        elif kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+            _dilate(graph, operator)
+        operators.append(operator)
+    graph.operators = operators
+    return replace(model, tflite=graph.to_bytes())
+
+
+def _relu_as_sum(graph: TfliteGraph, operator: schema.OperatorT) -> schema.OperatorT:
+    options = schema.AddOptionsT()
+    options.fusedActivationFunction = _RELUS[graph.kind(operator)]
+    zero = _constant(graph, f"{graph.name(operator.outputs[0])}/zero", np.zeros(1, np.float32))
+    return graph.new_operator("ADD", [operator.inputs[0], zero], operator.outputs, options=options)
+
+
+def _pool(graph: TfliteGraph, operator: schema.OperatorT) -> schema.OperatorT:
+    """A global pool as MEAN, one that pads nothing as a depthwise convolution; others stay."""
+    options, source, name = operator.builtinOptions, operator.inputs[0], graph.name(operator.outputs[0])
+    _, rows, columns, channels = graph.shape(source)
+    window = (options.filterHeight, options.filterWidth)
+    if (
+        window == (rows, columns)
+        and graph.shape(operator.outputs[0])[1:3] == (1, 1)
+        and not options.fusedActivationFunction
+    ):
+        reducer = schema.ReducerOptionsT()
+        reducer.keepDims = True
+        axes = _constant(graph, f"{name}/axes", np.array([1, 2], np.int32))
+        return graph.new_operator("MEAN", [source, axes], operator.outputs, options=reducer)
+    reach = [(n - 1) * stride + size for n, stride, size in zip(
+        graph.shape(operator.outputs[0])[1:3], (options.strideH, options.strideW), window, strict=True
+    )]  # fmt: skip
+    if reach[0] > rows or reach[1] > columns:
+        return operator  # it pads, and the padding does not count into the mean
+    depthwise = schema.DepthwiseConv2DOptionsT()
+    depthwise.padding, depthwise.depthMultiplier = schema.Padding.VALID, 1
+    depthwise.strideH, depthwise.strideW = options.strideH, options.strideW
+    depthwise.dilationHFactor = depthwise.dilationWFactor = 1
+    depthwise.fusedActivationFunction = options.fusedActivationFunction
+    share = np.full((1, *window, channels), 1 / (window[0] * window[1]), np.float32)
+    weights = _constant(graph, f"{name}/share", share)
+    bias = _constant(graph, f"{name}/bias", np.zeros(channels, np.float32))
+    return graph.new_operator("DEPTHWISE_CONV_2D", [source, weights, bias], operator.outputs, options=depthwise)
+
+
+def _dilate(graph: TfliteGraph, operator: schema.OperatorT) -> None:
+    """Give a kernel that is zero between the points of a grid its small form and a dilation."""
+    options = operator.builtinOptions
+    weights = graph.constant(operator.inputs[1])
+    if (
+        weights is None
+        or (options.strideH, options.strideW, options.dilationHFactor, options.dilationWFactor) != (1,) * 4
+    ):
+        return
+    step = _grid_step(weights)
+    if step == (1, 1):
+        return
+    graph.set_constant(operator.inputs[1], np.ascontiguousarray(weights[:, :: step[0], :: step[1]]))
+    options.dilationHFactor, options.dilationWFactor = step
+    graph.set_version(operator, 2)
+
+
+def _grid_step(weights: NDArray) -> tuple[int, int]:
+    """The largest steps (rows, columns) such that all weights (…, kh, kw, …) off that grid are zero."""
+    steps = []
+    for axis, size in ((1, weights.shape[1]), (2, weights.shape[2])):
+        used = np.flatnonzero(np.abs(weights).max(axis=tuple(i for i in range(4) if i != axis)))
+        fitting = [s for s in range(size - 1, 1, -1) if (size - 1) % s == 0 and not (used % s).any()]
+        steps.append(fitting[0] if fitting else 1)
+    return steps[0], steps[1]
+
+
+def _constant(graph: TfliteGraph, name: str, values: NDArray) -> int:
+    tensor = graph.add_tensor(name, values.shape, values.dtype)
+    graph.set_constant(tensor, values)
+    return tensor

@@ -1,0 +1,169 @@
+"""A quantised network and an accuracy budget → the cheapest mix of int8 and float32 that keeps it.
+
+Every operator (in a deep network: every short run of operators) is made a float island alone to see what int8 costs
+there. The islands that help most for their work are then added together until the budget holds, and the smallest set
+that does is looked for by bisection. 16-bit activations are not tried: TensorFlow Lite computes them on reference
+kernels, twenty times slower than float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..runtime.errors import GateRefusedError
+from .tflite_graph import TfliteGraph
+from .to_int8 import Quantised
+
+MOST_CANDIDATES = 48  # runs of operators that are tried alone; each costs a few inferences per photo
+# Passing on values costs an island its conversions, whatever it computes: taken as this share of the whole network.
+CONVERSION_SHARE = 0.01
+
+Measure = Callable[[bytes], float]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A run of operators, tried alone in float32."""
+
+    operators: tuple[str, ...]  # names of the tensors they make
+    drop: float  # what the network loses with only these in float
+    share: float  # of the network's multiplications, 0…1
+
+
+@dataclass(frozen=True)
+class Point:
+    """One mix of precisions, measured."""
+
+    islands: tuple[str, ...]  # operators in float32; empty: full int8
+    drop: float  # as `search`'s `drop` measures it
+    latency_ratio: float  # time / the float network's time
+    size: int  # bytes of the file
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The mix chosen, and the table it was chosen from."""
+
+    tflite: bytes
+    chosen: Point
+    points: tuple[Point, ...]  # everything measured, fewest islands first
+    candidates: tuple[Candidate, ...]  # most helpful first; empty where full int8 was good enough
+
+    @property
+    def pareto(self) -> tuple[Point, ...]:
+        """The points that no other beats in both drop and latency, fastest first."""
+        return pareto(self.points)
+
+
+def pareto(points: Sequence[Point]) -> tuple[Point, ...]:
+    """Those that no other point beats in drop without being slower, fastest first."""
+    front: list[Point] = []
+    for point in sorted(points, key=lambda p: (p.latency_ratio, p.drop)):
+        if not front or point.drop < front[-1].drop:
+            front.append(point)
+    return tuple(front)
+
+
+def search(
+    quantised: Quantised,
+    *,
+    drop: Measure,
+    latency_ratio: Measure,
+    max_drop: float,
+    max_latency_ratio: float | None = None,
+    quick_drop: Measure | None = None,
+    forbid_islands: bool = False,
+    progress: Callable[[float], None] | None = None,
+) -> SearchResult:
+    """Full int8 if it is good enough, else the fewest, cheapest float islands that are.
+
+    `drop`: network → what it loses, in the budget's unit; `quick_drop`: the same on fewer photos, for
+    ranking. `latency_ratio`: network → its time over the float network's. `forbid_islands`: for integer-only devices.
+    Raises GateRefusedError, with the best that was found, when nothing within `max_latency_ratio` holds `max_drop`.
+    """
+    quick_drop = quick_drop or drop
+    measured: dict[tuple[str, ...], tuple[Point, bytes]] = {}
+
+    def measure(islands: tuple[str, ...]) -> Point:
+        if islands not in measured:
+            content = quantised.with_islands(islands) if islands else quantised.tflite
+            measured[islands] = (Point(islands, drop(content), latency_ratio(content), len(content)), content)
+        return measured[islands][0]
+
+    def admitted(point: Point) -> bool:
+        return point.drop <= max_drop and (max_latency_ratio is None or point.latency_ratio <= max_latency_ratio)
+
+    def result(candidates: Sequence[Candidate]) -> SearchResult:
+        points = tuple(sorted((point for point, _ in measured.values()), key=lambda p: len(p.islands)))
+        good = [p for p in points if admitted(p)]
+        if not good:
+            raise GateRefusedError(_refusal(points, max_drop, max_latency_ratio, forbid_islands))
+        chosen = min(good, key=lambda p: (p.latency_ratio if p.islands else 0.0, len(p.islands)))
+        return SearchResult(measured[chosen.islands][1], chosen, points, tuple(candidates))
+
+    full = measure(())
+    if forbid_islands or full.drop <= max_drop:
+        return result(())
+    candidates = _ranked(quantised, quick_drop, progress)
+    order = tuple(name for candidate in candidates for name in candidate.operators)
+    ends = [0]
+    for candidate in candidates:
+        ends.append(ends[-1] + len(candidate.operators))
+    last = len(candidates)
+    # Doubling finds a set that holds, bisection the smallest one: about 2·log2(candidates) networks.
+    low, high = 0, 1
+    while high < last and measure(order[: ends[high]]).drop > max_drop:
+        low, high = high, min(last, 2 * high)
+    if measure(order[: ends[high]]).drop <= max_drop:
+        while high - low > 1:
+            middle = (low + high) // 2
+            if measure(order[: ends[middle]]).drop <= max_drop:
+                high = middle
+            else:
+                low = middle
+    return result(candidates)
+
+
+def _ranked(quantised: Quantised, drop: Measure, progress: Callable[[float], None] | None) -> list[Candidate]:
+    """Runs of operators, those that win most accuracy per share of the work first."""
+    graph = TfliteGraph(quantised.model.tflite)
+    operators = [o for o in graph.operators if any(t in o.outputs for t in graph.activations())]
+    names = [graph.name(o.outputs[0]) for o in operators]
+    work = [_multiplications(graph, number) for number in (graph.operators.index(o) for o in operators)]
+    total = sum(work) or 1
+    length = -(-len(names) // MOST_CANDIDATES)
+    whole = drop(quantised.tflite)
+    candidates = []
+    for start in range(0, len(names), length):
+        run = tuple(names[start : start + length])
+        share = sum(work[start : start + length]) / total
+        candidates.append(Candidate(run, drop(quantised.with_islands(run)), share))
+        if progress is not None:
+            progress(min(1.0, (start + length) / len(names)))
+    return sorted(candidates, key=lambda c: (c.drop - whole) / (c.share + CONVERSION_SHARE))
+
+
+def _multiplications(graph: TfliteGraph, number: int) -> int:
+    """Of one operator: weights per output position, or one per output number."""
+    operator = graph.operators[number]
+    count = 1
+    for n in graph.shape(operator.outputs[0]):
+        count *= n
+    weights = graph.constant(operator.inputs[1]) if len(operator.inputs) > 1 and operator.inputs[1] >= 0 else None
+    if graph.kind(operator) in ("CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED") and weights is not None:
+        return count * weights.size // max(1, weights.shape[0])
+    if graph.kind(operator) == "DEPTHWISE_CONV_2D" and weights is not None:
+        return count * weights.shape[1] * weights.shape[2]
+    return count
+
+
+def _refusal(points: Sequence[Point], max_drop: float, max_latency_ratio: float | None, forbidden: bool) -> str:
+    best = min(points, key=lambda p: p.drop)
+    bound = "" if max_latency_ratio is None else f" within {max_latency_ratio} of the float network's time"
+    tried = "full int8" if forbidden or len(points) == 1 else f"{len(points)} mixes of int8 and float32"
+    return (
+        f"{tried} tried, none loses at most {max_drop}{bound}; the most accurate loses {best.drop:.4f} with "
+        f"{len(best.islands)} operators in float32 at {best.latency_ratio:.2f} of the float network's time. Allow more "
+        "with --max-drop or --max-latency-ratio, or calibrate with photos closer to the real ones"
+    )

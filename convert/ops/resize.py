@@ -166,8 +166,8 @@ class _Axis:
 
 def _nearest(lowering: Lowering, value: Value, axes: list[_Axis], shape: tuple[int, ...], name: str) -> Value:
     factors = [axis.after // axis.before for axis in axes]
-    copies = (np.arange(axis.after) // max(1, k) for axis, k in zip(axes, factors, strict=True))
-    if max(factors) <= MOST_COPIES and all(np.array_equal(a.nearest(), c) for a, c in zip(axes, copies, strict=True)):
+    whole = all(0 < k <= MOST_COPIES and k * axis.before == axis.after for axis, k in zip(axes, factors, strict=True))
+    if whole and all(np.array_equal(a.nearest(), np.arange(a.after) // k) for a, k in zip(axes, factors, strict=True)):
         return _repeated(lowering, value, factors, name)
     for align, half in _TFLITE_MODES:
         if all(np.array_equal(axis.nearest(), axis.tflite_nearest(align=align, half=half)) for axis in axes):

@@ -455,6 +455,8 @@ RESIZES = {
         op("Transpose", "x", perm=[0, 2, 1, 3]),
         op("Resize", "t0", "", "", ints(1, 18, 8, 24), mode="nearest"),
     ],
+    "nearest to 1×1": [resize("nearest", "asymmetric", sizes=(1, 1), nearest_mode="floor")],
+    "nearest ×2 and ×4": [resize("nearest", "asymmetric", scales=[2, 4], nearest_mode="floor")],
     "nearest at exact halves": [resize("nearest", "half_pixel", sizes=(1, 4), nearest_mode="floor")],
     "nearest align_corners": [resize("nearest", "align_corners", sizes=(17, 23))],
     "linear ×2 half_pixel": [resize("linear", "half_pixel", scales=[2, 2])],

@@ -16,7 +16,7 @@ from ..runtime.images import Image
 from ..runtime.interpreter import load
 from ..runtime.preprocess import resize
 from .bias_correction import correct_biases, half_step
-from .calibrate import METHODS, Method, choose_ranges, observe
+from .calibrate import METHODS, Method, Statistics, choose_ranges, observe
 from .equalize import equalize
 from .int8_forms import with_int8_forms
 from .quantize import quantize
@@ -74,17 +74,21 @@ def to_int8(
     images: Sequence[Image],
     *,
     steps: Steps | None = None,
+    statistics: Mapping[str, Statistics] | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Quantised:
     """Quantise with ranges from `images` (about 100 photos like those the model will see).
+
+    `statistics`: what `observe` saw of `model` on these photos, where that is known already.
 
     Raises UsageError without photos, ConversionError for an operator without an int8 kernel or activations that are not
     finite, each named.
     """
     steps = steps or Steps()
+    if statistics is None:
+        statistics = observe(model, images, progress=progress)
     if steps.int8_forms:
-        model = with_int8_forms(model)
-    statistics = observe(model, images, progress=progress)
+        model = with_int8_forms(model)  # its tensors keep their names and values
     if steps.equalise:
         equalised = equalize(model, statistics)
         model, statistics = equalised.model, equalised.rescaled(statistics)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .lower import FloatModel
 
 ROUNDS = 3  # each removes what the round before left, front to back
+CAREFUL = 0.5  # never more than twice the shift seen: a ReLU that opens answers more and more, and rounds are left
 LEAST_ACTIVE = 0.1  # a channel that a ReLU or its range cuts more often than this says too little about its bias
 
 
@@ -63,7 +64,7 @@ def correct_biases(
             source = graph.name(operator.inputs[KERNELS[graph.kind(operator)].data])
             inherited = _propagated(graph, operator, shift[source]) if source in shift else 0.0
             own = shift[name]
-            own = np.where(active[name] >= LEAST_ACTIVE, own / np.maximum(active[name], LEAST_ACTIVE), inherited)
+            own = np.where(active[name] >= LEAST_ACTIVE, own / np.maximum(active[name], CAREFUL), inherited)
             corrections[name] = corrections.get(name, 0.0) - (own - inherited)
     return corrections
 

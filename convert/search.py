@@ -1,7 +1,8 @@
 """A quantised network and an accuracy budget → the cheapest mix of int8 and float32 that keeps it.
 
-Every operator (in a deep network: every short run of operators) is made a float island alone to see what int8 costs
-there. The islands that help most for their work are then added together until the budget holds, and the smallest set
+Every tensor (in a deep network: every few neighbours) is kept in float32 alone, by making islands of the operator that
+computes it and of those that read it, to see what int8 costs there; one operator's island would quantise its output
+again. The islands that help most for their work are then added together until the budget holds, and the smallest set
 that does is looked for by bisection. 16-bit activations are not tried: TensorFlow Lite computes them on reference
 kernels, twenty times slower than float32.
 """
@@ -11,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ai_edge_litert import schema_py_generated as schema
+
 from ..runtime.errors import GateRefusedError
 from .tflite_graph import TfliteGraph
 from .to_int8 import Quantised
 
-MOST_CANDIDATES = 48  # runs of operators that are tried alone; each costs a few inferences per photo
+MOST_CANDIDATES = 48  # islands that are tried alone; each costs an inference per photo
 # Passing on values costs an island its conversions, whatever it computes: taken as this share of the whole network.
 CONVERSION_SHARE = 0.01
 
@@ -24,7 +27,7 @@ Measure = Callable[[bytes], float]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A run of operators, tried alone in float32."""
+    """A tensor or a few neighbours with all that compute and read them, tried alone in float32."""
 
     operators: tuple[str, ...]  # names of the tensors they make
     drop: float  # what the network loses with only these in float
@@ -106,19 +109,18 @@ def search(
     if forbid_islands or full.drop <= max_drop:
         return result(())
     candidates = _ranked(quantised, quick_drop, progress)
-    order = tuple(name for candidate in candidates for name in candidate.operators)
-    ends = [0]
+    sets: list[tuple[str, ...]] = [()]  # the islands of the first 0, 1, 2, … candidates
     for candidate in candidates:
-        ends.append(ends[-1] + len(candidate.operators))
+        sets.append(tuple(dict.fromkeys((*sets[-1], *candidate.operators))))
     last = len(candidates)
     # Doubling finds a set that holds, bisection the smallest one: about 2·log2(candidates) networks.
     low, high = 0, 1
-    while high < last and measure(order[: ends[high]]).drop > max_drop:
+    while high < last and measure(sets[high]).drop > max_drop:
         low, high = high, min(last, 2 * high)
-    if measure(order[: ends[high]]).drop <= max_drop:
+    if measure(sets[high]).drop <= max_drop:
         while high - low > 1:
             middle = (low + high) // 2
-            if measure(order[: ends[middle]]).drop <= max_drop:
+            if measure(sets[middle]).drop <= max_drop:
                 high = middle
             else:
                 low = middle
@@ -126,27 +128,29 @@ def search(
 
 
 def _ranked(quantised: Quantised, drop: Measure, progress: Callable[[float], None] | None) -> list[Candidate]:
-    """Runs of operators, those that win most accuracy per share of the work first."""
+    """Islands, those that win most accuracy per share of the work first."""
     graph = TfliteGraph(quantised.model.tflite)
-    operators = [o for o in graph.operators if any(t in o.outputs for t in graph.activations())]
-    names = [graph.name(o.outputs[0]) for o in operators]
-    work = [_multiplications(graph, number) for number in (graph.operators.index(o) for o in operators)]
-    total = sum(work) or 1
+    readers = graph.consumers()
+    computed = set(graph.activations())
+    work = {graph.name(o.outputs[0]): _multiplications(graph, o) for o in graph.operators if o.outputs[0] in computed}
+    names = list(work)
+    total = sum(work.values()) or 1
     length = -(-len(names) // MOST_CANDIDATES)
     whole = drop(quantised.tflite)
     candidates = []
     for start in range(0, len(names), length):
-        run = tuple(names[start : start + length])
-        share = sum(work[start : start + length]) / total
-        candidates.append(Candidate(run, drop(quantised.with_islands(run)), share))
+        made = names[start : start + length]
+        reading = [graph.name(o.outputs[0]) for name in made for o in readers.get(graph.numbers[name], ())]
+        island = tuple(dict.fromkeys((*made, *(name for name in reading if name in work))))
+        share = sum(work[name] for name in island) / total
+        candidates.append(Candidate(island, drop(quantised.with_islands(island)), share))
         if progress is not None:
             progress(min(1.0, (start + length) / len(names)))
     return sorted(candidates, key=lambda c: (c.drop - whole) / (c.share + CONVERSION_SHARE))
 
 
-def _multiplications(graph: TfliteGraph, number: int) -> int:
+def _multiplications(graph: TfliteGraph, operator: schema.OperatorT) -> int:
     """Of one operator: weights per output position, or one per output number."""
-    operator = graph.operators[number]
     count = 1
     for n in graph.shape(operator.outputs[0]):
         count *= n

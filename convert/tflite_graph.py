@@ -58,16 +58,18 @@ class TfliteGraph:
         self.numbers: dict[str, int] = {self.name(i): i for i in range(len(self.tensors))}
 
     def to_bytes(self) -> bytes:
-        """The file. Constants that nothing reads any more are emptied, so that they cost no space."""
+        """The file. Constants that nothing reads any more are left empty, so that they cost no space."""
         graph = self.model.subgraphs[0]
         graph.tensors, graph.operators = self.tensors, self.operators
         graph.inputs, graph.outputs = self.inputs, self.outputs
         read = {i for operator in self.operators for i in operator.inputs} | set(self.outputs)
         kept = {self.tensors[i].buffer for i in read if i >= 0} | {m.buffer for m in self.model.metadata or []}
-        for number, buffer in enumerate(self.model.buffers):
-            if number not in kept:
-                buffer.data = None
-        return serialise(self.model)
+        buffers = self.model.buffers
+        self.model.buffers = [buffer if i in kept else schema.BufferT() for i, buffer in enumerate(buffers)]
+        try:
+            return serialise(self.model)
+        finally:
+            self.model.buffers = buffers  # the graph goes on being edited
 
     # Tensors
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -12,18 +12,20 @@ from pathlib import Path
 
 from ..runtime.atomic import write_bytes
 from ..runtime.errors import ConversionError, GateRefusedError
+from ..runtime.images import Size
 from ..runtime.interpreter import load
 from ..runtime.model_file import CARD_NAME, ModelCard
-from . import coral, edgetpu_compiler, onnx_graph, pi32
-from .calibrate import calibrate
+from . import coral, edgetpu_compiler, onnx_graph, onnx_tf, pi32
 from .latency import Latency, compare
 from .lower import FloatModel, Preprocessing, lower
-from .photos import PhotoSet, Split, gather, gather_pairs, split
-from .quantize import quantize
+from .partitions import partitions
+from .photos import Photo, PhotoSet, Split, gather, gather_pairs, split
 from .recipe import WARN_BELOW_IOU, Recipe
+from .search import SearchResult, search
 from .shared_scales import Ranges
 from .tflite_builder import add_metadata
 from .tflite_graph import float_operators
+from .to_int8 import Quantised, to_int8
 from .verify import (
     Agreement,
     GroundTruth,
@@ -34,6 +36,7 @@ from .verify import (
     refuse_difference,
 )
 
+RANKING_PHOTOS = 16  # enough to order layers by what int8 costs them; the choice itself is measured on all
 Progress = Callable[[str, float], None]  # what is being done, and the share of it that is, 0…1
 
 
@@ -49,7 +52,9 @@ class Conversion:
     tflite: bytes  # the int8 model, card included
     card: ModelCard
     parity: Parity
-    ranges: Ranges
+    quantised_model: FloatModel  # the float network as it was quantised: the same function in other operators
+    ranges: Ranges  # of `quantised_model`'s tensors; empty where TensorFlow quantised
+    search: SearchResult | None  # the precisions tried, where there was a budget
     agreement: Agreement
     truth: GroundTruth | None  # where there were masks
     latency: Latency
@@ -102,67 +107,105 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
     path, stages = Path(path), _Stages(progress)
     with stages.stage("reading the network"):
         graph = onnx_graph.load(path, size=recipe.size)
-    with stages.stage("lowering to float TFLite"):
-        model = lower(graph, recipe.preprocessing, channel=recipe.channel)
     with stages.stage("reading photos") as tell:
-        photos = _photos(recipe, model, tell)
+        photos = _photos(recipe, input_size(graph), tell)
     judges = photos.verification.photos
+    images = [photo.image for photo in (*judges, *photos.calibration.photos)[: recipe.parity_photos]]
+    other: bytes | None = None
+    if recipe.importer == "onnx-tf":
+        onnx_tf.find_python()  # refused before a minute is spent
+        with stages.stage("onnx-tf and TensorFlow, which take minutes"):
+            calibration = photos.calibration.images
+            model, other = onnx_tf.convert(graph, recipe.preprocessing, calibration, channel=recipe.channel)
+    else:
+        with stages.stage("lowering to float TFLite"):
+            model = lower(graph, recipe.preprocessing, channel=recipe.channel)
     with stages.stage("comparing float TFLite with ONNX") as tell:
-        images = [photo.image for photo in judges[: recipe.parity_photos]]
         check_activations(graph, recipe.preprocessing, images[0], recipe.channel)
         same = parity(
             graph, model, recipe.preprocessing, images, recipe.channel,
             tolerance=recipe.parity_tolerance, progress=tell,
         )  # fmt: skip
-        refuse_difference(same)
-    with stages.stage("calibrating") as tell:
-        ranges = calibrate(model, photos.calibration.images, progress=tell)
-    with stages.stage("quantising"):
-        int8 = quantize(model, ranges)
+        refuse_difference(same, importer=recipe.importer)
+    quantised: Quantised | None = None
+    if other is None:
+        with stages.stage("calibrating and quantising") as tell:
+            quantised = to_int8(model, photos.calibration.images, progress=tell)
+    int8 = quantised.tflite if quantised else other or b""
+    searched: SearchResult | None = None
+    if quantised and recipe.max_drop is not None:
+        with stages.stage("looking for precisions within the budget") as tell:
+            searched = _searched(recipe, model, quantised, judges, tell)
+            int8 = searched.tflite
     with stages.stage("comparing int8 with float") as tell:
         agreed, truth = judge(model, int8, judges, progress=tell)
     with stages.stage("timing both"):
         latency = compare(load(model.tflite, threads=1), load(int8, threads=1))
-    _refuse_cost(recipe, agreed, truth, latency)
+    _refuse_slow(recipe, latency)
     with stages.stage(f"checking for {recipe.target}"):
         coverage = _coverage(recipe, int8)
         if recipe.target == "pi32":
             _check_pi32(int8)
-    card = _card(path, recipe, graph.sha256, same, agreed, photos)
+    card = _card(path, recipe, graph.sha256, same, agreed, photos, searched)
     result = Conversion(
         recipe=recipe, source=path, source_bytes=path.stat().st_size, opset=graph.opset, float_model=model,
-        tflite=add_metadata(int8, CARD_NAME, card.to_json()), card=card, parity=same, ranges=ranges, agreement=agreed,
-        truth=truth, latency=latency, verification=photos.verification,
+        quantised_model=quantised.model if quantised else model, ranges=quantised.ranges if quantised else {},
+        search=searched, tflite=add_metadata(int8, CARD_NAME, card.to_json()), card=card, parity=same,
+        agreement=agreed, truth=truth, latency=latency, verification=photos.verification,
         calibration_photos=len(photos.calibration.photos), held_out=photos.held_out, coverage=coverage, warnings=(),
         stages=tuple(stages.done),
     )  # fmt: skip
     return replace(result, warnings=tuple(_warnings(result, photos)))
 
 
-def _photos(recipe: Recipe, model: FloatModel, tell: Callable[[float], None]) -> Split:
-    found = gather(recipe.calibrate, model.size, most=recipe.calibration_photos, progress=tell)
+def _photos(recipe: Recipe, size: Size, tell: Callable[[float], None]) -> Split:
+    found = gather(recipe.calibrate, size, most=recipe.calibration_photos, progress=tell)
     if recipe.data is None:
         return split(found, most=recipe.verification_photos)
-    judges = gather_pairs(recipe.data, model.size, most=recipe.verification_photos, progress=tell)
+    judges = gather_pairs(recipe.data, size, most=recipe.verification_photos, progress=tell)
     one, other = recipe.calibrate.resolve(), recipe.data.resolve()
     return Split(found, judges, held_out=not (one.is_relative_to(other) or other.is_relative_to(one)))
 
 
-def _refuse_cost(recipe: Recipe, agreed: Agreement, truth: GroundTruth | None, latency: Latency) -> None:
-    if recipe.max_drop is not None:
-        iou = truth.iou_drop if truth else 1 - agreed.iou
-        mae = truth.mae_rise if truth else agreed.mae
-        if max(iou, mae) > recipe.max_drop:
-            against = "the true masks" if truth else "the full-precision network's own mattes"
-            raise GateRefusedError(
-                f"int8 costs {iou:.4f} IoU and {mae:.4f} MAE against {against}; at most {recipe.max_drop} was allowed. "
-                "Nothing was written; calibrate with more photos like those it will see, or allow more with --max-drop"
-            )
-    if recipe.max_latency_ratio is not None and latency.ratio > recipe.max_latency_ratio:
-        raise GateRefusedError(
-            f"int8 takes {latency.int8_ms:.1f} ms, {latency.ratio:.2f} of the float network's {latency.float_ms:.1f}; "
-            f"at most {recipe.max_latency_ratio} was allowed. Nothing was written; allow more with --max-latency-ratio"
-        )
+def _searched(
+    recipe: Recipe,
+    model: FloatModel,
+    quantised: Quantised,
+    judges: Sequence[Photo],
+    tell: Callable[[float], None],
+) -> SearchResult:
+    """The cheapest mix of precisions within the recipe's budget. Raises GateRefusedError when there is none."""
+    full_precision = load(model.tflite, threads=1)
+
+    def drop_on(photos: Sequence[Photo]) -> Callable[[bytes], float]:
+        def drop(candidate: bytes) -> float:
+            agreed, truth = judge(model, candidate, photos)
+            if truth is not None:
+                return max(truth.iou_drop, truth.mae_rise)
+            return max(1 - agreed.iou, agreed.mae)
+
+        return drop
+
+    return search(
+        quantised,
+        drop=drop_on(judges),
+        quick_drop=drop_on(judges[:: max(1, len(judges) // RANKING_PHOTOS)]),
+        latency_ratio=lambda candidate: compare(full_precision, load(candidate, threads=1), seconds=1.0).ratio,
+        max_drop=recipe.max_drop if recipe.max_drop is not None else 1.0,
+        max_latency_ratio=recipe.max_latency_ratio,
+        forbid_islands=recipe.target == "coral",
+        progress=tell,
+    )
+
+
+def _refuse_slow(recipe: Recipe, latency: Latency) -> None:
+    # With a drop to keep as well, the search has held the latency against the same bar.
+    if recipe.max_latency_ratio is None or recipe.max_drop is not None or latency.ratio <= recipe.max_latency_ratio:
+        return
+    raise GateRefusedError(
+        f"int8 takes {latency.int8_ms:.1f} ms, {latency.ratio:.2f} of the float network's {latency.float_ms:.1f}; "
+        f"at most {recipe.max_latency_ratio} was allowed. Nothing was written; allow more with --max-latency-ratio"
+    )
 
 
 def _coverage(recipe: Recipe, int8: bytes) -> coral.Coverage | None:
@@ -199,12 +242,26 @@ def _warnings(result: Conversion, photos: Split) -> Iterator[str]:
 
 
 def _pi_warnings(int8: bytes) -> Iterator[str]:
+    pieces = partitions(int8)
+    if pieces != 1:
+        yield f"XNNPACK, which is fast on a Pi, takes this model in {pieces} pieces: what lies between them is slow"
     left = float_operators(int8)
     if left:
         yield f"{len(left)} operators compute in floating point, {left[0]} first: each island costs two conversions"
 
 
-def _card(path: Path, recipe: Recipe, sha256: str, same: Parity, agreed: Agreement, photos: Split) -> ModelCard:
+def _card(
+    path: Path,
+    recipe: Recipe,
+    sha256: str,
+    same: Parity,
+    agreed: Agreement,
+    photos: Split,
+    searched: SearchResult | None,
+) -> ModelCard:
+    islands = searched.chosen.islands if searched else ()
+    precision = f"int8 with {len(islands)} operators in float32" if islands else "full int8"
+    whose = "by TensorFlow" if recipe.importer == "onnx-tf" else "per channel"
     return ModelCard(
         name=recipe.name or path.stem,
         source_sha256=sha256,
@@ -215,7 +272,7 @@ def _card(path: Path, recipe: Recipe, sha256: str, same: Parity, agreed: Agreeme
         std=recipe.preprocessing.std,
         color=recipe.preprocessing.color,
         channel=recipe.channel,
-        quantisation=f"full int8, per channel, ranges from {len(photos.calibration.photos)} photos",
+        quantisation=f"{precision}, {whose}, ranges from {len(photos.calibration.photos)} photos",
         float_parity=same.max_error,
         agreement_iou=agreed.iou,
         agreement_mae=agreed.mae,
@@ -230,6 +287,12 @@ def in_words(preprocessing: Preprocessing) -> str:
     how = "in the input's scale and zero point" if preprocessing.carried_by_input else "in a 1x1 convolution"
     order = ", channels swapped to BGR" if preprocessing.color == "bgr" else ""
     return f"(pixel - {mean}) / {std}{order}, {how}"
+
+
+def input_size(graph: onnx_graph.Graph) -> Size:
+    """(width, height) of the network's picture."""
+    shape = graph.shapes[graph.input]
+    return (shape[3], shape[2]) if shape[1] == 3 else (shape[2], shape[1])
 
 
 def own_version() -> str:

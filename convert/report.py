@@ -22,6 +22,7 @@ from ..runtime.preprocess import resize
 from . import charts, page
 from .layers import LayerError, quantisation_errors
 from .page import Tone
+from .partitions import partitions
 from .pipeline import Conversion, own_version
 from .recipe import WARN_BELOW_IOU
 from .verify import matte_maker
@@ -43,6 +44,7 @@ class Figures:
     operators: dict[str, int]  # how many of each
     latency_median_ms: float  # one thread, this machine
     latency_p95_ms: float
+    xnnpack_partitions: int  # 1 is best; see partitions.py
 
 
 @dataclass(frozen=True)
@@ -134,12 +136,13 @@ def write_report(result: Conversion, folder: Path, *, command: str, overwrite: b
     Raises OutputExistsError when one is there and `overwrite` is not given, EdgeMatteError when the disk refuses.
     """
     figures = summary(result)
-    layers = quantisation_errors(result.float_model, result.tflite, result.verification.images[:LAYER_PHOTOS])
+    layers = quantisation_errors(result.quantised_model, result.tflite, result.verification.images[:LAYER_PHOTOS])
     content = {
         **asdict(figures),
         "command": command,
         "layers": [asdict(layer) for layer in layers],
         "ranges": {name: list(span) for name, span in result.ranges.items()},
+        "precisions": None if result.search is None else [asdict(point) for point in result.search.points],
         "edge_tpu": None if result.coverage is None else [asdict(verdict) for verdict in result.coverage.operators],
     }
     data = json.dumps(content, indent=1).encode()
@@ -150,7 +153,14 @@ def write_report(result: Conversion, folder: Path, *, command: str, overwrite: b
 
 def _figures(model: bytes, median_ms: float, p95_ms: float) -> Figures:
     operators = Counter(operator.name for operator in parse(model).operators)
-    return Figures(len(model), hashlib.sha256(model).hexdigest(), dict(operators.most_common()), median_ms, p95_ms)
+    return Figures(
+        len(model),
+        hashlib.sha256(model).hexdigest(),
+        dict(operators.most_common()),
+        median_ms,
+        p95_ms,
+        partitions(model),
+    )
 
 
 # The page ---------------------------------------------------------------------------------------------------------
@@ -167,6 +177,7 @@ def _body(result: Conversion, figures: Summary, layers: Sequence[LayerError], co
         _truth(result),
         _layers(layers),
         _machines(figures),
+        _precisions(result),
         _operators(figures),
         _edge_tpu(result),
         _ranges(result),
@@ -231,7 +242,7 @@ def _change(before: Alpha, after: Alpha) -> NDArray[np.uint8]:
 def _agreement(result: Conversion, figures: Summary) -> str:
     photos = result.agreement.photos
     ious, maes = [photo.iou for photo in photos], [photo.mae for photo in photos]
-    low = min(0.9, float(np.floor(min(ious) * 20) / 20))
+    low = min(0.8, float(np.floor(min(ious) * 5) / 5))  # a fifth, so that the ticks are round
     held = "None of them was used for calibration." if result.held_out else "They were calibrated on as well."
     return page.section(
         "Agreement with the float network",
@@ -292,7 +303,8 @@ def _layers(layers: Sequence[LayerError]) -> str:
 
 def _machines(figures: Summary) -> str:
     def row(label: str, model: Figures) -> tuple[str, ...]:
-        return label, f"{model.bytes:,}", f"{model.latency_median_ms:.1f}", f"{model.latency_p95_ms:.1f}"
+        times = f"{model.latency_median_ms:.1f}", f"{model.latency_p95_ms:.1f}"
+        return label, f"{model.bytes:,}", *times, str(model.xnnpack_partitions)
 
     return page.section(
         "Size and time",
@@ -301,15 +313,37 @@ def _machines(figures: Summary) -> str:
             f"{figures.machine}."
         ),
         page.table(
-            ("", "bytes", "median ms", "95 % under, ms"),
+            ("", "bytes", "median ms", "95 % under, ms", "XNNPACK partitions"),
             [row("float", figures.float_model), row("int8", figures.int8_model)],
-            numeric=(1, 2, 3),
+            numeric=(1, 2, 3, 4),
         ),
         charts.paired_bars(
             [("milliseconds", figures.float_model.latency_median_ms, figures.int8_model.latency_median_ms)],
             names=("float", "int8"), write=lambda v: f"{v:.1f}", label="latency of both networks",
         ),
     )  # fmt: skip
+
+
+def _precisions(result: Conversion) -> str:
+    searched = result.search
+    if searched is None:
+        return ""
+    front = set(searched.pareto)
+    rows = [
+        (
+            ("chosen" if point == searched.chosen else "best for its time" if point in front else ""),
+            f"{len(point.islands)}",
+            f"{point.drop:.4f}",
+            f"{point.latency_ratio:.2f}",
+            f"{point.size:,}",
+        )
+        for point in searched.points
+    ]
+    return page.section(
+        "Precisions tried",
+        page.paragraph(f"At most {result.recipe.max_drop} IoU or MAE was to be lost."),
+        page.table(("", "operators in float", "loss", "of float's time", "bytes"), rows, numeric=(1, 2, 3, 4)),
+    )
 
 
 def _operators(figures: Summary) -> str:
@@ -351,6 +385,8 @@ def _edge_tpu(result: Conversion) -> str:
 
 
 def _ranges(result: Conversion) -> str:
+    if not result.ranges:
+        return ""
     rows = [(name, float(low), float(high)) for name, (low, high) in result.ranges.items()]
     return page.section(
         "Ranges",

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .pipeline import Conversion
+from .search import SearchResult
 
 PIPE_WIDTH = 160  # characters; a pipe has no width of its own
 
@@ -44,8 +45,19 @@ def show_conversion(result: Conversion, output: Path, report: Path | None) -> No
             before, after = truth.mean(f"float_{field}"), truth.mean(f"int8_{field}")
             table.add_row(label, f"{before:.4f}", f"{after:.4f}", f"{after - before:+.4f}")
     console.print(table)
+    if result.search is not None:
+        _show_precisions(result.search, console)
     if result.coverage is not None:
         _show_coverage(result, console)
+
+
+def _show_precisions(searched: SearchResult, console: Console) -> None:
+    table = Table("float operators", "loss", "of float's time", "bytes", "", title="precisions", title_justify="left")
+    for point in searched.pareto:
+        mark = "chosen" if point == searched.chosen else ""
+        figures = f"{point.drop:.4f}", f"{point.latency_ratio:.2f}", f"{point.size:,}"
+        table.add_row(str(len(point.islands)), *figures, mark)
+    console.print(table)
 
 
 def _show_coverage(result: Conversion, console: Console) -> None:

@@ -17,7 +17,7 @@ from .layers import LayerDifference, differences, first_not_finite
 from .lower import FloatModel, Preprocessing
 from .onnx_graph import Graph
 from .photos import Photo
-from .recipe import PARITY_TOLERANCE
+from .recipe import PARITY_TOLERANCE, Importer
 from .reference import Reference
 
 SUBJECT_FROM = 128  # the first alpha that rounds to subject: a mask is alpha at 0.5
@@ -156,12 +156,15 @@ def _not_finite(graph: Graph, where: str) -> ConversionError:
     )
 
 
-def refuse_difference(result: Parity) -> None:
+def refuse_difference(result: Parity, *, importer: Importer = "own") -> None:
     """Raises GateRefusedError, naming the first operator that differs, unless the parity holds."""
     if result.holds:
         return
     first = result.first_difference
-    if first is None:
+    other = "own" if importer == "onnx-tf" else "onnx-tf"
+    if importer == "onnx-tf":
+        where = "onnx-tf keeps no names by which its layers could be compared"
+    elif first is None:
         where = "no single layer differs: the difference is in the last step, or in the interpreter's XNNPACK kernels"
     else:
         also = f" (fused with {', '.join(first.operators[1:])})" if len(first.operators) > 1 else ""
@@ -171,7 +174,7 @@ def refuse_difference(result: Parity) -> None:
         )
     raise GateRefusedError(
         f"the float TFLite network is not the ONNX network: the matte differs by {result.max_error:.2g} of its range, "
-        f"at most {result.tolerance:.2g} is allowed; {where}. Nothing was written; try --importer onnx-tf"
+        f"at most {result.tolerance:.2g} is allowed; {where}. Nothing was written; try --importer {other}"
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 import edgematte
 from edgematte.convert.layers import quantisation_errors
+from edgematte.convert.partitions import partitions
 from edgematte.convert.pipeline import Conversion
 from edgematte.convert.recipe import Recipe
 from edgematte.runtime.errors import GateRefusedError, OutputExistsError, UsageError
@@ -95,9 +96,26 @@ def test_an_impossible_budget_is_refused(network: Path, photos: Path) -> None:
         edgematte.convert(network, Recipe(calibrate=photos / "images", max_latency_ratio=1e-6))
 
 
-def test_two_conversions_give_the_same_bytes_but_for_nothing(
-    network: Path, photos: Path, conversion: Conversion
-) -> None:
+def test_a_drop_that_full_int8_keeps_costs_no_layer(network: Path, photos: Path) -> None:
+    result = edgematte.convert(network, Recipe(calibrate=photos / "images", max_drop=0.05))
+    assert result.search is not None
+    assert result.search.chosen.islands == ()
+    assert result.card.quantisation.startswith("full int8")
+
+
+def test_a_coral_gets_no_float_islands(network: Path, photos: Path, conversion: Conversion) -> None:
+    least = max(1 - conversion.agreement.iou, conversion.agreement.mae)
+    with pytest.raises(GateRefusedError, match="full int8 tried") as refusal:
+        edgematte.convert(network, Recipe(calibrate=photos / "images", max_drop=least * 0.7, target="coral"))
+    assert refusal.value.exit_code == 3
+
+
+def test_a_simple_network_is_one_partition(conversion: Conversion) -> None:
+    assert partitions(conversion.float_model.tflite) == 1
+    assert partitions(conversion.tflite) == 1
+
+
+def test_two_conversions_give_the_same_bytes(network: Path, photos: Path, conversion: Conversion) -> None:
     again = edgematte.convert(network, Recipe(calibrate=photos / "images", licence="CC0", training_data="none"))
     assert again.tflite == conversion.tflite
 

@@ -31,8 +31,8 @@ from ..runtime.interpreter import Network, load
 from .latency import Effort, interleave, ratio
 
 PLAIN = Steps(
-    int8_forms=False, equalise=False, only_visible=False, methods=("minmax",), share_concatenations=False,
-    half_step=False, bias_corrections=(False,),
+    int8_forms=False, equalise=(False,), only_visible=False, compensate_means=False, methods=("minmax",),
+    share_concatenations=False,    half_step=False, bias_corrections=(False,),
 )  # fmt: skip
 EFFORT = Effort(seconds=3.0, least_rounds=15)
 
@@ -92,8 +92,9 @@ def ways(model: FloatModel, images: Sequence[Image]) -> dict[str, Callable[[], b
     shared = replace(PLAIN, share_concatenations=True)
     forms = replace(shared, int8_forms=True)
     visible = replace(forms, only_visible=True)
-    equal = replace(visible, equalise=True)
-    centred = replace(equal, half_step=True)
+    equal = replace(visible, equalise=(True,))
+    meant = replace(equal, compensate_means=True)
+    centred = replace(meant, half_step=True)
     return {
         "ai-edge-quantizer": lambda: peer(model, images, None),
         "ai-edge-quantizer, true ranges": lambda: peer(model, images, statistics),
@@ -102,12 +103,15 @@ def ways(model: FloatModel, images: Sequence[Image]) -> dict[str, Callable[[], b
         "+ int8 forms": own(forms),
         "+ visible ranges only": own(visible),
         "+ equalisation": own(equal),
+        "+ compensated means": own(meant),
         "+ half step": own(centred),
         "… percentile ranges": own(replace(centred, methods=("percentile",))),
         "… mse ranges": own(replace(centred, methods=("mse",))),
         "… bias correction": own(replace(centred, bias_corrections=(True,))),
         "default: best of these": own(Steps()),
-        "default - equalisation": own(replace(Steps(), equalise=False)),
+        "… no equalisation": own(replace(centred, equalise=(False,))),
+        "default - means": own(replace(Steps(), compensate_means=False)),
+        "default - equalisation": own(replace(Steps(), equalise=(False,))),
         "default - visible ranges": own(replace(Steps(), only_visible=False)),
     }
 

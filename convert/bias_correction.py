@@ -18,6 +18,7 @@ from ..runtime.images import Image
 from ..runtime.preprocess import resize
 from .activations import Activations
 from .int8_kernels import KERNELS, encode
+from .quantize import mean_response
 from .shared_scales import Ranges
 from .tflite_graph import TfliteGraph
 
@@ -97,19 +98,10 @@ def _correctable(graph: TfliteGraph, operator: schema.OperatorT) -> bool:
     return graph.constant(operator.inputs[kernel.weights]) is not None
 
 
-def _propagated(graph: TfliteGraph, operator: schema.OperatorT, shift: NDArray) -> NDArray:
-    """(output channels,) how far a constant shift (input channels,) of the data moves the output, away from borders."""
-    kernel = KERNELS[graph.kind(operator)]
-    weights = np.asarray(graph.constant(operator.inputs[kernel.weights or 0]), np.float64)
-    if graph.kind(operator) == "DEPTHWISE_CONV_2D":
-        return weights.sum(axis=(0, 1, 2)) * np.repeat(shift, weights.shape[-1] // shift.size)
-    taps = weights.reshape(weights.shape[0], -1, weights.shape[-1]).sum(axis=1)
-    if graph.kind(operator) == "TRANSPOSE_CONV":  # each output pixel sees one tap in stride², not all
-        taps = taps / (operator.builtinOptions.strideH * operator.builtinOptions.strideW)
-    if taps.shape[1] != shift.size:  # a grouped convolution
-        width, per_group = taps.shape[1], weights.shape[0] * taps.shape[1] // shift.size
-        return np.array([taps[o] @ shift[o // per_group * width :][:width] for o in range(weights.shape[0])])
-    return taps @ shift
+def _propagated(graph: TfliteGraph, operator: schema.OperatorT, shift: NDArray) -> NDArray[np.float64]:
+    """(output channels,) how far a constant shift (input channels,) of the data moves the output."""
+    weights = graph.constant(operator.inputs[KERNELS[graph.kind(operator)].weights or 0])
+    return mean_response(graph, operator, np.asarray(weights, np.float64), shift)
 
 
 def _float_means(

@@ -46,16 +46,19 @@ def quantize(
     *,
     rounded: Mapping[str, RoundedWeights] | None = None,
     bias_corrections: Mapping[str, NDArray] | None = None,
+    means: Mapping[str, NDArray] | None = None,
     islands: Collection[str] = (),
     share_concatenations: bool = True,
 ) -> bytes:
     """The int8 network.
 
-    `ranges`: of every activation, by tensor name (`calibrate`). `rounded`: weight tensor name → its int8 form;
-    the others are rounded to nearest with one scale per output channel. `bias_corrections`: operator's output name →
-    real values (channels,) added to its bias. `islands`: output tensor names of operators that stay in float32 between
-    DEQUANTIZE and QUANTIZE. Raises ConversionError for an operator without an int8 kernel, a missing range, or a float
-    operator left over.
+    `ranges`: of every activation, by tensor name (`calibrate`). `rounded`: weight tensor name → its int8 form; the
+    others are rounded to nearest with one scale per output channel. `bias_corrections`: operator's output name → real
+    values (channels,) added to its bias. `means`: tensor name → (channels,) mean values; with them every bias takes
+    back what the rounding of its weights adds on average (Nagel et al. 2019, section 4.2). `islands`: output tensor
+    names of operators that stay in float32 between DEQUANTIZE and QUANTIZE.
+
+    Raises ConversionError for an operator without an int8 kernel, a missing range, or a float operator left over.
     """
     graph = TfliteGraph(model.tflite)
     islands = frozenset(islands)
@@ -63,7 +66,7 @@ def quantize(
     shared = share_scales(
         graph, ranges, inputs=input_encodings(graph, model), islands=islands, concatenations=share_concatenations
     )
-    emission = _Emission(graph, ranges, shared, islands, rounded or {}, bias_corrections or {})
+    emission = _Emission(graph, ranges, shared, islands, rounded or {}, bias_corrections or {}, means or {})
     emission.run(model)
     content = graph.to_bytes()
     left = [title for title in float_operators(content) if title.split(" ", 1)[0] not in ("QUANTIZE", "DEQUANTIZE")]
@@ -89,6 +92,23 @@ def weight_scales(weights: NDArray, axis: int) -> NDArray[np.float64]:
     """(channels,) one scale per slice of `axis`, the largest weight at ±127; 0 where a slice is all zero."""
     others = tuple(i for i in range(weights.ndim) if i != axis)
     return np.abs(weights).max(axis=others).astype(np.float64) / HIGHEST
+
+
+def mean_response(
+    graph: TfliteGraph, operator: schema.OperatorT, weights: NDArray, mean: NDArray
+) -> NDArray[np.float64]:
+    """(output channels,) what weights of the operator's shape make of a constant input (channels,), off the borders."""
+    if graph.kind(operator) == "DEPTHWISE_CONV_2D":
+        return weights.sum(axis=(0, 1, 2)) * np.repeat(mean, weights.shape[-1] // mean.size)
+    taps = weights.reshape(weights.shape[0], -1, weights.shape[-1]).sum(axis=1)
+    if graph.kind(operator) == "TRANSPOSE_CONV":  # each output pixel sees one tap in stride², not all
+        taps = taps / (operator.builtinOptions.strideH * operator.builtinOptions.strideW)
+    if taps.shape[1] == mean.size:
+        return taps @ mean
+    groups = mean.size // taps.shape[1]  # of a grouped convolution
+    if groups * taps.shape[1] != mean.size:
+        return np.zeros(taps.shape[0])  # a flattened picture: its channels' means say nothing about single numbers
+    return np.einsum("goc,gc->go", taps.reshape(groups, -1, taps.shape[1]), mean.reshape(groups, -1)).reshape(-1)
 
 
 def along(axis: int, values: NDArray, dimensions: int) -> NDArray:
@@ -122,6 +142,8 @@ class _Emission:
     islands: frozenset[str]
     rounded: Mapping[str, RoundedWeights]
     corrections: Mapping[str, NDArray]
+    means: Mapping[str, NDArray]
+    source: dict[int, str] = field(default_factory=dict)  # tensor that stands for another → that one's name
     encodings: dict[int, Encoding] = field(default_factory=dict)  # activation → its int8 encoding
     floats: dict[int, int] = field(default_factory=dict)  # activation → its float copy, once an island needed one
     emitted: list[schema.OperatorT] = field(default_factory=list)
@@ -154,6 +176,7 @@ class _Emission:
         graph.set_quantization(outer, np.uint8, [model.input_scale], model.input_zero_point)
         self._declare(inner, self.encodings[outer])
         self.encodings[inner] = self.encodings[outer]
+        self.source[inner] = graph.name(outer)
         self.emitted.append(self._conversion("QUANTIZE", outer, inner))
         self.activations.add(inner)
         self.activations.discard(outer)
@@ -230,6 +253,10 @@ class _Emission:
             stored = np.clip(np.rint(steps), -HIGHEST, HIGHEST).astype(np.int8)
         inputs[slot] = self._stored(source, stored, np.int8, raised, kernel.weights_axis)
 
+        mean = self.means.get(self.source.get(inputs[kernel.data], graph.name(inputs[kernel.data])))
+        if mean is not None:
+            rounding = stored * along(kernel.weights_axis, raised, weights.ndim) - weights
+            real_bias = real_bias - mean_response(graph, operator, rounding, mean)
         if kernel.bias is not None:
             steps = np.rint(real_bias / (data * raised)).astype(np.int32)
             if len(inputs) <= kernel.bias:

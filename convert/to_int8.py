@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .lower import FloatModel
 
 TRIAL_PHOTOS = 16  # a channel's mean over more moves by less than an int8 step, and alternatives keep their order
+FAINT = 0.005  # share of the picture: a mask much smaller than this is chance, and its IoU would drown all others
 SUBJECT = 128  # the first stored alpha that counts as subject
 
 
@@ -34,12 +35,13 @@ class Steps:
     """Which steps a quantisation takes."""
 
     int8_forms: bool = True  # operators without a fast int8 kernel are rewritten first
-    equalise: bool = True  # channels of like range (cross-layer equalisation)
     only_visible: bool = True  # ranges end where the readers stop telling values apart
     share_concatenations: bool = True  # one scale on both sides of a CONCATENATION
+    compensate_means: bool = True  # each bias takes back what rounding its weights adds on average
     half_step: bool = True  # the mask at alpha 0.5 stays where float puts it
-    # Alternatives: every combination is tried on some calibration photos, and the one closest to float is kept, because
+    # Alternatives: combinations are tried on some calibration photos, and the one closest to float is kept, because
     # no method is best on all networks.
+    equalise: tuple[bool, ...] = (True, False)  # channels of like range (cross-layer equalisation)
     methods: tuple[Method, ...] = METHODS  # how ranges are taken from what was seen
     bias_corrections: tuple[bool, ...] = (False, True)  # channel means as measured, or as in float
 
@@ -52,6 +54,7 @@ class Quantised:
     model: FloatModel  # the float network that was quantised: the same function in int8-friendly form
     ranges: Ranges  # of `model`'s tensors
     steps: Steps
+    means: Mapping[str, NDArray] = field(default_factory=dict)  # of `model`'s tensors; empty: not compensated
     corrections: Mapping[str, NDArray] = field(default_factory=dict)  # operator's output name → added to its bias
     biases_corrected: bool = False  # whether the channel means were corrected too
 
@@ -64,6 +67,7 @@ class Quantised:
             self.model,
             self.ranges,
             bias_corrections=self.corrections,
+            means=self.means,
             islands=islands,
             share_concatenations=self.steps.share_concatenations,
         )
@@ -89,33 +93,45 @@ def to_int8(
         statistics = observe(model, images, progress=progress)
     if steps.int8_forms:
         model = with_int8_forms(model)  # its tensors keep their names and values
-    if steps.equalise:
-        equalised = equalize(model, statistics)
-        model, statistics = equalised.model, equalised.rescaled(statistics)
     few = images[:: max(1, len(images) // TRIAL_PHOTOS)][:TRIAL_PHOTOS]
-    trials = [
-        trial
-        for method in steps.methods
-        for trial in _trials(
-            model, choose_ranges(model, statistics, method=method, only_visible=steps.only_visible), few, steps
-        )
-    ]
-    if len(trials) == 1:
-        return trials[0]
     judge = _Judge(model, few)
-    return min(trials, key=lambda trial: judge.loss(trial.tflite))
+    best = judge.best(
+        [_plain(*version, method, steps) for version in _versions(model, statistics, steps) for method in steps.methods]
+    )
+    corrected = [best if not correct else _corrected(best, few) for correct in steps.bias_corrections]
+    return judge.best(corrected)
 
 
-def _trials(model: FloatModel, ranges: Ranges, few: Sequence[Image], steps: Steps) -> Iterator[Quantised]:
-    """The network with these ranges, without and with corrected biases, as the steps ask."""
+def _versions(
+    model: FloatModel, statistics: Mapping[str, Statistics], steps: Steps
+) -> Iterator[tuple[FloatModel, Mapping[str, Statistics]]]:
+    """The network with its statistics, equalised or not, as the steps ask."""
+    for wanted in steps.equalise:
+        if wanted:
+            equalised = equalize(model, statistics)
+            yield equalised.model, equalised.rescaled(statistics)
+        else:
+            yield model, statistics
+
+
+def _plain(model: FloatModel, statistics: Mapping[str, Statistics], method: Method, steps: Steps) -> Quantised:
+    """The network with ranges by one method."""
+    ranges = choose_ranges(model, statistics, method=method, only_visible=steps.only_visible)
+    means = {name: s.mean for name, s in statistics.items()} if steps.compensate_means else {}
     centred = half_step(model, ranges) if steps.half_step else {}
+    return _emitted(Quantised(b"", model, ranges, steps, means, centred))
 
-    def emit(corrections: Mapping[str, NDArray]) -> bytes:
-        return quantize(model, ranges, bias_corrections=corrections, share_concatenations=steps.share_concatenations)
 
-    for correct in steps.bias_corrections:
-        corrections = {**correct_biases(model, few, ranges, emit), **centred} if correct else centred
-        yield Quantised(emit(corrections), model, ranges, steps, corrections, correct)
+def _corrected(plain: Quantised, images: Sequence[Image]) -> Quantised:
+    """The same with channel means brought back to the float ones; what keeps the mask in place stays as it is."""
+    measured = correct_biases(
+        plain.model, images, plain.ranges, lambda found: _emitted(replace(plain, corrections=found)).tflite
+    )
+    return _emitted(replace(plain, corrections={**measured, **plain.corrections}, biases_corrected=True))
+
+
+def _emitted(quantised: Quantised) -> Quantised:
+    return replace(quantised, tflite=quantised.with_islands(()))
 
 
 class _Judge:
@@ -126,15 +142,20 @@ class _Judge:
         network = load(model.tflite, threads=1)
         self._alphas = [network.run(model.to_input(photo)) for photo in self._photos]
 
+    def best(self, candidates: Sequence[Quantised]) -> Quantised:
+        """The candidate of least loss; the first of equals."""
+        return candidates[0] if len(candidates) == 1 else min(candidates, key=lambda c: self.loss(c.tflite))
+
     def loss(self, content: bytes) -> float:
-        """1 - IoU of the masks at 0.5, plus the mean absolute difference of alpha; mean over the photos."""
+        """1 - IoU of the masks at 0.5 (faint masks counting less), plus the mean absolute difference of alpha; mean over the photos."""
         network = load(content, threads=1)
         scale = network.outputs[0].scale
         losses = []
+        smooth = FAINT * self._alphas[0].size
         for photo, alpha in zip(self._photos, self._alphas, strict=True):
             stored = network.run(photo[np.newaxis])
             mask, truth = stored >= SUBJECT, alpha >= 0.5
             union = np.count_nonzero(mask | truth)
-            overlap = np.count_nonzero(mask & truth) / union if union else 1.0
+            overlap = (np.count_nonzero(mask & truth) + smooth) / (union + smooth)
             losses.append(1.0 - overlap + float(np.abs(stored * np.float32(scale) - alpha).mean()))
         return float(np.mean(losses))

@@ -32,7 +32,7 @@ from .latency import Effort, interleave, ratio
 
 PLAIN = Steps(
     int8_forms=False, equalise=(False,), only_visible=False, compensate_means=False, methods=("minmax",),
-    share_concatenations=False,    half_step=False, bias_corrections=(False,),
+    share_concatenations=False, half_step=False, roundings=(False,), bias_corrections=(False,),
 )  # fmt: skip
 EFFORT = Effort(seconds=3.0, least_rounds=15)
 
@@ -107,10 +107,12 @@ def ways(model: FloatModel, images: Sequence[Image]) -> dict[str, Callable[[], b
         "+ half step": own(centred),
         "… percentile ranges": own(replace(centred, methods=("percentile",))),
         "… mse ranges": own(replace(centred, methods=("mse",))),
+        "… rounding": own(replace(centred, roundings=(True,))),
         "… bias correction": own(replace(centred, bias_corrections=(True,))),
         "default: best of these": own(Steps()),
         "… no equalisation": own(replace(centred, equalise=(False,))),
         "default - means": own(replace(Steps(), compensate_means=False)),
+        "default - rounding": own(replace(Steps(), roundings=(False,))),
         "default - equalisation": own(replace(Steps(), equalise=(False,))),
         "default - visible ranges": own(replace(Steps(), only_visible=False)),
     }

@@ -19,7 +19,8 @@ from .bias_correction import correct_biases, half_step
 from .calibrate import METHODS, Method, Statistics, choose_ranges, observe
 from .equalize import equalize
 from .int8_forms import with_int8_forms
-from .quantize import quantize
+from .quantize import RoundedWeights, quantize
+from .rounding import round_weights
 from .shared_scales import Ranges
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Steps:
     # no method is best on all networks.
     equalise: tuple[bool, ...] = (True, False)  # channels of like range (cross-layer equalisation)
     methods: tuple[Method, ...] = METHODS  # how ranges are taken from what was seen
+    roundings: tuple[bool, ...] = (False, True)  # weights rounded to keep each layer's output
     bias_corrections: tuple[bool, ...] = (False, True)  # channel means as measured, or as in float
 
 
@@ -56,6 +58,7 @@ class Quantised:
     steps: Steps
     means: Mapping[str, NDArray] = field(default_factory=dict)  # of `model`'s tensors; empty: not compensated
     corrections: Mapping[str, NDArray] = field(default_factory=dict)  # operator's output name → added to its bias
+    rounded: Mapping[str, RoundedWeights] = field(default_factory=dict)  # weight tensor name → its int8 form
     biases_corrected: bool = False  # whether the channel means were corrected too
 
     def with_islands(self, islands: Collection[str]) -> bytes:
@@ -66,6 +69,7 @@ class Quantised:
         return quantize(
             self.model,
             self.ranges,
+            rounded=self.rounded,
             bias_corrections=self.corrections,
             means=self.means,
             islands=islands,
@@ -95,10 +99,10 @@ def to_int8(
         model = with_int8_forms(model)  # its tensors keep their names and values
     few = images[:: max(1, len(images) // TRIAL_PHOTOS)][:TRIAL_PHOTOS]
     judge = _Judge(model, few)
-    best = judge.best(
-        [_plain(*version, method, steps) for version in _versions(model, statistics, steps) for method in steps.methods]
-    )
-    corrected = [best if not correct else _corrected(best, few) for correct in steps.bias_corrections]
+    versions = list(_versions(model, statistics, steps))
+    best = judge.best([_plain(*version, method, steps) for version in versions for method in steps.methods])
+    best = judge.best([_rounded(best, few) if wanted else best for wanted in steps.roundings])
+    corrected = [_corrected(best, few) if wanted else best for wanted in steps.bias_corrections]
     return judge.best(corrected)
 
 
@@ -120,6 +124,11 @@ def _plain(model: FloatModel, statistics: Mapping[str, Statistics], method: Meth
     means = {name: s.mean for name, s in statistics.items()} if steps.compensate_means else {}
     centred = half_step(model, ranges) if steps.half_step else {}
     return _emitted(Quantised(b"", model, ranges, steps, means, centred))
+
+
+def _rounded(plain: Quantised, images: Sequence[Image]) -> Quantised:
+    """The same with weights rounded layer by layer."""
+    return _emitted(replace(plain, rounded=round_weights(plain.model, images)))
 
 
 def _corrected(plain: Quantised, images: Sequence[Image]) -> Quantised:
@@ -147,7 +156,7 @@ class _Judge:
         return candidates[0] if len(candidates) == 1 else min(candidates, key=lambda c: self.loss(c.tflite))
 
     def loss(self, content: bytes) -> float:
-        """1 - IoU of the masks at 0.5 (faint masks counting less), plus the mean absolute difference of alpha; mean over the photos."""
+        """Mean over the photos: 1 - IoU of the masks at 0.5 (faint ones count less) + mean absolute difference."""
         network = load(content, threads=1)
         scale = network.outputs[0].scale
         losses = []

@@ -106,7 +106,7 @@ def test_lone_relus_and_global_pools_stay_in_one_piece(images) -> None:
         # The sum over 4,096 positions is taken in another order.
         assert np.abs(alpha(rewritten.tflite, model, image) - alpha(model.tflite, model, image)).max() < 1e-5
     assert partitions(to_int8(model, images).tflite) == 1
-    plain = Steps(int8_forms=False, methods=("minmax",), bias_corrections=(False,))
+    plain = Steps(int8_forms=False, methods=("minmax",), bias_corrections=(False,), roundings=(False,))
     assert partitions(to_int8(model, images, steps=plain).tflite) > 1
 
 

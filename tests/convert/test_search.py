@@ -24,7 +24,7 @@ def images(photos):
 
 @pytest.fixture(scope="module")
 def quantised(images):
-    return to_int8(unet(), images, steps=Steps(methods=("minmax",), bias_corrections=(False,)))
+    return to_int8(unet(), images, steps=Steps(methods=("minmax",), bias_corrections=(False,), roundings=(False,)))
 
 
 @pytest.fixture

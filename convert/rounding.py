@@ -1,0 +1,135 @@
+"""Float network + photos → int8 weights rounded so that each layer's output, not each weight, is closest to float.
+
+GPTQ (Frantar et al. 2022, "Accurate Post-Training Quantization for Generative Pre-trained Transformers", algorithm 1)
+on convolutions: weights are rounded one input after another, and what each rounding gets wrong is spread over the
+weights still to be rounded, by the inverse covariance of the inputs they meet. The inputs' means are left out: the bias takes
+back what rounding does to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
+from ..runtime.images import Image
+from ..runtime.preprocess import resize
+from .activations import Activations
+from .int8_kernels import HIGHEST
+from .quantize import RoundedWeights, weight_scales
+from .tflite_graph import TfliteGraph
+
+if TYPE_CHECKING:
+    from .lower import FloatModel
+
+PATCHES = 4096  # output positions that a layer's covariance is estimated from, over all photos
+DAMPING = 0.01  # of the mean variance, added to every input's: keeps rarely active inputs from taking in everything
+MOST_INPUTS = 2400  # weights per output of a layer that is still worth the cubic cost: 3 by 3 over 256 channels
+SEED = 20221031
+
+
+def round_weights(model: FloatModel, images: Sequence[Image]) -> dict[str, RoundedWeights]:
+    """Weight tensor name → its int8 form, for every convolution and matrix product that a photo's patches describe.
+
+    Transposed and grouped convolutions and very wide layers are left to rounding to nearest.
+    """
+    graph = TfliteGraph(model.tflite)
+    layers = [operator for operator in graph.operators if _roundable(graph, operator)]
+    sources = {graph.name(operator.inputs[0]) for operator in layers}
+    network = Activations(model.tflite, sorted(sources))
+    random = np.random.default_rng(SEED)
+    share = max(16, PATCHES // max(1, len(images)))
+    gathered: dict[int, list[NDArray[np.float32]]] = {number: [] for number in range(len(layers))}
+    for image in images:
+        values = dict(network.run(model.to_input(resize(image, model.size))))
+        for number, operator in enumerate(layers):
+            gathered[number].append(_patches(graph, operator, values[graph.name(operator.inputs[0])], share, random))
+    rounded: dict[str, RoundedWeights] = {}
+    for number, operator in enumerate(layers):
+        patches = np.concatenate(gathered.pop(number))
+        weights = np.asarray(graph.constant(operator.inputs[1]), np.float64)
+        rounded[graph.name(operator.inputs[1])] = _rounded(graph.kind(operator), weights, patches)
+    return rounded
+
+
+def _roundable(graph: TfliteGraph, operator: schema.OperatorT) -> bool:
+    kind = graph.kind(operator)
+    if kind not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED") or graph.constant(operator.inputs[1]) is None:
+        return False
+    weights, width = graph.shape(operator.inputs[1]), graph.shape(operator.inputs[0])[-1]
+    if len([o for o in graph.operators if operator.inputs[1] in o.inputs]) > 1:
+        return False  # rounded for one reader, wrong for the other
+    if kind == "DEPTHWISE_CONV_2D":
+        return weights[-1] == width and weights[1] * weights[2] > 1
+    return weights[-1] == width and int(np.prod(weights[1:])) <= MOST_INPUTS
+
+
+def _patches(
+    graph: TfliteGraph, operator: schema.OperatorT, values: NDArray[np.float32], share: int, random: np.random.Generator
+) -> NDArray[np.float32]:
+    """(positions, taps, channels): what the kernel meets at randomly chosen output positions."""
+    if graph.kind(operator) == "FULLY_CONNECTED":
+        return values.reshape(-1, 1, values.shape[-1])
+    options = operator.builtinOptions
+    _, kernel_rows, kernel_columns, _ = graph.shape(operator.inputs[1])
+    _, rows, columns, _ = graph.shape(operator.outputs[0])
+    reach = ((kernel_rows - 1) * options.dilationHFactor, (kernel_columns - 1) * options.dilationWFactor)
+    before, after = (0, 0), (0, 0)
+    if options.padding == schema.Padding.SAME:
+        total = [
+            max(0, (n - 1) * stride + span + 1 - size)
+            for n, stride, span, size in zip(
+                (rows, columns), (options.strideH, options.strideW), reach, values.shape[1:3], strict=True
+            )
+        ]
+        before = (total[0] // 2, total[1] // 2)
+        after = (total[0] - before[0], total[1] - before[1])
+    padded = np.pad(values[0], ((before[0], after[0]), (before[1], after[1]), (0, 0)))
+    chosen = random.integers(0, rows * columns, min(share, rows * columns))
+    top = (chosen // columns * options.strideH)[:, None, None]
+    left = (chosen % columns * options.strideW)[:, None, None]
+    down = (np.arange(kernel_rows) * options.dilationHFactor)[None, :, None]
+    right = (np.arange(kernel_columns) * options.dilationWFactor)[None, None, :]
+    return padded[top + down, left + right].reshape(len(chosen), kernel_rows * kernel_columns, -1)
+
+
+def _rounded(kind: str, weights: NDArray[np.float64], patches: NDArray[np.float32]) -> RoundedWeights:
+    if kind == "DEPTHWISE_CONV_2D":
+        scales = weight_scales(weights, 3)
+        flat = weights.reshape(-1, weights.shape[-1])  # (taps, channels)
+        columns = [_gptq(flat[:, c : c + 1].T, scales[c : c + 1], patches[:, :, c]) for c in range(flat.shape[1])]
+        return RoundedWeights(np.concatenate(columns).T.reshape(weights.shape), scales)
+    scales = weight_scales(weights, 0)
+    flat = weights.reshape(weights.shape[0], -1)
+    return RoundedWeights(_gptq(flat, scales, patches.reshape(len(patches), -1)).reshape(weights.shape), scales)
+
+
+def _gptq(weights: NDArray[np.float64], scales: NDArray[np.float64], inputs: NDArray[np.float32]) -> NDArray[np.int8]:
+    """(outputs, inputs) weights and (positions, inputs) what they meet → (outputs, inputs) int8."""
+    steps = np.where(scales > 0, scales, 1.0)[:, None]
+    left = weights / steps  # in steps, changed as the rounding goes on
+    centred = inputs.astype(np.float64) - inputs.mean(axis=0, dtype=np.float64)
+    covariance = centred.T @ centred / len(centred)
+    variance = np.diag(covariance)
+    if not variance.mean() > 0:
+        return np.clip(np.rint(left), -HIGHEST, HIGHEST).astype(np.int8)
+    covariance[np.diag_indices_from(covariance)] += DAMPING * variance.mean()
+    order = np.argsort(-variance, kind="stable")  # the loudest inputs first, while there are others to make up for them
+    upper = np.linalg.cholesky(np.linalg.inv(covariance[np.ix_(order, order)])).T
+    left = left[:, order]
+    stored = np.empty(left.shape, np.int8)
+    for i, spread in _rows(upper):
+        stored[:, i] = np.clip(np.rint(left[:, i]), -HIGHEST, HIGHEST)
+        left[:, i + 1 :] -= ((left[:, i] - stored[:, i]) / spread[0])[:, None] * spread[1:]
+    result = np.empty_like(stored)
+    result[:, order] = stored
+    return result
+
+
+def _rows(upper: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Each row from its diagonal on."""
+    for i in range(len(upper)):
+        yield i, upper[i, i:]

@@ -24,7 +24,7 @@ from ..convert.onnx_graph import load as load_graph
 from ..convert.partitions import partitions
 from ..convert.photos import gather
 from ..convert.tflite_graph import TfliteGraph, float_operators
-from ..convert.to_int8 import Steps, to_int8
+from ..convert.to_int8 import Steps, parted, to_int8
 from ..runtime.errors import EdgeMatteError, UsageError
 from ..runtime.images import Image
 from ..runtime.interpreter import Network, load
@@ -84,7 +84,8 @@ def subject(text: str) -> Subject:
 
 def ways(model: FloatModel, images: Sequence[Image]) -> dict[str, Callable[[], bytes]]:
     """What to call it → how to make it, each adding to or varying the one before."""
-    statistics = observe(model, images)
+    calibrating, _ = parted(images)
+    statistics = observe(model, calibrating)
 
     def own(steps: Steps) -> Callable[[], bytes]:
         return lambda: to_int8(model, images, steps=steps, statistics=statistics).tflite

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .lower import FloatModel
 
 TRIAL_PHOTOS = 16  # a channel's mean over more moves by less than an int8 step, and alternatives keep their order
+FEWEST_TO_PART = 16  # photos; with fewer, keeping some from calibration would cost more than it tells
 FAINT = 0.005  # share of the picture: a mask much smaller than this is chance, and its IoU would drown all others
 SUBJECT = 128  # the first stored alpha that counts as subject
 
@@ -87,23 +88,37 @@ def to_int8(
 ) -> Quantised:
     """Quantise with ranges from `images` (about 100 photos like those the model will see).
 
-    `statistics`: what `observe` saw of `model` on these photos, where that is known already.
+    Where steps leave a choice, every sixth photo or so is kept from calibration and decides. `statistics`: what
+    `observe` saw of `model` on the others (`parted`), where that is known already.
 
     Raises UsageError without photos, ConversionError for an operator without an int8 kernel or activations that are not
     finite, each named.
     """
     steps = steps or Steps()
+    calibrating, judging = parted(images)
     if statistics is None:
-        statistics = observe(model, images, progress=progress)
+        statistics = observe(model, calibrating, progress=progress)
     if steps.int8_forms:
         model = with_int8_forms(model)  # its tensors keep their names and values
-    few = images[:: max(1, len(images) // TRIAL_PHOTOS)][:TRIAL_PHOTOS]
-    judge = _Judge(model, few)
+    few = calibrating[:: max(1, len(calibrating) // TRIAL_PHOTOS)][:TRIAL_PHOTOS]
+    judge = _Judge(model, judging)
     versions = list(_versions(model, statistics, steps))
     best = judge.best([_plain(*version, method, steps) for version in versions for method in steps.methods])
     best = judge.best([_rounded(best, few) if wanted else best for wanted in steps.roundings])
     corrected = [_corrected(best, few) if wanted else best for wanted in steps.bias_corrections]
     return judge.best(corrected)
+
+
+def parted(images: Sequence[Image]) -> tuple[Sequence[Image], Sequence[Image]]:
+    """Photos that ranges are taken from, and those that decide between ranges; all do both where there are few.
+
+    Ranges fit the photos they were taken from, so only others show which method cuts too much.
+    """
+    if len(images) < FEWEST_TO_PART:
+        return images, images
+    every = max(4, len(images) // TRIAL_PHOTOS)
+    judging = images[::every]
+    return [image for number, image in enumerate(images) if number % every], judging
 
 
 def _versions(

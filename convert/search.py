@@ -1,10 +1,9 @@
 """A quantised network and an accuracy budget → the cheapest mix of int8 and float32 that keeps it.
 
-Every tensor (in a deep network: every few neighbours) is kept in float32 alone, by making islands of the operator that
-computes it and of those that read it, to see what int8 costs there; one operator's island would quantise its output
-again. The islands that help most for their work are then added together until the budget holds, and the smallest set
-that does is looked for by bisection. 16-bit activations are not tried: TensorFlow Lite computes them on reference
-kernels, twenty times slower than float32.
+Every operator (in a deep network: every few neighbours) computes in int8 alone, all others in float32, to see what int8
+costs there; raising one alone would show little while all the others still spoil the result. Those that cost most for
+their work are then raised together until the budget holds, and the smallest set that does is looked for by bisection.
+16-bit activations are not tried: TensorFlow Lite computes them on reference kernels, twenty times slower than float32.
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ from ..runtime.errors import GateRefusedError
 from .tflite_graph import TfliteGraph
 from .to_int8 import Quantised
 
-MOST_CANDIDATES = 48  # islands that are tried alone; each costs an inference per photo
+MOST_CANDIDATES = 48  # runs that are tried alone; each costs an inference per photo
 # Passing on values costs an island its conversions, whatever it computes: taken as this share of the whole network.
-CONVERSION_SHARE = 0.01
+CONVERSION_SHARE = 0.05
 
 Measure = Callable[[bytes], float]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A tensor or a few neighbours with all that compute and read them, tried alone in float32."""
+    """An operator or a few neighbours, tried alone in int8."""
 
     operators: tuple[str, ...]  # names of the tensors they make
-    drop: float  # what the network loses with only these in float
+    drop: float  # what the network loses with only these in int8
     share: float  # of the network's multiplications, 0…1
 
 
@@ -51,7 +50,7 @@ class SearchResult:
     tflite: bytes
     chosen: Point
     points: tuple[Point, ...]  # everything measured, fewest islands first
-    candidates: tuple[Candidate, ...]  # most helpful first; empty where full int8 was good enough
+    candidates: tuple[Candidate, ...]  # most worth raising first; empty where full int8 was good enough
 
     @property
     def pareto(self) -> tuple[Point, ...]:
@@ -128,25 +127,21 @@ def search(
 
 
 def _ranked(quantised: Quantised, drop: Measure, progress: Callable[[float], None] | None) -> list[Candidate]:
-    """Islands, those that win most accuracy per share of the work first."""
+    """Operators in runs, those that cost most accuracy per share of the work first."""
     graph = TfliteGraph(quantised.model.tflite)
-    readers = graph.consumers()
     computed = set(graph.activations())
     work = {graph.name(o.outputs[0]): _multiplications(graph, o) for o in graph.operators if o.outputs[0] in computed}
     names = list(work)
     total = sum(work.values()) or 1
     length = -(-len(names) // MOST_CANDIDATES)
-    whole = drop(quantised.tflite)
     candidates = []
     for start in range(0, len(names), length):
-        made = names[start : start + length]
-        reading = [graph.name(o.outputs[0]) for name in made for o in readers.get(graph.numbers[name], ())]
-        island = tuple(dict.fromkeys((*made, *(name for name in reading if name in work))))
-        share = sum(work[name] for name in island) / total
-        candidates.append(Candidate(island, drop(quantised.with_islands(island)), share))
+        run = tuple(names[start : start + length])
+        others = [name for name in names if name not in run]
+        candidates.append(Candidate(run, drop(quantised.with_islands(others)), sum(work[name] for name in run) / total))
         if progress is not None:
             progress(min(1.0, (start + length) / len(names)))
-    return sorted(candidates, key=lambda c: (c.drop - whole) / (c.share + CONVERSION_SHARE))
+    return sorted(candidates, key=lambda c: -c.drop / (c.share + CONVERSION_SHARE))
 
 
 def _multiplications(graph: TfliteGraph, operator: schema.OperatorT) -> int:

@@ -9,13 +9,13 @@ PHOTOS := tests/photos
 demo: $(VENV)/installed  ## convert the bundled U-Net to int8, cut out a photo, compare int8 with full precision
 	$(BIN)/edgematte convert models/unet-live.onnx -o demo/unet-live.tflite --calibrate $(PHOTOS)/images --mean 128 --std 128 --data $(PHOTOS) --report demo/report --overwrite
 	$(BIN)/edgematte cut $(PHOTOS)/images/astronaut.jpg -m demo/unet-live.tflite -o demo --overwrite
-	$(BIN)/edgematte bench run demo/unet-live.tflite --against models/unet-live.onnx --data $(PHOTOS) --json demo/bench.json
+	$(BIN)/edgematte bench run demo/unet-live.tflite --against models/unet-live.onnx --data $(PHOTOS) --json demo/bench.json --overwrite
 	@echo; echo "demo/astronaut.cutout.png is the cut-out, demo/unet-live.tflite the int8 model, demo/report/index.html the evidence."
 
 test: $(VENV)/installed-for-tests  ## everything that needs no PyTorch and no special hardware
 	$(BIN)/python -m pytest
 
-check: $(VENV)/installed-for-tests .typing/edgematte  ## style and types
+check: $(VENV)/installed-for-tests build/typing/edgematte  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
@@ -24,7 +24,7 @@ test-training: .venv-training/installed  ## the training recipe; PyTorch in an e
 	.venv-training/bin/python -m pytest tests/models
 
 clean:  ## what the other commands made, trained networks excepted
-	rm -rf $(VENV) .venv-training .typing demo build *.egg-info
+	rm -rf $(VENV) .venv-training demo build *.egg-info
 
 $(VENV)/installed: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[convert,bench]'
@@ -36,7 +36,7 @@ $(VENV)/installed-for-tests: $(VENV)/installed
 
 .venv-training/installed: pyproject.toml | .venv-training/bin/python
 	.venv-training/bin/python -m pip install --quiet torch==2.13.0
-	.venv-training/bin/python -m pip install --quiet --editable '.[convert]' --group test
+	.venv-training/bin/python -m pip install --quiet --editable '.[convert,bench]' --group test
 	@touch $@
 
 %/bin/python:
@@ -47,6 +47,6 @@ $(VENV)/installed-for-tests: $(VENV)/installed
 	$@ -m pip install --quiet --upgrade 'pip>=25.1'
 
 # Type checkers see the package `edgematte` only as a folder of that name; the repository root cannot be one.
-.typing/edgematte:
+build/typing/edgematte:
 	mkdir -p $@
-	for room in __init__.py runtime convert benchmarks models; do ln -sfn ../../$$room $@/$$room; done
+	for room in __init__.py runtime convert benchmarks models; do ln -sfn ../../../$$room $@/$$room; done

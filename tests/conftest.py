@@ -1,4 +1,4 @@
-"""What every test may ask for: the package, the photos, and the data folder beside the repository where there is one."""
+"""What every test may ask for: the package, the photos, and the data beside the repository where there is any."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 if importlib.util.find_spec("edgematte") is None:  # a bare checkout: the repository root is the package
-    spec = importlib.util.spec_from_file_location("edgematte", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
+    spec = importlib.util.spec_from_file_location(
+        "edgematte", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
+    )
     if spec is None or spec.loader is None:
         raise ImportError(f"{ROOT} holds no package")
     package = importlib.util.module_from_spec(spec)

@@ -22,7 +22,15 @@ MAY_IMPORT = {
     "benchmarks": {"benchmarks", "convert", "runtime", "models"},
 }
 DEVICE_PACKAGES = {"ai-edge-litert", "tflite-runtime", "numpy", "opencv-python-headless", "typer"}
-DEVICE_MODULES = {"ai_edge_litert", "tflite_runtime", "numpy", "cv2", "typer", "click", "rich"}  # rich and click come with typer
+DEVICE_MODULES = {
+    "ai_edge_litert",
+    "tflite_runtime",
+    "numpy",
+    "cv2",
+    "typer",
+    "click",
+    "rich",
+}  # rich and click come with typer
 
 
 def modules(folder: Path) -> list[Path]:
@@ -51,7 +59,9 @@ def test_imports_flow_one_way(root: Path, room: str) -> None:
         f"{path.relative_to(root)} imports {name}"
         for path in modules(root / room)
         for name in imports(path, root)
-        if name.startswith("edgematte.") and name.split(".")[1] in MAY_IMPORT and name.split(".")[1] not in MAY_IMPORT[room]
+        if name.startswith("edgematte.")
+        and name.split(".")[1] in MAY_IMPORT
+        and name.split(".")[1] not in MAY_IMPORT[room]
     ]
     assert wrong == [], "models ← runtime ← convert ← benchmarks; no other arrow"
 
@@ -95,7 +105,9 @@ def _applies(requirement: str, machine: str) -> bool:
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
-    code = "import sys, edgematte; print(sorted({'cv2', 'numpy', 'ai_edge_litert', 'onnx', 'typer'} & set(sys.modules)))"
+    code = (
+        "import sys, edgematte; print(sorted({'cv2', 'numpy', 'ai_edge_litert', 'onnx', 'typer'} & set(sys.modules)))"
+    )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"
 

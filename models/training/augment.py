@@ -1,4 +1,4 @@
-"""Labelled photos → endless training samples: cropped, turned, set before other backgrounds, and spoiled as cameras spoil them."""
+"""Labelled photos → endless samples: cropped, turned, set before other backgrounds, spoiled as cameras spoil them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ class Mix:
     """How often each kind of photo is drawn and how it is changed."""
 
     source_weights: dict[str, float]  # chance of a kind ("people") or of one source ("people/ccp"), relative
-    new_background: float = 0.35  # chance that the subject is set before another background
+    new_background: float = 0.45  # chance that the subject is set before another background
     second_subject: float = 0.15  # chance, within those, that another subject stands behind it
+    distractor: float = 0.4  # chance, within those, that things which are not the subject are seen behind it
     whole_photo: float = 0.5  # chance of the uncropped photo, as most users give it
 
 
@@ -31,6 +32,7 @@ class Sampler:
         self.chance = _chances(photos, mix.source_weights)
         self.subject_chance = np.where([p.kind == "backgrounds" for p in photos], 0.0, self.chance)
         self.subject_chance /= self.subject_chance.sum()
+        self.things = [i for i, photo in enumerate(photos) if photo.kind == "objects"]
 
     def batch(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """`(count, H, W, 3)` uint8 RGB and `(count, H, W)` uint8 alpha."""
@@ -49,6 +51,8 @@ class Sampler:
         behind, _ = self._view(self.photos[self.random.choice(self.backgrounds)])
         if self.random.random() < 0.3:  # a wide aperture blurs what is far
             behind = cv2.GaussianBlur(behind, (0, 0), self.random.uniform(1, 5))
+        if self.random.random() < self.mix.distractor:
+            behind = self._with_distractor(behind)
         if self.random.random() < self.mix.second_subject:
             other, other_alpha = self._view(self.photos[self.random.choice(len(self.photos), p=self.subject_chance)])
             behind = blend(other, other_alpha, behind)
@@ -56,6 +60,13 @@ class Sampler:
             union = 255 - (255 - alpha.astype(np.uint16)) * (255 - other_alpha.astype(np.uint16)) // 255
             return image, union.astype(np.uint8)
         return blend(relight(image, self.random), alpha, behind), alpha
+
+    def _with_distractor(self, behind: np.ndarray) -> np.ndarray:
+        """A thing or hanging cloth before the background: what stands behind a person is not the person."""
+        if self.things and self.random.random() < 0.5:
+            thing, thing_alpha = self._view(self.photos[self.random.choice(self.things)])
+            return blend(spoil(thing, self.random), thing_alpha, behind)
+        return hang_cloth(behind, self.random)
 
     def _view(self, photo: Photo) -> tuple[np.ndarray, np.ndarray]:
         """A crop of the photo, stretched to the sample size, sometimes turned and mirrored."""
@@ -91,6 +102,35 @@ def blend(front: np.ndarray, alpha: np.ndarray, behind: np.ndarray) -> np.ndarra
     return cv2.add(cv2.multiply(front, weight, scale=1 / 255), cv2.multiply(behind, 255 - weight, scale=1 / 255))
 
 
+def hang_cloth(behind: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """A striped, folded, perhaps spotted cloth before an `(H, W, 3)` uint8 background: a curtain, a banner."""
+    height, width = behind.shape[:2]
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    turn = random.uniform(0, np.pi)
+    across = columns * np.cos(turn) + rows * np.sin(turn) + random.uniform(0, 8) * np.sin(rows / random.uniform(8, 40))
+    colours = random.integers(0, 256, (int(random.integers(1, 4)), 3))
+    cloth = colours[(across / random.uniform(6, 40)).astype(np.int32) % len(colours)].astype(np.float32)
+    if random.random() < 0.4:
+        spots = np.zeros((height, width), np.uint8)
+        for _ in range(int(random.integers(5, 40))):
+            centre = (int(random.integers(width)), int(random.integers(height)))
+            cv2.circle(spots, centre, int(random.integers(2, 8)), 255, -1, cv2.LINE_AA)
+        cloth = np.where(spots[..., None] > 127, random.integers(0, 256, 3), cloth)
+    folds = 1 + random.uniform(0, 0.4) * np.sin(columns / random.uniform(4, 30) + random.uniform(0, 6))
+    cloth = np.clip(cloth * folds[..., None], 0, 255).astype(np.uint8)
+    shape = np.zeros((height, width), np.uint8)
+    middle = np.array(
+        [random.choice([random.uniform(0, 0.3), random.uniform(0.7, 1)]) * width, random.uniform(0, 0.8) * height]
+    )
+    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * (
+        random.uniform(0.1, 0.35) * width,
+        random.uniform(0.2, 0.7) * height,
+    )
+    corners += middle + random.normal(0, 0.06 * width, (4, 2))
+    cv2.fillPoly(shape, [np.round(corners).astype(np.int32)], 255, cv2.LINE_AA)
+    return blend(cloth, shape, behind)
+
+
 def relight(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Another exposure, contrast and white balance for an `(H, W, 3)` uint8 image."""
     levels = np.arange(256, dtype=np.float32) / 255
@@ -104,6 +144,10 @@ def relight(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
 def spoil(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """What lens, sensor and codec do to an `(H, W, 3)` uint8 image: light, colour, blur, motion, noise, JPEG."""
     image = relight(image, random)
+    if random.random() < 0.12:  # clothes come in every colour
+        hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+        hsv[..., 0] = (hsv[..., 0].astype(np.int16) + int(random.integers(0, 180))) % 180
+        image = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
     if random.random() < 0.25:
         grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
         share = random.uniform(0.2, 1.0) if random.random() < 0.8 else 1.0
@@ -131,7 +175,7 @@ def motion_kernel(length_px: int, angle: float) -> np.ndarray:
 
 
 def _chances(photos: Sequence[Photo], weights: dict[str, float]) -> np.ndarray:
-    """Per photo: the chance to be drawn, each weight shared evenly by the photos it names (a source before its kind)."""
+    """Per photo: the chance to be drawn; a weight is shared by the photos it names (a source before its kind)."""
     names = [f"{p.kind}/{p.source}" if f"{p.kind}/{p.source}" in weights else p.kind for p in photos]
     counts = {name: names.count(name) for name in set(names)}
     chance = np.array([weights.get(name, 0.0) / counts[name] for name in names])

@@ -1,4 +1,4 @@
-"""A training folder → labelled photos in memory: uint8 RGB and one soft label per photo, hand mask and predicted alpha fused.
+"""A training folder → labelled photos in memory: uint8 RGB and one soft label each, hand mask and alpha fused.
 
 The folder is laid out as `<kind>/<source>/images/` with, beside `images/` and under the same stems, any of
 `masks/` (made by hand, binary), `alphas/` (soft, predicted by a strong network) and `classes/` (0 background, 1 person,
@@ -20,7 +20,9 @@ AGREEMENT_LOST = 0.50  # below it the two speak of different subjects: only the 
 EDGE_BAND_PX = 5  # how far from a hand-drawn edge a predicted alpha may still place it
 PERSON, ANIMAL = 1, 2  # values in classes/
 SMALLEST_SUBJECT = 0.004  # of the picture; smaller ones are noise in the labels
-LARGEST_HAZE = 0.4  # half-transparent pixels per subject pixel; above it the predicting network did not know (hair stays below)
+LARGEST_HAZE = (
+    0.4  # half-transparent pixels per subject pixel; above it the predicting network did not know (hair stays below)
+)
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,9 @@ def read_photos(folder: Path) -> list[Photo]:
 def fuse(mask: np.ndarray | None, predicted: np.ndarray | None) -> np.ndarray | None:
     """One soft label from a hand-made mask and a predicted alpha, `(H, W)` uint8 each; None when neither is usable.
 
-    Where both describe the same subject the alpha wins, because it has the soft edge. Where they partly disagree the mask
-    says what belongs to the subject and the alpha only shapes the edge. Where they contradict, the mask stands alone.
+    Where both describe the same subject the alpha wins, because it has the soft edge. Where they partly disagree the
+    mask says what belongs to the subject and the alpha only shapes the edge. Where they contradict, the mask stands
+    alone.
     """
     if predicted is not None:
         predicted = np.where(predicted <= 3, 0, np.where(predicted >= 252, 255, predicted)).astype(np.uint8)

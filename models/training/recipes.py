@@ -37,7 +37,7 @@ RECIPES = {
                 "mixed/coco_subsets": 0.14,
                 "mixed": 0.01,
                 "animals": 0.04,
-                "objects": 0.05,
+                "objects": 0.03,
                 "backgrounds": 0.08,  # an empty room must give an empty alpha
             }
         ),

@@ -1,7 +1,9 @@
-"""A recipe and a training folder → a trained network: `python -m edgematte.models.training.train --recipe unet-live --data DIR`.
+"""A recipe and a training folder → a trained network.
 
-Runs on a CUDA GPU where there is one, otherwise on the CPU in bfloat16. It writes a checkpoint every few minutes and continues
-from it when started again; `log.csv` and `curves.png` beside it show how the training went.
+`python -m edgematte.models.training.train --recipe unet-live --data DIR`
+
+Runs on a CUDA GPU where there is one, otherwise on the CPU in bfloat16. It writes a checkpoint every few minutes and
+continues from it when started again; `log.csv` and `curves.png` beside it show how the training went.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 
 from .augment import Sampler
+from .curves import draw
 from .photos import Photo, read_photos
 from .recipes import RECIPES, Recipe
 from .unet import INPUT_MEAN, INPUT_STD, UNet, parameter_count
@@ -39,7 +42,7 @@ class Batches(IterableDataset):
     def __init__(self, photos: list[Photo], recipe: Recipe, *, seed: int) -> None:
         self.photos, self.recipe, self.seed = photos, recipe, seed
 
-    def __iter__(self):  # noqa: ANN204
+    def __iter__(self):
         cv2.setNumThreads(1)
         worker = torch.utils.data.get_worker_info()
         seed = self.seed + (worker.id if worker else 0)
@@ -60,8 +63,9 @@ class Progressed:
 def matte_loss(logits: Tensor, alpha: Tensor) -> Tensor:
     """How far `(N, 1, H, W)` logits are from soft alphas, 0…1.
 
-    Cross-entropy finds the subject, soft IoU (Rahman and Wang 2016) balances large and small ones, L1 and the L1 of gradients
-    (Xu et al. 2017) shape the edge. Pixels within 3 of an edge weigh three times: they are few and they are what people see.
+    Cross-entropy finds the subject, soft IoU (Rahman and Wang 2016) balances large and small ones, L1 and the L1 of
+    gradients (Xu et al. 2017) shape the edge. Pixels within 3 of an edge weigh three times: they are few and they are
+    what people see.
     """
     low, high = -functional.max_pool2d(-alpha, 7, 1, 3), functional.max_pool2d(alpha, 7, 1, 3)
     weight = 1 + 2 * (high - low)
@@ -71,15 +75,14 @@ def matte_loss(logits: Tensor, alpha: Tensor) -> Tensor:
     union = (predicted + alpha - predicted * alpha).sum((1, 2, 3))
     region = 1 - ((intersection + 16) / (union + 16)).mean()  # 16 px keep an empty room from dividing by nothing
     absolute = ((predicted - alpha).abs() * weight).mean()
-    gradient = sum(
-        (predicted.diff(dim=axis) - alpha.diff(dim=axis)).abs().mean() for axis in (2, 3)
-    )
+    gradient = sum((predicted.diff(dim=axis) - alpha.diff(dim=axis)).abs().mean() for axis in (2, 3))
     return entropy + region + absolute + 2 * gradient
 
 
 def train(recipe: Recipe, photos: list[Photo], run: Path, *, minutes: float | None, device: torch.device) -> UNet:
     """Train until the recipe's steps are done, or for `minutes` in all, and return the averaged network."""
     run.mkdir(parents=True, exist_ok=True)
+    cv2.setNumThreads(1)  # ends OpenCV's threads, whose locks the loader process would inherit and wait for forever
     torch.manual_seed(recipe.seed)
     network = UNet(recipe.shape).to(device, memory_format=torch.channels_last)
     averaged = copy.deepcopy(network).eval()
@@ -114,6 +117,8 @@ def train(recipe: Recipe, photos: list[Photo], run: Path, *, minutes: float | No
                 _save(run / "checkpoint.pt", network, averaged, optimiser, done)
                 saved = time.monotonic()
     _save(run / "checkpoint.pt", network, averaged, optimiser, done)
+    if (run / "log.csv").exists():
+        draw(run / "log.csv", run / "curves.png")
     return averaged
 
 
@@ -168,7 +173,9 @@ def _resume(path: Path, network: nn.Module, averaged: nn.Module, optimiser: torc
     return Progressed(state["step"], state["seconds"])
 
 
-def _save(path: Path, network: nn.Module, averaged: nn.Module, optimiser: torch.optim.Optimizer, done: Progressed) -> None:
+def _save(
+    path: Path, network: nn.Module, averaged: nn.Module, optimiser: torch.optim.Optimizer, done: Progressed
+) -> None:
     state = {
         "network": network.state_dict(),
         "averaged": averaged.state_dict(),
@@ -194,11 +201,14 @@ def main() -> None:
     """Train one recipe from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", choices=sorted(RECIPES), required=True)
-    parser.add_argument("--data", type=Path, required=True, help="training folder: <kind>/<source>/images, masks, alphas")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="training folder: <kind>/<source>/images, masks, alphas"
+    )
     parser.add_argument("--run", type=Path, help="where checkpoint and log go (default: training-runs/RECIPE)")
-    parser.add_argument("--minutes", type=float, help="fit the whole schedule into this time instead of the recipe's steps")
+    parser.add_argument(
+        "--minutes", type=float, help="fit the whole schedule into this time instead of the recipe's steps"
+    )
     arguments = parser.parse_args()
-    cv2.setNumThreads(1)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     recipe = RECIPES[arguments.recipe]
     run = arguments.run or Path("training-runs") / arguments.recipe

@@ -1,8 +1,8 @@
 """Normalised RGB in, alpha out: a U-Net shaped for int8 on a small CPU.
 
-Plain 3×3 convolutions with batch normalisation and ReLU fold into single int8 operators, so the whole network stays one
-XNNPACK partition. There is no hard-swish (it splits the partition), no depthwise convolution (it loses most in int8) and no
-squeeze-and-excite (its global mean is slow and quantises badly).
+Plain 3×3 convolutions with batch normalisation and ReLU fold into single int8 operators, so the whole network stays
+one XNNPACK partition. There is no hard-swish (it splits the partition), no depthwise convolution (it loses most in
+int8) and no squeeze-and-excite (its global mean is slow and quantises badly).
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-INPUT_MEAN = 128.0  # one scalar for all channels and a power of two: the uint8 input tensor carries it as its zero point …
+INPUT_MEAN = (
+    128.0  # one scalar for all channels and a power of two: the uint8 input tensor carries it as its zero point …
+)
 INPUT_STD = 128.0  # … and its scale, exactly and at no cost
 
 
@@ -43,7 +45,7 @@ def convolution(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
 
 
 class UNet(nn.Module):
-    """Encoder, decoder, skips by concatenation (Ronneberger et al. 2015, section 2), bilinear upsampling between levels.
+    """Encoder, decoder, skips by concatenation (Ronneberger et al. 2015, section 2), bilinear upsampling.
 
     The first convolution already halves the resolution; a 2×2 transposed convolution at the end doubles it again, which
     costs 16 multiplications per output pixel instead of a full-resolution level.

@@ -1,0 +1,60 @@
+"""A checkpoint → an ONNX file of the averaged weights.
+
+`python -m edgematte.models.training.export --recipe unet-live -o FILE.onnx`
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from pathlib import Path
+
+import torch
+
+from .recipes import RECIPES, Recipe
+from .unet import UNet
+
+OPSET = 17
+
+
+def load_averaged(recipe: Recipe, checkpoint: Path) -> UNet:
+    """The averaged network of a training run, in evaluation mode."""
+    if not checkpoint.exists():
+        raise SystemExit(f"no checkpoint at {checkpoint}; train first: python -m edgematte.models.training.train")
+    network = UNet(recipe.shape)
+    network.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["averaged"])
+    return network.eval()
+
+
+def export(network: UNet, path: Path, *, size: tuple[int, int]) -> None:
+    """Write `network` for `size` (width, height): `image` (1, 3, H, W) normalised RGB → `alpha` (1, 1, H, W)."""
+    width, height = size
+    with warnings.catch_warnings():
+        # The classic exporter folds batch normalisation into the convolutions, which the newer one leaves to others.
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        torch.onnx.export(
+            network,
+            (torch.zeros(1, 3, height, width),),
+            str(path),
+            input_names=["image"],
+            output_names=["alpha"],
+            opset_version=OPSET,
+            dynamo=False,
+        )
+
+
+def main() -> None:
+    """Export one recipe's checkpoint from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--recipe", choices=sorted(RECIPES), required=True)
+    parser.add_argument("--run", type=Path, help="run folder of the training (default: training-runs/RECIPE)")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    recipe = RECIPES[arguments.recipe]
+    run = arguments.run or Path("training-runs") / arguments.recipe
+    export(load_averaged(recipe, run / "checkpoint.pt"), arguments.output, size=recipe.size)
+    print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

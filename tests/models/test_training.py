@@ -1,0 +1,115 @@
+"""The recipe learns, resumes, and exports what it learned. Needs PyTorch: `make test-training`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is missing; make test-training installs it apart from the rest")
+
+from edgematte.models.training import augment, export, photos, recipes, train, unet  # noqa: E402
+
+TINY = unet.UNetShape(encoder=(8, 8, 8), extra=(0, 0, 0), decoder=(8, 8))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, photos: Path) -> Path:
+    """A training folder of two portraits with hand masks and one empty background."""
+    for kind, names in {"people/portraits": ("astronaut", "hopper"), "backgrounds/walls": ("wall",)}.items():
+        for part in ("images", "masks"):
+            (tmp_path / kind / part).mkdir(parents=True)
+        for name in names:
+            if name == "wall":
+                wall = np.full((60, 80, 3), 180, np.uint8)
+                cv2.imwrite(str(tmp_path / kind / "images" / "wall.png"), wall)
+                continue
+            for part, suffix in (("images", "jpg"), ("masks", "png")):
+                source = photos / part / f"{name}.{suffix}"
+                (tmp_path / kind / part / source.name).write_bytes(source.read_bytes())
+    return tmp_path
+
+
+@pytest.fixture
+def recipe() -> recipes.Recipe:
+    """Small enough for seconds on one core."""
+    mix = augment.Mix(source_weights={"people": 0.8, "backgrounds": 0.2})
+    return replace(recipes.RECIPES["unet-live"], shape=TINY, size=(64, 64), mix=mix, steps=60, batch=4)
+
+
+def test_reading_keeps_subjects_and_empty_rooms(folder: Path) -> None:
+    read = photos.read_photos(folder)
+    assert [photo.source for photo in read] == ["walls", "portraits", "portraits"]
+    assert read[0].alpha.max() == 0, "a background holds no subject"
+    assert all(max(photo.image.shape[:2]) == photos.LONGEST_SIDE_PX for photo in read[1:])
+
+
+def test_fusing_takes_the_soft_edge_where_mask_and_alpha_agree() -> None:
+    mask = np.zeros((100, 100), np.uint8)
+    mask[20:80, 20:80] = 255
+    soft = cv2.GaussianBlur(mask, (0, 0), 2)
+    fused = photos.fuse(mask, soft)
+    assert fused is not None
+    assert 0 < fused[50, 19] < 255, "the edge is soft"
+
+
+def test_fusing_keeps_the_hand_mask_where_the_alpha_speaks_of_something_else() -> None:
+    mask, elsewhere = np.zeros((100, 100), np.uint8), np.zeros((100, 100), np.uint8)
+    mask[20:80, 20:50], elsewhere[10:30, 60:90] = 255, 255
+    fused = photos.fuse(mask, elsewhere)
+    assert fused is not None
+    assert fused[50, 35] == 255
+    assert fused[20, 75] == 0
+
+
+def test_the_same_seed_draws_the_same_samples(folder: Path, recipe: recipes.Recipe) -> None:
+    labelled = photos.read_photos(folder)
+    first, second = (augment.Sampler(labelled, recipe.mix, size=recipe.size, seed=3).batch(4) for _ in range(2))
+    assert np.array_equal(first[0], second[0])
+    assert np.array_equal(first[1], second[1])
+    assert first[0].shape == (4, 64, 64, 3)
+    assert first[1].shape == (4, 64, 64)
+
+
+def test_blending_shows_the_front_where_alpha_is_full_and_the_back_where_it_is_empty() -> None:
+    front, behind = np.full((2, 2, 3), 200, np.uint8), np.full((2, 2, 3), 40, np.uint8)
+    blended = augment.blend(front, np.array([[255, 0], [255, 0]], np.uint8), behind)
+    assert blended[:, 0].tolist() == [[200] * 3] * 2
+    assert blended[:, 1].tolist() == [[40] * 3] * 2
+
+
+def test_a_motion_kernel_keeps_the_brightness() -> None:
+    assert augment.motion_kernel(7, 0.4).sum() == pytest.approx(1.0, abs=1e-6)
+
+
+def test_the_live_network_has_the_size_its_card_says() -> None:
+    network = unet.UNet(unet.LIVE)
+    assert 0.5e6 <= unet.parameter_count(network) <= 1e6
+    assert unet.multiply_accumulates(network, (256, 256)) < 0.6e9
+    assert network(torch.zeros(1, 3, 256, 256)).shape == (1, 1, 256, 256)
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch warns about its own exporter and loader
+def test_training_learns_resumes_and_exports(folder: Path, recipe: recipes.Recipe, tmp_path: Path) -> None:
+    torch.set_num_threads(1)  # tiny layers: threads would wait for each other
+    labelled, run = photos.read_photos(folder), tmp_path / "run"
+    train.train(replace(recipe, steps=100), labelled, run, minutes=None, device=torch.device("cpu"))
+    network = train.train(replace(recipe, steps=200), labelled, run, minutes=None, device=torch.device("cpu"))
+    log = (run / "log.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in log] == ["step", "100", "200"], "the second start went on at step 100"
+    losses = [float(line.split(",")[2]) for line in log[1:]]
+    assert losses[1] < losses[0], "two portraits can be learned"
+    assert (run / "curves.png").stat().st_size > 1000
+
+    path = tmp_path / "tiny.onnx"
+    export.export(network, path, size=recipe.size)
+    image = np.random.default_rng(0).standard_normal((1, 3, 64, 64)).astype(np.float32)
+    expected = network(torch.from_numpy(image)).detach().numpy()
+    exported = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, {"image": image})[
+        0
+    ]
+    assert np.abs(expected - exported).max() < 1e-5, "float32 rounding in another order"

@@ -96,6 +96,13 @@ def test_a_device_install_pulls_four_packages(root: Path) -> None:
         assert len(chosen) == 4, chosen
 
 
+def test_the_onnx_tf_extra_is_what_the_error_message_asks_for(root: Path) -> None:
+    from edgematte.convert.onnx_tf import PINS
+
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert tuple(extras["onnx-tf"]) == PINS
+
+
 def _applies(requirement: str, machine: str) -> bool:
     marker = requirement.partition(";")[2].strip()
     if not marker:

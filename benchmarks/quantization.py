@@ -150,7 +150,7 @@ def peer(model: FloatModel, images: Sequence[Image], statistics: dict[str, Stati
         if "min" in entry:
             entry["min"] = np.full(np.shape(entry["min"]), low, np.float32)
             entry["max"] = np.full(np.shape(entry["max"]), high, np.float32)
-    return bytes(peer_quantizer.quantize(found).quantized_model)
+    return bytes(peer_quantizer.quantize(found).quantized_model or b"")
 
 
 def measure(network: str, way: str, content: bytes, model: FloatModel, images: Sequence[Image]) -> Row:

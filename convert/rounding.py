@@ -8,9 +8,10 @@ takes back what rounding does to them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
@@ -27,16 +28,16 @@ if TYPE_CHECKING:
 
 PATCHES = 2048  # output positions that a layer's covariance is estimated from, over all photos
 DAMPING = 0.01  # of the mean variance, added to every input's: keeps rarely active inputs from taking in everything
-MOST_INPUTS = (
-    1152  # weights per output, 3 by 3 over 128 channels: the cost is cubic, and wider layers average errors out
-)
+# Weights per output that are rounded together. The cost is cubic, and what a weight can be traded for is near: the
+# other taps of its channel and some other channels.
+TOGETHER = 144
 SEED = 20221031
 
 
 def round_weights(model: FloatModel, images: Sequence[Image]) -> dict[str, RoundedWeights]:
     """Weight tensor name → its int8 form, for every convolution and matrix product that a photo's patches describe.
 
-    Transposed and grouped convolutions and very wide layers are left to rounding to nearest.
+    Transposed and grouped convolutions are left to rounding to nearest.
     """
     graph = TfliteGraph(model.tflite)
     layers = [operator for operator in graph.operators if _roundable(graph, operator)]
@@ -66,7 +67,7 @@ def _roundable(graph: TfliteGraph, operator: schema.OperatorT) -> bool:
         return False  # rounded for one reader, wrong for the other
     if kind == "DEPTHWISE_CONV_2D":
         return weights[-1] == width and weights[1] * weights[2] > 1
-    return weights[-1] == width and int(np.prod(weights[1:])) <= MOST_INPUTS
+    return weights[-1] == width
 
 
 def _patches(
@@ -105,33 +106,40 @@ def _rounded(kind: str, weights: NDArray[np.float64], patches: NDArray[np.float3
         columns = [_gptq(flat[:, c : c + 1].T, scales[c : c + 1], patches[:, :, c]) for c in range(flat.shape[1])]
         return RoundedWeights(np.concatenate(columns).T.reshape(weights.shape), scales)
     scales = weight_scales(weights, 0)
-    flat = weights.reshape(weights.shape[0], -1)
-    return RoundedWeights(_gptq(flat, scales, patches.reshape(len(patches), -1)).reshape(weights.shape), scales)
+    outputs, inputs = weights.shape[0], weights.shape[-1]
+    taps = weights.reshape(outputs, -1, inputs)
+    stored = np.empty(taps.shape, np.int8)
+    width = max(1, TOGETHER // taps.shape[1])
+    for start in range(0, inputs, width):
+        block = np.s_[:, :, start : start + width]
+        met = patches[block].reshape(len(patches), -1)
+        stored[block] = _gptq(taps[block].reshape(outputs, -1), scales, met).reshape(stored[block].shape)
+    return RoundedWeights(stored.reshape(weights.shape), scales)
 
 
 def _gptq(weights: NDArray[np.float64], scales: NDArray[np.float64], inputs: NDArray[np.float32]) -> NDArray[np.int8]:
     """(outputs, inputs) weights and (positions, inputs) what they meet → (outputs, inputs) int8."""
     steps = np.where(scales > 0, scales, 1.0)[:, None]
     left = weights / steps  # in steps, changed as the rounding goes on
-    centred = inputs - inputs.mean(axis=0)
-    covariance = (centred.T @ centred / len(centred)).astype(np.float64)
+    # OpenCV's matrix functions keep to one thread. numpy's wait for each other as long as another process has a core:
+    # 26 s for a network that takes 1 s alone.
+    mean = inputs.mean(axis=0, keepdims=True)
+    covariance = cv2.mulTransposed(
+        np.ascontiguousarray(inputs), True, delta=mean, scale=1 / len(inputs), dtype=cv2.CV_64F
+    )
     variance = np.diag(covariance)
     if not variance.mean() > 0:
         return np.clip(np.rint(left), -HIGHEST, HIGHEST).astype(np.int8)
     covariance[np.diag_indices_from(covariance)] += DAMPING * variance.mean()
     order = np.argsort(-variance, kind="stable")  # the loudest inputs first, while there are others to make up for them
-    upper = np.linalg.cholesky(np.linalg.inv(covariance[np.ix_(order, order)])).T
+    _, inverse = cv2.invert(covariance[np.ix_(order, order)], flags=cv2.DECOMP_CHOLESKY)
     left = left[:, order]
     stored = np.empty(left.shape, np.int8)
-    for i, spread in _rows(upper):
+    for i in range(len(order)):
+        spread = inverse[i, i + 1 :] / inverse[i, i]
         stored[:, i] = np.clip(np.rint(left[:, i]), -HIGHEST, HIGHEST)
-        left[:, i + 1 :] -= ((left[:, i] - stored[:, i]) / spread[0])[:, None] * spread[1:]
+        left[:, i + 1 :] -= (left[:, i] - stored[:, i])[:, None] * spread
+        inverse[i + 1 :, i + 1 :] -= inverse[i + 1 :, i, None] * spread  # the inverse of what is left without input i
     result = np.empty_like(stored)
     result[:, order] = stored
     return result
-
-
-def _rows(upper: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """Each row from its diagonal on."""
-    for i in range(len(upper)):
-        yield i, upper[i, i:]

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from ..runtime.images import Image
@@ -20,7 +19,7 @@ from .activations import Activations
 from .int8_kernels import KERNELS, encode
 from .quantize import mean_response
 from .shared_scales import Ranges
-from .tflite_graph import TfliteGraph
+from .tflite_graph import Operator, TfliteGraph
 
 if TYPE_CHECKING:
     from .lower import FloatModel
@@ -91,14 +90,14 @@ def half_step(model: FloatModel, ranges: Ranges) -> dict[str, NDArray[np.float64
     return {graph.name(tensor): np.full(graph.shape(tensor)[-1], -0.5 * step)}
 
 
-def _correctable(graph: TfliteGraph, operator: schema.OperatorT) -> bool:
+def _correctable(graph: TfliteGraph, operator: Operator) -> bool:
     kernel = KERNELS.get(graph.kind(operator))
     if kernel is None or kernel.weights is None or len(operator.outputs) != 1 or operator.outputs[0] in graph.outputs:
         return False
     return graph.constant(operator.inputs[kernel.weights]) is not None
 
 
-def _propagated(graph: TfliteGraph, operator: schema.OperatorT, shift: NDArray) -> NDArray[np.float64]:
+def _propagated(graph: TfliteGraph, operator: Operator, shift: NDArray) -> NDArray[np.float64]:
     """(output channels,) how far a constant shift (input channels,) of the data moves the output."""
     weights = graph.constant(operator.inputs[KERNELS[graph.kind(operator)].weights or 0])
     return mean_response(graph, operator, np.asarray(weights, np.float64), shift)

@@ -17,13 +17,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from .calibrate import Statistics, input_encodings
 from .int8_kernels import HIGHEST, KERNELS, LEVELS
 from .shared_scales import share_scales
-from .tflite_graph import TfliteGraph
+from .tflite_graph import Operator, TfliteGraph
 
 if TYPE_CHECKING:
     from .lower import FloatModel
@@ -114,7 +113,7 @@ class _Channels:
         self.ids = {tensor: roots[ids] for tensor, ids in self.ids.items()}
         self.count = count
 
-    def weighted(self, operator: schema.OperatorT) -> bool:
+    def weighted(self, operator: Operator) -> bool:
         """Whether the operator multiplies with constant weights of its own, which can take factors in."""
         kernel = KERNELS.get(self.graph.kind(operator))
         if kernel is None or kernel.weights is None:
@@ -124,7 +123,7 @@ class _Channels:
         ]
         return all(t < 0 or (self.graph.constant(t) is not None and len(self.readers[t]) == 1) for t in constants)
 
-    def _visit(self, operator: schema.OperatorT) -> None:
+    def _visit(self, operator: Operator) -> None:
         graph, kind = self.graph, self.graph.kind(operator)
         inputs = [t for t in operator.inputs if t in self.ids]
         outputs = [t for t in operator.outputs if t in self.ids]
@@ -137,7 +136,7 @@ class _Channels:
             for tensor in (*inputs, *outputs):
                 self._freeze(tensor)
 
-    def _passes(self, operator: schema.OperatorT, kind: str, inputs: list[int], outputs: list[int]) -> bool:
+    def _passes(self, operator: Operator, kind: str, inputs: list[int], outputs: list[int]) -> bool:
         """Tie what the operator keeps apart; False where it mixes channels or bends values."""
         graph = self.graph
         if kind in ("ADD", "SUB", "MUL"):
@@ -161,7 +160,7 @@ class _Channels:
             self._tie(inputs[0], outputs[0])
         return passing
 
-    def _arithmetic(self, operator: schema.OperatorT, kind: str, inputs: list[int], output: int) -> bool:
+    def _arithmetic(self, operator: Operator, kind: str, inputs: list[int], output: int) -> bool:
         graph = self.graph
         width = self.ids[output].size
         if len(inputs) == 2:
@@ -190,7 +189,7 @@ class _Channels:
         self._tie(inputs[0], output)
         return True
 
-    def _fits(self, operator: schema.OperatorT) -> bool:
+    def _fits(self, operator: Operator) -> bool:
         """Whether the weights' input axis counts the data's channels (a flattened input's does not)."""
         graph, kind = self.graph, self.graph.kind(operator)
         kernel = KERNELS[kind]

@@ -16,7 +16,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from .tflite_graph import TfliteGraph
+from .tflite_graph import Operator, TfliteGraph
 
 if TYPE_CHECKING:
     from .lower import FloatModel
@@ -45,14 +45,14 @@ def with_int8_forms(model: FloatModel) -> FloatModel:
     return replace(model, tflite=graph.to_bytes())
 
 
-def _relu_as_sum(graph: TfliteGraph, operator: schema.OperatorT) -> schema.OperatorT:
+def _relu_as_sum(graph: TfliteGraph, operator: Operator) -> Operator:
     options = schema.AddOptionsT()
     options.fusedActivationFunction = _RELUS[graph.kind(operator)]
     zero = _constant(graph, f"{graph.name(operator.outputs[0])}/zero", np.zeros(1, np.float32))
     return graph.new_operator("ADD", [operator.inputs[0], zero], operator.outputs, options=options)
 
 
-def _pool(graph: TfliteGraph, operator: schema.OperatorT) -> schema.OperatorT:
+def _pool(graph: TfliteGraph, operator: Operator) -> Operator:
     """A global pool as MEAN, one that pads nothing as a depthwise convolution; others stay."""
     options, source, name = operator.builtinOptions, operator.inputs[0], graph.name(operator.outputs[0])
     _, rows, columns, channels = graph.shape(source)
@@ -82,7 +82,7 @@ def _pool(graph: TfliteGraph, operator: schema.OperatorT) -> schema.OperatorT:
     return graph.new_operator("DEPTHWISE_CONV_2D", [source, weights, bias], operator.outputs, options=depthwise)
 
 
-def _dilate(graph: TfliteGraph, operator: schema.OperatorT) -> None:
+def _dilate(graph: TfliteGraph, operator: Operator) -> None:
     """Give a kernel that is zero between the points of a grid its small form and a dilation."""
     options = operator.builtinOptions
     weights = graph.constant(operator.inputs[1])

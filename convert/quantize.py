@@ -19,7 +19,7 @@ from ..runtime.errors import ConversionError
 from .calibrate import input_encodings
 from .int8_kernels import HIGHEST, KERNELS, LOWEST, Encoding, Kernel, encode
 from .shared_scales import Ranges, SharedScales, share_scales
-from .tflite_graph import TfliteGraph, float_operators
+from .tflite_graph import Operator, TfliteGraph, float_operators
 
 if TYPE_CHECKING:
     from .lower import FloatModel
@@ -94,9 +94,7 @@ def weight_scales(weights: NDArray, axis: int) -> NDArray[np.float64]:
     return np.abs(weights).max(axis=others).astype(np.float64) / HIGHEST
 
 
-def mean_response(
-    graph: TfliteGraph, operator: schema.OperatorT, weights: NDArray, mean: NDArray
-) -> NDArray[np.float64]:
+def mean_response(graph: TfliteGraph, operator: Operator, weights: NDArray, mean: NDArray) -> NDArray[np.float64]:
     """(output channels,) what weights of the operator's shape make of a constant input (channels,), off the borders."""
     if graph.kind(operator) == "DEPTHWISE_CONV_2D":
         return weights.sum(axis=(0, 1, 2)) * np.repeat(mean, weights.shape[-1] // mean.size)
@@ -146,7 +144,7 @@ class _Emission:
     source: dict[int, str] = field(default_factory=dict)  # tensor that stands for another → that one's name
     encodings: dict[int, Encoding] = field(default_factory=dict)  # activation → its int8 encoding
     floats: dict[int, int] = field(default_factory=dict)  # activation → its float copy, once an island needed one
-    emitted: list[schema.OperatorT] = field(default_factory=list)
+    emitted: list[Operator] = field(default_factory=list)
 
     def run(self, model: FloatModel) -> None:
         graph = self.graph
@@ -196,12 +194,12 @@ class _Emission:
         self.emitted.append(self._conversion("QUANTIZE", inner, outer))
         graph.outputs = [outer]
         for signature in graph.model.signatureDefs or []:
-            for entry in signature.outputs:
+            for entry in signature.outputs or []:
                 entry.tensorIndex = outer
 
     # Operators
 
-    def _int8(self, number: int, operator: schema.OperatorT) -> None:
+    def _int8(self, number: int, operator: Operator) -> None:
         graph = self.graph
         kernel = KERNELS.get(graph.kind(operator))
         floats = [
@@ -229,7 +227,7 @@ class _Emission:
         graph.set_version(operator, kernel.version)
         self.emitted.append(operator)
 
-    def _weights(self, operator: schema.OperatorT, kernel: Kernel) -> None:
+    def _weights(self, operator: Operator, kernel: Kernel) -> None:
         graph, inputs = self.graph, list(operator.inputs)
         slot = kernel.weights or 0
         source = inputs[slot]
@@ -299,7 +297,7 @@ class _Emission:
 
     # Float islands
 
-    def _island(self, operator: schema.OperatorT) -> None:
+    def _island(self, operator: Operator) -> None:
         graph = self.graph
         inputs = []
         for tensor in operator.inputs:
@@ -327,6 +325,6 @@ class _Emission:
             self.floats[tensor] = copy
         return self.floats[tensor]
 
-    def _conversion(self, kind: str, source: int, target: int) -> schema.OperatorT:
+    def _conversion(self, kind: str, source: int, target: int) -> Operator:
         options = schema.QuantizeOptionsT() if kind == "QUANTIZE" else schema.DequantizeOptionsT()
         return self.graph.new_operator(kind, [source], [target], options=options, version=CONVERSION_VERSION)

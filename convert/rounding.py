@@ -21,7 +21,7 @@ from ..runtime.preprocess import resize
 from .activations import Activations
 from .int8_kernels import HIGHEST
 from .quantize import RoundedWeights, weight_scales
-from .tflite_graph import TfliteGraph
+from .tflite_graph import Operator, TfliteGraph
 
 if TYPE_CHECKING:
     from .lower import FloatModel
@@ -58,7 +58,7 @@ def round_weights(model: FloatModel, images: Sequence[Image]) -> dict[str, Round
     return rounded
 
 
-def _roundable(graph: TfliteGraph, operator: schema.OperatorT) -> bool:
+def _roundable(graph: TfliteGraph, operator: Operator) -> bool:
     kind = graph.kind(operator)
     if kind not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED") or graph.constant(operator.inputs[1]) is None:
         return False
@@ -71,7 +71,7 @@ def _roundable(graph: TfliteGraph, operator: schema.OperatorT) -> bool:
 
 
 def _patches(
-    graph: TfliteGraph, operator: schema.OperatorT, values: NDArray[np.float32], share: int, random: np.random.Generator
+    graph: TfliteGraph, operator: Operator, values: NDArray[np.float32], share: int, random: np.random.Generator
 ) -> NDArray[np.float32]:
     """(positions, taps, channels): what the kernel meets at randomly chosen output positions."""
     if graph.kind(operator) == "FULLY_CONNECTED":

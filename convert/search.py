@@ -11,10 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ai_edge_litert import schema_py_generated as schema
-
 from ..runtime.errors import GateRefusedError
-from .tflite_graph import TfliteGraph
+from .tflite_graph import Operator, TfliteGraph
 from .to_int8 import Quantised
 
 MOST_CANDIDATES = 48  # runs that are tried alone; each costs an inference per photo
@@ -144,7 +142,7 @@ def _ranked(quantised: Quantised, drop: Measure, progress: Callable[[float], Non
     return sorted(candidates, key=lambda c: -c.drop / (c.share + CONVERSION_SHARE))
 
 
-def _multiplications(graph: TfliteGraph, operator: schema.OperatorT) -> int:
+def _multiplications(graph: TfliteGraph, operator: Operator) -> int:
     """Of one operator: weights per output position, or one per output number."""
     count = 1
     for n in graph.shape(operator.outputs[0]):

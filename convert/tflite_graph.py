@@ -6,7 +6,7 @@ The object tree of the schema bindings is kept as it is, so whatever is not touc
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol, cast
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -38,18 +38,29 @@ FUSED = {
 }
 
 
+class Operator(Protocol):
+    """One operator as the schema's bindings hold it, with lists where they allow nothing."""
+
+    opcodeIndex: int  # noqa: N815 (the bindings' own names)
+    inputs: list[int]  # tensor numbers, -1 for an input left out
+    outputs: list[int]
+    builtinOptions: Any  # noqa: N815 - of this kind of operator
+    builtinOptionsType: int  # noqa: N815
+
+
 class TfliteGraph:
     """One float or quantised network, opened for editing. Tensors are numbers, operators the schema's own objects."""
 
     def __init__(self, content: bytes) -> None:
         """Raises ModelError for bytes that are no TFLite model, or one with several subgraphs."""
         parse(content)  # every offset checked: the bindings trust the file
-        self.model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+        # The bindings declare every field as possibly missing; a model that passed `parse` has them.
+        self.model: Any = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
         if len(self.model.subgraphs) != 1:
             raise ModelError(f"the model has {len(self.model.subgraphs)} subgraphs; expected one, without control flow")
         graph = self.model.subgraphs[0]
-        self.tensors: list[schema.TensorT] = list(graph.tensors)
-        self.operators: list[schema.OperatorT] = list(graph.operators)
+        self.tensors: list[Any] = list(graph.tensors)
+        self.operators: list[Operator] = list(graph.operators)
         self.inputs: list[int] = [int(i) for i in graph.inputs]
         self.outputs: list[int] = [int(i) for i in graph.outputs]
         for operator in self.operators:
@@ -108,7 +119,7 @@ class TfliteGraph:
     def set_constant(self, tensor: int, values: NDArray) -> None:
         """New values, of any supported type; the tensor gets a buffer of its own, because buffers may be shared."""
         values = np.ascontiguousarray(values)
-        buffer = schema.BufferT()
+        buffer: Any = schema.BufferT()
         buffer.data = np.frombuffer(values.tobytes(), np.uint8)
         self.model.buffers.append(buffer)
         entry = self.tensors[tensor]
@@ -151,23 +162,23 @@ class TfliteGraph:
 
     # Operators
 
-    def kind(self, operator: schema.OperatorT) -> str:
+    def kind(self, operator: Operator) -> str:
         """The operator's name in the schema; a custom operator's own name."""
         code = self.model.operatorCodes[operator.opcodeIndex]
         if code.customCode:
             return code.customCode.decode() if isinstance(code.customCode, bytes) else str(code.customCode)
         return operator_name(max(code.builtinCode, code.deprecatedBuiltinCode))
 
-    def title(self, operator: schema.OperatorT) -> str:
+    def title(self, operator: Operator) -> str:
         """How a message calls an operator: its kind and the tensor it makes."""
         return f"{self.kind(operator)} '{self.name(operator.outputs[0])}'"
 
-    def fused(self, operator: schema.OperatorT) -> str:
+    def fused(self, operator: Operator) -> str:
         """The activation fused into the operator: NONE, RELU, RELU6, … (NONE where the kind has no such option)."""
         code = getattr(operator.builtinOptions, "fusedActivationFunction", 0)
         return FUSED.get(code, f"ACTIVATION_{code}")
 
-    def set_version(self, operator: schema.OperatorT, least: int) -> None:
+    def set_version(self, operator: Operator, least: int) -> None:
         """Raise the operator's version, which names the features it uses, to at least `least`."""
         code = self.model.operatorCodes[operator.opcodeIndex]
         if code.version < least:
@@ -175,9 +186,9 @@ class TfliteGraph:
 
     def new_operator(
         self, kind: str, inputs: Sequence[int], outputs: Sequence[int], *, options: Any = None, version: int = 1
-    ) -> schema.OperatorT:
+    ) -> Operator:
         """An operator that is not in the graph yet: put it into `operators` where it must run."""
-        operator = schema.OperatorT()
+        operator: Operator = cast(Operator, schema.OperatorT())
         operator.opcodeIndex = self._opcode(CODES[kind], version)
         operator.inputs, operator.outputs = list(inputs), list(outputs)
         if options is not None:
@@ -195,13 +206,13 @@ class TfliteGraph:
         self.model.operatorCodes.append(code)
         return len(self.model.operatorCodes) - 1
 
-    def producers(self) -> dict[int, schema.OperatorT]:
+    def producers(self) -> dict[int, Operator]:
         """Activation → the operator that computes it (the network's input has none)."""
         return {output: operator for operator in self.operators for output in operator.outputs}
 
-    def consumers(self) -> dict[int, list[schema.OperatorT]]:
+    def consumers(self) -> dict[int, list[Operator]]:
         """Tensor → the operators that read it, in order."""
-        readers: dict[int, list[schema.OperatorT]] = {}
+        readers: dict[int, list[Operator]] = {}
         for operator in self.operators:
             for tensor in dict.fromkeys(operator.inputs):
                 readers.setdefault(tensor, []).append(operator)

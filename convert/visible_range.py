@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
-from .tflite_graph import TfliteGraph
+from .tflite_graph import Operator, TfliteGraph
 
 Bounds = tuple[float, float]
 EVERYTHING: Bounds = (-math.inf, math.inf)
@@ -42,9 +41,9 @@ def visible_ranges(graph: TfliteGraph) -> dict[int, Bounds]:
 def _seen(
     graph: TfliteGraph,
     tensor: int,
-    operator: schema.OperatorT,
+    operator: Operator,
     visible: dict[int, Bounds],
-    readers: list[schema.OperatorT],
+    readers: list[Operator],
 ) -> Bounds:
     kind, fused = graph.kind(operator), graph.fused(operator)
     if kind == "LOGISTIC":
@@ -65,7 +64,7 @@ def _seen(
     return EVERYTHING
 
 
-def _scalar(graph: TfliteGraph, operator: schema.OperatorT) -> float | None:
+def _scalar(graph: TfliteGraph, operator: Operator) -> float | None:
     for tensor in operator.inputs:
         values = graph.constant(tensor)
         if values is not None and np.all(values == values.reshape(-1)[0]):
@@ -73,7 +72,7 @@ def _scalar(graph: TfliteGraph, operator: schema.OperatorT) -> float | None:
     return None
 
 
-def _gated(graph: TfliteGraph, tensor: int, operator: schema.OperatorT, readers: list[schema.OperatorT]) -> Bounds:
+def _gated(graph: TfliteGraph, tensor: int, operator: Operator, readers: list[Operator]) -> Bounds:
     """x · gate where gate = relu6(x + c), possibly scaled: below -c the product is zero whatever x is (hard-swish)."""
     others = [t for t in operator.inputs if t != tensor]
     if len(others) != 1 or graph.constant(others[0]) is not None:

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PHOTOS := tests/photos
 
-.PHONY: demo test check test-training test-onnx-tf clean
+.PHONY: demo test check test-training test-onnx-tf test-pi32-operators clean
 
 demo: $(VENV)/installed  ## convert the bundled U-Net to int8, cut out a photo, compare int8 with full precision
 	$(BIN)/edgematte convert models/unet-live.onnx -o demo/unet-live.tflite --calibrate $(PHOTOS)/images --mean 128 --std 128 --data $(PHOTOS) --report demo/report --overwrite
@@ -23,11 +23,14 @@ check: $(VENV)/installed-for-tests build/typing/edgematte  ## style and types
 test-training: .venv-training/installed  ## the training recipe; PyTorch in an environment of its own
 	.venv-training/bin/python -m pytest tests/models
 
+test-pi32-operators: $(VENV)/installed-for-tests .venv-tflite-runtime/installed  ## what 32-bit boards run; a Python up to 3.11
+	$(BIN)/python -m pytest tests/convert/test_pi32.py
+
 test-onnx-tf: $(VENV)/installed-for-tests .venv-onnx-tf/installed  ## a second opinion on our lowering; TensorFlow, 1.8 GB
 	$(BIN)/python -m pytest tests/convert/test_onnx_tf.py
 
 clean:  ## what the other commands made, trained networks excepted
-	rm -rf $(VENV) .venv-training .venv-onnx-tf demo build *.egg-info
+	rm -rf $(VENV) .venv-training .venv-onnx-tf .venv-tflite-runtime demo build *.egg-info
 
 $(VENV)/installed: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[convert,bench]'
@@ -45,6 +48,10 @@ $(VENV)/installed-for-tests: $(VENV)/installed
 .venv-onnx-tf/installed: pyproject.toml $(VENV)/installed | .venv-onnx-tf/bin/python
 	$(BIN)/python -c 'from edgematte.convert.onnx_tf import PINS; print(*PINS, sep="\n")' > .venv-onnx-tf/pins.txt
 	.venv-onnx-tf/bin/python -m pip install --quiet --requirement .venv-onnx-tf/pins.txt
+	@touch $@
+
+.venv-tflite-runtime/installed: pyproject.toml | .venv-tflite-runtime/bin/python
+	.venv-tflite-runtime/bin/python -m pip install --quiet tflite-runtime==2.14.0 'numpy<2'
 	@touch $@
 
 %/bin/python:

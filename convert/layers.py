@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ..runtime.images import Image
 from .activations import Activations
-from .lower import FloatModel
+from .cut import cut
+from .lower import INPUT, FloatModel
 from .onnx_graph import Graph, Node
 from .reference import Reference
 from .tflite_graph import TfliteGraph
@@ -24,7 +25,7 @@ class LayerDifference:
     operators: tuple[str, ...]  # "Conv 'enc1.conv'"; several where TFLite fused them into one
     tensor: str  # ONNX name of what they make
     shape: tuple[int, ...]  # ONNX shape
-    error: float  # largest difference, as a share of the tensor's range
+    error: float  # largest difference made by these operators alone, as a share of the tensor's range
 
 
 @dataclass(frozen=True)
@@ -39,16 +40,25 @@ class LayerError:
 
 
 def differences(graph: Graph, model: FloatModel, reference: Reference, image: Image) -> Iterator[LayerDifference]:
-    """Every tensor that exists in both networks, in execution order, for one picture at the network's size."""
-    groups = {node.outputs[0]: names for node, names in _groups(graph, model)}
+    """Every tensor that exists in both networks, in execution order, for one picture at the network's size.
+
+    Each piece of the TFLite network between two such tensors is run on onnxruntime's values, so that an operator
+    answers for its own error alone and not for what the network made of rounding before it.
+    """
+    groups = {node.outputs[0]: titles for node, titles in _groups(graph, model)}
     # Several ONNX tensors may be views of one TFLite tensor (a Transpose that only renamed axes): the first counts.
     holder = {model.tensor_of[name]: name for name in reversed(groups)}
-    shared = [name for name in groups if holder[model.tensor_of[name]] == name]
-    found_values = real_values(model.tflite, [model.tensor_of[name] for name in shared])(model.to_input(image))
-    for (name, expected), stored in zip(reference.tensors(image, shared), found_values, strict=True):
+    shared = [name for name in groups if holder[model.tensor_of[name]] == name and model.tensor_of[name] != INPUT]
+    pieces = cut(model.tflite, [model.tensor_of[name] for name in shared])
+    last_use = {name: number for number, piece in enumerate(pieces) for name in piece.inputs}
+    values = {INPUT: model.to_input(image)}
+    for number, (name, expected) in enumerate(reference.tensors(image, shared)):
         arranged = expected.transpose(model.layout_of[name])
-        found = stored.reshape(arranged.shape)
+        piece = pieces[number]
+        found = piece.run(values).reshape(arranged.shape)
         yield LayerDifference(groups[name], name, expected.shape, relative_error(found, arranged))
+        values[piece.output] = arranged
+        values = {kept: value for kept, value in values.items() if last_use.get(kept, -1) > number}
 
 
 def _groups(graph: Graph, model: FloatModel) -> Iterator[tuple[Node, tuple[str, ...]]]:

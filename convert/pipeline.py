@@ -225,6 +225,11 @@ def _check_pi32(int8: bytes) -> None:
 
 def _warnings(result: Conversion, photos: Split) -> Iterator[str]:
     yield from (f"not used: {line}" for line in (*photos.calibration.unusable, *photos.verification.unusable))
+    if result.parity.amplified:
+        yield (
+            f"the network amplifies rounding: float TFLite and onnxruntime differ by {result.parity.max_error:.1e} of "
+            f"the matte's range, no operator by more than {result.parity.operator_error or 0:.1e} on the same input"
+        )
     if result.agreement.iou < WARN_BELOW_IOU:
         yield (
             f"int8 masks overlap the float ones by {result.agreement.iou:.3f} only (below {WARN_BELOW_IOU}): look at "

@@ -228,7 +228,9 @@ def judge(
 
 def _against_truth(name: str, of_float: Alpha, of_int8: Alpha, truth: Alpha) -> PhotoTruth:
     size = (truth.shape[1], truth.shape[0])
-    first, second = (cv2.resize(alpha, size, interpolation=cv2.INTER_LINEAR) for alpha in (of_float, of_int8))
+    first, second = (
+        np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_LINEAR), np.uint8) for alpha in (of_float, of_int8)
+    )
     return PhotoTruth(name, iou(first, truth), iou(second, truth), mae(first, truth), mae(second, truth))
 
 
@@ -239,8 +241,9 @@ def matte_maker(model: bytes | FloatModel) -> Callable[[Image], Alpha]:
     info, convention = network.outputs[0], Convention()
 
     def alpha(image: Image) -> Alpha:
-        is_float = isinstance(model, FloatModel)
-        tensor = model.to_input(image) if is_float else to_input(image, network.inputs[0], convention)
+        if isinstance(model, FloatModel):
+            return to_alpha(network.run(model.to_input(image)), info, convention)
+        tensor = to_input(image, network.inputs[0], convention)
         return to_alpha(network.run(tensor), info, convention)
 
     return alpha

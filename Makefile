@@ -18,7 +18,7 @@ test: $(VENV)/installed-for-tests  ## everything that needs no PyTorch and no sp
 check: $(VENV)/installed-for-tests build/typing/edgematte  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 test-training: .venv-training/installed  ## the training recipe; PyTorch in an environment of its own
 	.venv-training/bin/python -m pytest tests/models

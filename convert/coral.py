@@ -6,6 +6,10 @@ table says that an operation "might not be mapped", so do we; only Google's own 
 there.
 """
 
+# The generated schema types every field as optional or as text; a parsed file has them, as bytes.
+# pyright: reportOptionalSubscript=false, reportOptionalIterable=false, reportArgumentType=false
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+
 from __future__ import annotations
 
 import math

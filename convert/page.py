@@ -123,7 +123,8 @@ def embedded(picture: NDArray[np.uint8]) -> str:
     """A picture as a data URI: photos as JPEG, mattes (H, W) as PNG, both at most `PICTURE_PX` on the longest side."""
     scale = PICTURE_PX / max(picture.shape[:2])
     if scale < 1:
-        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        picture = np.asarray(small, np.uint8)
     kind = "png" if picture.ndim == 2 else "jpeg"
     data = encode(picture, ".png" if picture.ndim == 2 else ".jpg")
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -4,6 +4,9 @@ The table was measured: a one-operator model per operator and version was shown 
 took it or said "Didn't find op for builtin opcode". It is the same on armv7l, aarch64 and x86-64.
 """
 
+# The generated schema types every field as optional or as text; a parsed file has them, as bytes.
+# pyright: reportOptionalIterable=false, reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import os

@@ -190,9 +190,10 @@ def refuse_difference(result: Parity, *, importer: Importer = "own") -> None:
             "makes this of rounding alone: it is too unstable to be converted, and int8 would be worse"
         )
     else:
-        also = f" (fused with {', '.join(first.operators[1:])})" if len(first.operators) > 1 else ""
+        lead, *fused = first.operators
+        also = f" (fused with {', '.join(fused)})" if fused else ""
         where = (
-            f"the first operator that differs is {first.operators[0]}{also}: its result '{first.tensor}' "
+            f"the first operator that differs is {lead}{also}: its result '{first.tensor}' "
             f"{list(first.shape)} is off by {first.error:.2g} of its range"
         )
     raise GateRefusedError(

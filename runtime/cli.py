@@ -6,6 +6,7 @@ once.
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import time
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -251,7 +252,7 @@ def main() -> NoReturn:
     debug = "--debug" in arguments
     # File names are bytes; one that is no UTF-8 must come out as it went in.
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="surrogateescape")
     try:
         # --debug is the one option that works anywhere on the line, for it is added after something went wrong.
@@ -282,7 +283,7 @@ def main() -> NoReturn:
 
 
 # The root of Typer's own usage errors; newer Typers carry a private copy of click, older ones use the package.
-_CLICK_EXCEPTION = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+_CLICK_EXCEPTION: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 
 def _complain(message: str) -> None:

@@ -36,7 +36,7 @@ def cutout(image: Image, alpha: Alpha) -> Rgba:
     """
     _check_sizes(image, alpha)
     subject = cv2.bitwise_and(image, image, mask=alpha)
-    return cv2.merge((*cv2.split(subject), alpha))
+    return np.asarray(cv2.merge((*cv2.split(subject), alpha)), np.uint8)
 
 
 def composite(image: Image, alpha: Alpha, background: Background) -> Image:
@@ -72,7 +72,8 @@ def cover(picture: Image, size: tuple[int, int]) -> Image:
     part_height = max(1, min(own_height, round(height / scale)))
     left, top = (own_width - part_width) // 2, (own_height - part_height) // 2
     part = picture[top : top + part_height, left : left + part_width]
-    return cv2.resize(part, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    resized = cv2.resize(part, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    return np.asarray(resized, np.uint8)
 
 
 def blurred(image: Image, alpha: Alpha) -> Image:
@@ -89,7 +90,8 @@ def blurred(image: Image, alpha: Alpha) -> Image:
     summed = cv2.GaussianBlur(small * weight, (0, 0), sigma)
     weights = cv2.GaussianBlur(weight, (0, 0), sigma)
     mean = summed / weights.reshape(*summed.shape[:2], 1)
-    return cv2.resize(np.clip(mean, 0, 255).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
+    blurred = cv2.resize(np.clip(mean, 0, 255).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(blurred, np.uint8)
 
 
 def read_background(text: str) -> Background:

@@ -93,15 +93,15 @@ def _decoded(data: bytes, header: PictureFile) -> Image:
             f"the {header.format} is damaged, or of a kind that OpenCV cannot read; copy or export it again"
         )
     if pixels.ndim == 2:
-        return cv2.cvtColor(_eight_bits(pixels), cv2.COLOR_GRAY2RGB)
+        return np.asarray(cv2.cvtColor(_eight_bits(pixels), cv2.COLOR_GRAY2RGB), np.uint8)
     pixels = _eight_bits(pixels)
     if pixels.shape[2] == 4:
         colour, alpha = cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB), pixels[:, :, 3:]
         if int(alpha.min()) == 255:
-            return colour
+            return np.asarray(colour, np.uint8)
         share = alpha.astype(np.uint16)
         return ((colour * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _may_have_alpha(data: bytes, header: PictureFile) -> bool:

@@ -231,7 +231,8 @@ class _Walk(Flatbuffer):
         quantization = self.field(at, 4)
         if quantization is not None:
             table = self.follow(quantization)
-            self.numbers(table, 0, "f"), self.numbers(table, 1, "f")  # the ranges calibration saw; read by nobody
+            for unread in (0, 1):  # the ranges calibration saw: nobody needs them, but a damaged one must be noticed
+                self.numbers(table, unread, "f")
             scales = tuple(self.numbers(table, 2, "f"))
             zero_points = tuple(int(zero) for zero in self.numbers(table, 3, "q"))
             self.check_quantization(name, dtype, scales, zero_points)

@@ -122,13 +122,13 @@ def _spans_unit(info: TensorInfo) -> bool:
 def _real(stored: NDArray, info: TensorInfo) -> NDArray[np.float32]:
     values = stored.astype(np.float32)
     if info.scale > 0:
-        return (values - info.zero_point) * np.float32(info.scale)
-    return values / 255 if stored.dtype == np.uint8 else values
+        return np.asarray((values - info.zero_point) * np.float32(info.scale), np.float32)
+    return np.asarray(values / 255, np.float32) if stored.dtype == np.uint8 else values
 
 
 def _bounded(values: NDArray[np.float32], output: Output) -> NDArray[np.float32]:
     # tanh form of the sigmoid: it does not overflow for large scores.
-    return 0.5 + 0.5 * np.tanh(0.5 * values) if output == "logits" else values
+    return (0.5 + 0.5 * np.tanh(0.5 * values)).astype(np.float32, copy=False) if output == "logits" else values
 
 
 def _as_alpha(share: NDArray[np.float32]) -> Alpha:

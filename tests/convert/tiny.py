@@ -142,3 +142,14 @@ def difference(model: onnx.ModelProto, *, seed: int = 3) -> tuple[float, Lowered
         raise ValueError(f"shape {found.shape}, expected {expected.shape}")
     scale = max(float(np.abs(expected).max()), SMALLEST)
     return float(np.abs(found - expected).max()) / scale, network
+
+
+S = np.float32
+TOLERANCE = 1e-5  # of the output's largest magnitude: float32's rounding over a handful of operations
+BN = [floats(8, seed=1, low=0.5, high=2), floats(8, seed=2), floats(8, seed=3), floats(8, seed=4, low=0.1, high=2)]
+
+
+def conv(name: str = "x", outputs: int = 8, kernel: int = 3, groups: int = 1, **attributes: object) -> Op:
+    """A convolution from 8 channels."""
+    weights = floats(outputs, 8 // groups, kernel, kernel, seed=11)
+    return op("Conv", name, weights, floats(outputs, seed=12), group=groups, **attributes)

@@ -58,9 +58,19 @@ def score(alpha: Alpha, truth: Alpha) -> Score:
     )
 
 
+def check_mattes(alpha: Alpha, truth: Alpha) -> None:
+    """Raises UsageError unless both are mattes, `(H, W)` uint8, of one size."""
+    for name, matte in (("alpha", alpha), ("truth", truth)):
+        if matte.dtype != np.uint8 or matte.ndim != 2 or matte.size == 0:
+            found = f"{matte.dtype} of shape {matte.shape}"
+            raise UsageError(f"{name} is {found}; a metric needs a uint8 alpha of shape (H, W)")
+    if alpha.shape != truth.shape:
+        raise UsageError(f"alpha has shape {alpha.shape} and the truth {truth.shape}; resize one before comparing them")
+
+
 def iou(alpha: Alpha, truth: Alpha) -> float:
     """Intersection over union of both masks at alpha 0.5, 0…1. Two empty masks agree: 1."""
-    _check(alpha, truth)
+    check_mattes(alpha, truth)
     return _overlap(_mask(alpha), _mask(truth))
 
 
@@ -71,26 +81,26 @@ def boundary_iou(alpha: Alpha, truth: Alpha, *, ratio: float = BOUNDARY_RATIO) -
     along the picture's border too where the subject touches it. Cheng et al. 2021, "Boundary IoU: Improving
     Object-Centric Image Segmentation Evaluation", with the settings of its authors.
     """
-    _check(alpha, truth)
+    check_mattes(alpha, truth)
     width_px = max(1, round(ratio * math.hypot(*alpha.shape)))
     return _overlap(_inner_band(_mask(alpha), width_px), _inner_band(_mask(truth), width_px))
 
 
 def mae(alpha: Alpha, truth: Alpha) -> float:
     """Mean absolute difference with alpha in 0…1."""
-    _check(alpha, truth)
+    check_mattes(alpha, truth)
     return float(cv2.norm(alpha, truth, cv2.NORM_L1)) / (255 * alpha.size)
 
 
 def mse(alpha: Alpha, truth: Alpha) -> float:
     """Mean squared difference with alpha in 0…1."""
-    _check(alpha, truth)
+    check_mattes(alpha, truth)
     return float(cv2.norm(alpha, truth, cv2.NORM_L2SQR)) / (255**2 * alpha.size)
 
 
 def sad(alpha: Alpha, truth: Alpha) -> float:
     """Sum of absolute differences with alpha in 0…1, in thousands. It grows with the picture's area."""
-    _check(alpha, truth)
+    check_mattes(alpha, truth)
     return float(cv2.norm(alpha, truth, cv2.NORM_L1)) / (255 * PER_THOUSAND)
 
 
@@ -101,7 +111,7 @@ def gradient_error(alpha: Alpha, truth: Alpha) -> float:
     replicated. Rhemann et al. 2009, "A Perceptually Motivated Online Benchmark for Image Matting", section 3. Other
     implementations stretch each alpha to 0…1 first, which would hide a matte that is too faint; this one does not.
     """
-    _check(alpha, truth)
+    check_mattes(alpha, truth)
     difference = cv2.norm(_gradient_magnitude(alpha), _gradient_magnitude(truth), cv2.NORM_L2SQR)
     return float(difference) / PER_THOUSAND
 
@@ -114,7 +124,7 @@ def connectivity_error(alpha: Alpha, truth: Alpha) -> float:
     counts when it is at least 0.15. Rhemann et al. 2009, section 3, as evaluated since Xu et al. 2017 ("Deep Image
     Matting"): without the distance weight λ, which published tables leave out.
     """
-    _check(alpha, truth)
+    check_mattes(alpha, truth)
     weaker = cv2.min(alpha, truth)
     connected = np.ones(alpha.shape, bool)
     level_255ths = np.full(alpha.shape, 255.0)
@@ -128,15 +138,6 @@ def connectivity_error(alpha: Alpha, truth: Alpha) -> float:
 
     difference = _looseness(alpha, level_255ths) - _looseness(truth, level_255ths)
     return float(np.abs(difference).sum()) / (255 * PER_THOUSAND)
-
-
-def _check(alpha: Alpha, truth: Alpha) -> None:
-    for name, matte in (("alpha", alpha), ("truth", truth)):
-        if matte.dtype != np.uint8 or matte.ndim != 2 or matte.size == 0:
-            found = f"{matte.dtype} of shape {matte.shape}"
-            raise UsageError(f"{name} is {found}; a metric needs a uint8 alpha of shape (H, W)")
-    if alpha.shape != truth.shape:
-        raise UsageError(f"alpha has shape {alpha.shape} and the truth {truth.shape}; resize one before comparing them")
 
 
 def _mask(alpha: Alpha) -> Mask:

@@ -13,6 +13,7 @@ from ..runtime.images import PHOTO_SUFFIXES, Alpha, Image, Size, find_photos, re
 from ..runtime.preprocess import resize
 
 HELD_OUT_EVERY = 5  # where no other photos are given, every fifth is kept from calibration and judges the result
+BESIDE_PHOTOS = frozenset({"masks", "alphas", "classes"})  # what data sets keep beside images/: pictures, not photos
 FEWEST_TO_SPLIT = 10  # with fewer, all are used for both, and the figures say so
 
 
@@ -49,11 +50,11 @@ class Split:
 def gather(folder: Path, size: Size, *, most: int, progress: Callable[[float], None] | None = None) -> PhotoSet:
     """Up to `most` photos below `folder` (or the one photo it names), evenly chosen, at `size` (width, height).
 
-    An unreadable file is left out and named. Raises UsageError when nothing usable is left.
+    Masks in a folder beside `images/` are no photos. An unreadable file is left out and named. Raises UsageError when nothing usable is left.
     """
     if not folder.exists():
         raise UsageError(f"{folder} is not there; name a folder of photos like those the model will see")
-    paths = [folder] if folder.is_file() else _spread(find_photos(folder), most)
+    paths = [folder] if folder.is_file() else _spread(_without_masks(find_photos(folder)), most)
     photos, unusable = _read_all(paths, folder, size, progress)
     if not photos:
         endings = ", ".join(sorted(PHOTO_SUFFIXES))
@@ -102,6 +103,13 @@ def split(found: PhotoSet, *, most: int) -> Split:
     names = {photo.name for photo in judges}
     rest = tuple(photo for photo in photos if photo.name not in names)
     return Split(PhotoSet(rest, found.unusable), PhotoSet(judges), held_out=True)
+
+
+def _without_masks(paths: Sequence[Path]) -> list[Path]:
+    """The pictures that do not lie in `masks/`, `alphas/` or `classes/` beside an `images/`."""
+    places = {path.parent for path in paths}
+    masks = {place for place in places if place.name in BESIDE_PHOTOS and place.with_name("images").is_dir()}
+    return [path for path in paths if path.parent not in masks]
 
 
 def _spread(paths: Sequence[Path], most: int) -> list[Path]:

@@ -63,6 +63,7 @@ class PhotoAgreement:
     name: str
     iou: float  # of the masks at 0.5, 0…1
     mae: float  # mean absolute difference of alpha, 0…1
+    union: int = 0  # pixels that either mask has
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,12 @@ class Agreement:
     def iou(self) -> float:
         """Mean over photos, 0…1."""
         return float(np.mean([photo.iou for photo in self.photos]))
+
+    @property
+    def pooled_iou(self) -> float:
+        """Of all photos laid side by side, 0…1: a mask counts by its size, so that near-empty ones decide nothing."""
+        union = sum(photo.union for photo in self.photos)
+        return sum(photo.iou * photo.union for photo in self.photos) / union if union else 1.0
 
     @property
     def mae(self) -> float:
@@ -214,16 +221,33 @@ def judge(
 
     There is no ground truth where no photo has a mask.
     """
-    of_reference, of_candidate = matte_maker(reference), matte_maker(candidate)
+    tell = progress or (lambda _share: None)
+    of_reference = mattes(reference, photos, progress=lambda share: tell(share / 2))
+    of_candidate = mattes(candidate, photos, progress=lambda share: tell(0.5 + share / 2))
+    return compare(of_reference, of_candidate, photos)
+
+
+def mattes(model: bytes | FloatModel, photos: Sequence[Photo], *, progress: Progress | None = None) -> list[Alpha]:
+    """What a TFLite network of ours makes of every photo, at network size."""
+    alpha, made = matte_maker(model), []
+    for photo in photos:
+        made.append(alpha(photo.image))
+        if progress:
+            progress(len(made) / len(photos))
+    return made
+
+
+def compare(
+    of_reference: Sequence[Alpha], of_candidate: Sequence[Alpha], photos: Sequence[Photo]
+) -> tuple[Agreement, GroundTruth | None]:
+    """Two networks' mattes of the same photos; the ground truth is None where no photo has a mask."""
     agreed: list[PhotoAgreement] = []
     judged: list[PhotoTruth] = []
-    for number, photo in enumerate(photos):
-        first, second = of_reference(photo.image), of_candidate(photo.image)
-        agreed.append(PhotoAgreement(photo.name, iou(first, second), mae(first, second)))
+    for first, second, photo in zip(of_reference, of_candidate, photos, strict=True):
+        union = int(np.count_nonzero((first >= SUBJECT_FROM) | (second >= SUBJECT_FROM)))
+        agreed.append(PhotoAgreement(photo.name, iou(first, second), mae(first, second), union))
         if photo.truth is not None:
             judged.append(_against_truth(photo.name, first, second, photo.truth))
-        if progress:
-            progress((number + 1) / len(photos))
     return Agreement(tuple(agreed)), GroundTruth(tuple(judged)) if judged else None
 
 

@@ -33,6 +33,13 @@ def test_many_photos_are_thinned_evenly(tmp_path: Path) -> None:
     assert max(np.diff(numbers)) - min(np.diff(numbers)) <= 1
 
 
+def test_masks_beside_the_photos_are_no_photos(tmp_path: Path) -> None:
+    for place in ("a/images", "a/masks", "b/images", "b/alphas", "masks"):
+        folder_of(tmp_path / place, 3)
+    places = {Path(photo.name).parent.as_posix() for photo in gather(tmp_path, (4, 6), most=100).photos}
+    assert places == {"a/images", "b/images", "masks"}, "the last stands alone: somebody's photos of masks"
+
+
 def test_who_calibrates_does_not_judge(tmp_path: Path) -> None:
     parts = split(gather(folder_of(tmp_path, 50), (4, 6), most=100), most=100)
     assert parts.held_out

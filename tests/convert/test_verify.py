@@ -127,6 +127,14 @@ def test_the_worst_photos_come_first() -> None:
     assert [photo.name for photo in verify.Agreement(photos).worst(2)] == ["2", "1"]
 
 
+def test_pooled_masks_count_by_their_size() -> None:
+    photos = (verify.PhotoAgreement("speck", 0.0, 0.0, 10), verify.PhotoAgreement("portrait", 1.0, 0.0, 990))
+    agreed = verify.Agreement(photos)
+    assert agreed.iou == 0.5
+    assert agreed.pooled_iou == 0.99, "990 of the 1000 pixels that any mask has are in both"
+    assert verify.Agreement((verify.PhotoAgreement("empty", 1.0, 0.0, 0),)).pooled_iou == 1
+
+
 def test_masks_without_subject_agree() -> None:
     empty = np.zeros((4, 4), np.uint8)
     assert verify.iou(empty, empty) == 1

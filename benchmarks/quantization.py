@@ -19,16 +19,17 @@ from rich.console import Console
 from rich.table import Table
 
 from ..convert.calibrate import Statistics, choose_ranges, observe
-from ..convert.lower import FloatModel, Preprocessing, lower
+from ..convert.lower import FloatModel, lower
 from ..convert.onnx_graph import load as load_graph
 from ..convert.partitions import partitions
 from ..convert.photos import gather
 from ..convert.tflite_graph import TfliteGraph, float_operators
 from ..convert.to_int8 import Steps, parted, to_int8
-from ..runtime.errors import EdgeMatteError, UsageError
+from ..runtime.errors import EdgeMatteError
 from ..runtime.images import Image
 from ..runtime.interpreter import Network, load
 from .latency import Effort, interleave, ratio
+from .networks import subject
 
 PLAIN = Steps(
     int8_forms=False, equalise=(False,), only_visible=False, compensate_means=False, methods=("minmax",),
@@ -51,35 +52,6 @@ class Row:
     quantize_operators: int  # conversions between encodings, the two at the uint8 edges included
     partitions: int  # pieces that XNNPACK takes the network in
     float_operators: int  # computing in float32
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A network as named on the command line."""
-
-    path: Path
-    preprocessing: Preprocessing
-    channel: int | None
-
-
-def subject(text: str) -> Subject:
-    """`FILE.onnx[,mean=R/G/B][,std=R/G/B][,color=bgr][,channel=N]` → what it names. Raises UsageError."""
-    path, *settings = text.split(",")
-    preprocessing, channel = Preprocessing(), None
-    for setting in settings:
-        key, _, value = setting.partition("=")
-        try:
-            if key in ("mean", "std"):
-                preprocessing = replace(preprocessing, **{key: tuple(float(v) for v in value.split("/"))})
-            elif key == "color":
-                preprocessing = replace(preprocessing, color=value)
-            elif key == "channel":
-                channel = int(value)
-            else:
-                raise UsageError(f"unknown setting '{key}' of {path}; expected mean, std, color or channel")
-        except ValueError as error:
-            raise UsageError(f"'{setting}' of {path} is no number; expected e.g. mean=127.5 or mean=1/2/3") from error
-    return Subject(Path(path), preprocessing, channel)
 
 
 def ways(model: FloatModel, images: Sequence[Image]) -> dict[str, Callable[[], bytes]]:
@@ -205,7 +177,9 @@ def table(rows: Sequence[Row]) -> Table:
 
 
 def main(
-    networks: Annotated[list[str], typer.Argument(help="FILE.onnx[,mean=R/G/B][,std=R/G/B][,color=bgr][,channel=N]")],
+    networks: Annotated[
+        list[str], typer.Argument(help="FILE.onnx[,mean=R/G/B][,std=R/G/B][,color=bgr][,channel=N][,imgsz=WxH]")
+    ],
     calibrate: Annotated[Path, typer.Option(help="Photos to take ranges from.")],
     data: Annotated[list[Path], typer.Option(help="Photos that judge; may be given several times.")],
     photos: Annotated[int, typer.Option(help="At most so many calibration photos.")] = 100,
@@ -218,7 +192,7 @@ def main(
     try:
         for text in networks:
             asked = subject(text)
-            model = lower(load_graph(asked.path), asked.preprocessing, channel=asked.channel)
+            model = lower(load_graph(asked.path, size=asked.size), asked.preprocessing, channel=asked.channel)
             images = gather(calibrate, model.size, most=photos).images
             judging = [image for folder in data for image in gather(folder, model.size, most=judges).images]
             for way, make in ways(model, images).items():

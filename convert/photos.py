@@ -50,7 +50,8 @@ class Split:
 def gather(folder: Path, size: Size, *, most: int, progress: Callable[[float], None] | None = None) -> PhotoSet:
     """Up to `most` photos below `folder` (or the one photo it names), evenly chosen, at `size` (width, height).
 
-    Masks in a folder beside `images/` are no photos. An unreadable file is left out and named. Raises UsageError when nothing usable is left.
+    Masks in a folder beside `images/` are no photos. An unreadable file is left out and named. Raises UsageError when
+    nothing usable is left.
     """
     if not folder.exists():
         raise UsageError(f"{folder} is not there; name a folder of photos like those the model will see")

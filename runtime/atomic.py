@@ -33,15 +33,26 @@ def write_bytes(path: Path, data: bytes, *, overwrite: bool = False) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            _rename(temporary, path, overwrite=overwrite)
+            publish(temporary, path, overwrite=overwrite)
         finally:
             with suppress(FileNotFoundError):
                 temporary.unlink()
-        _sync_folder(path.parent)
-    except FileExistsError as error:
-        raise OutputExistsError(f"{path} appeared meanwhile and was left alone; add --overwrite") from error
     except OSError as error:
         raise EdgeMatteError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def publish(temporary: Path, path: Path, *, overwrite: bool) -> None:
+    """Gives a finished file, in the same folder and already on the disk, its name.
+
+    Raises OutputExistsError when a file of that name appeared and `overwrite` is not given, OSError for the rest.
+    """
+    try:
+        _rename(temporary, path, overwrite=overwrite)
+    except FileExistsError as error:
+        raise OutputExistsError(f"{path} appeared meanwhile and was left alone; add --overwrite") from error
+    with suppress(FileNotFoundError):
+        temporary.unlink()  # where publishing was linking
+    _sync_folder(path.parent)
 
 
 def _rename(temporary: Path, path: Path, *, overwrite: bool) -> None:

@@ -34,6 +34,14 @@ class ModelError(EdgeMatteError):
     """A network file that is damaged, of an unknown kind, or beyond what this device can run."""
 
 
+class SourceError(EdgeMatteError):
+    """A camera, stream or video that cannot be opened, or that stopped giving frames."""
+
+
+class SinkError(EdgeMatteError):
+    """A place for finished frames that cannot be opened, or that takes no more of them."""
+
+
 class ConversionError(EdgeMatteError):
     """A network that cannot be converted; the message names the operator, the node and the tensor shape."""
 

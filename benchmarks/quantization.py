@@ -130,12 +130,12 @@ def measure(network: str, way: str, content: bytes, model: FloatModel, images: S
     original, candidate = load(model.tflite, threads=1), load(content, threads=1)
     ious, errors = [], []
     for image in images:
-        float_alpha, alpha = _alpha(original, model, image), _alpha(candidate, model, image)
+        float_alpha, alpha = real_alpha(original, model, image), real_alpha(candidate, model, image)
         mask, truth = alpha >= 0.5, float_alpha >= 0.5
         union = np.count_nonzero(mask | truth)
         ious.append(np.count_nonzero(mask & truth) / union if union else 1.0)
         errors.append(float(np.abs(alpha - float_alpha).mean()))
-    feeds = [_tensor(n, model, images[0]) for n in (original, candidate)]
+    feeds = [stored_input(n, model, images[0]) for n in (original, candidate)]
     times = interleave(
         {"float": lambda: original.run(feeds[0]), "int8": lambda: candidate.run(feeds[1])}, effort=EFFORT
     )
@@ -149,7 +149,8 @@ def measure(network: str, way: str, content: bytes, model: FloatModel, images: S
     )  # fmt: skip
 
 
-def _tensor(network: Network, model: FloatModel, image: Image) -> NDArray:
+def stored_input(network: Network, model: FloatModel, image: Image) -> NDArray:
+    """A picture as a network's input tensor stores the float model's input: by its own scale and zero point."""
     info, real = network.inputs[0], model.to_input(image)
     if info.dtype == np.float32:
         return real
@@ -157,8 +158,9 @@ def _tensor(network: Network, model: FloatModel, image: Image) -> NDArray:
     return np.clip(np.rint(real / info.scale) + info.zero_point, limits.min, limits.max).astype(info.dtype)
 
 
-def _alpha(network: Network, model: FloatModel, image: Image) -> NDArray[np.float32]:
-    info, output = network.outputs[0], network.run(_tensor(network, model, image))
+def real_alpha(network: Network, model: FloatModel, image: Image) -> NDArray[np.float32]:
+    """What a network, float or int8, makes of a picture, in real numbers: (1, H, W, 1), 0…1."""
+    info, output = network.outputs[0], network.run(stored_input(network, model, image))
     if info.dtype == np.float32:
         return output
     return (output.astype(np.float32) - info.zero_point) * np.float32(info.scale)

@@ -130,7 +130,7 @@ def _check_suffix(output: Path, kind: Kind) -> None:
     suffix = output.suffix.lower()
     if suffix not in WRITABLE_SUFFIXES:
         raise UsageError(f"cannot write {output}; expected {' or '.join(sorted(WRITABLE_SUFFIXES))}")
-    if kind == "cutout" and suffix != ".png":
+    if kind == "cutout" and suffix in (".jpg", ".jpeg"):
         raise UsageError(f"a JPEG cannot be transparent; name {output.with_suffix('.png')}, or give a --background")
 
 
@@ -173,7 +173,7 @@ def cut_all(
                 picture = decode_picture(stdin() if stdin else b"", name=job.name)
             pixels = _finished(picture.image, segment(picture.image), kind, background)
             suffix = ".png" if job.output is None else job.output.suffix
-            encoded = encode(pixels, suffix, profile=picture.profile)
+            encoded = encode(pixels, suffix, profile=picture.profile, exif=picture.exif)
             if job.output is not None:
                 write_bytes(job.output, encoded, overwrite=overwrite)
                 encoded = b""

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .atomic import write_bytes
+from .embed import embed
 from .errors import ImageError
-from .picture_file import PictureFile, embed_profile, inspect_picture
+from .picture_file import PictureFile, inspect_picture, read_bytes
 from .stderr_capture import capture_stderr
 
 Image: TypeAlias = NDArray[np.uint8]  # (H, W, 3) RGB
@@ -23,9 +24,12 @@ Alpha: TypeAlias = NDArray[np.uint8]  # (H, W), 0 background … 255 subject
 Size: TypeAlias = tuple[int, int]  # (width, height)
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm"})
-WRITABLE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+WRITABLE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 LARGEST_PICTURE_PIXELS = 256_000_000  # 0.8 GB as RGB; four times the largest common camera
 JPEG_QUALITY = 95
+WEBP_QUALITY = 90  # of the colours; alpha is kept exactly
+_WEBP_LOSSLESS = 101  # OpenCV's number for it
+LONGEST_SIDE_PX = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}  # what libjpeg and WebP can write
 MOST_STRAY_BYTES = 32  # behind the data of a sound JPEG
 
 # OpenCV's own flags: never turn the picture (the header's orientation is applied here, once), keep alpha, any depth.
@@ -39,6 +43,7 @@ class Picture:
 
     image: Image
     profile: bytes | None = None  # ICC
+    exif: bytes | None = None  # what outputs keep of it: see exif.py
 
 
 def read(path: str | Path) -> Image:
@@ -46,16 +51,25 @@ def read(path: str | Path) -> Image:
     return read_picture(path).image
 
 
-def read_picture(path: str | Path) -> Picture:
-    """As `read`, with the colour profile."""
+def read_picture(path: str | Path, *, largest_pixels: int = LARGEST_PICTURE_PIXELS) -> Picture:
+    """As `read`, with the colour profile and EXIF."""
+    return decode_picture(
+        read_picture_bytes(path, largest_pixels=largest_pixels), name=str(path), largest_pixels=largest_pixels
+    )
+
+
+def read_picture_bytes(path: str | Path, *, largest_pixels: int = LARGEST_PICTURE_PIXELS) -> bytes:
+    """A picture file as it is. Raises ImageError naming the file, also for one larger than `largest_pixels` can be."""
     path = Path(path)
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            return read_bytes(file, largest_pixels=largest_pixels)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
     except IsADirectoryError as error:
         raise ImageError(f"{path}: is a folder, expected a picture") from error
     except OSError as error:
         raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
-    return decode_picture(data, name=str(path))
 
 
 def decode(data: bytes, *, name: str) -> Image:
@@ -63,18 +77,24 @@ def decode(data: bytes, *, name: str) -> Image:
     return decode_picture(data, name=name).image
 
 
-def decode_picture(data: bytes, *, name: str) -> Picture:
-    """As `decode`, with the colour profile."""
+def decode_picture(data: bytes, *, name: str, largest_pixels: int = LARGEST_PICTURE_PIXELS) -> Picture:
+    """As `decode`, with the colour profile and EXIF."""
     try:
         header = inspect_picture(data)
         if header.width < 1 or header.height < 1:
             raise ImageError(f"the picture's size is {header.width}x{header.height}")
-        if header.width * header.height > LARGEST_PICTURE_PIXELS:
+        if header.width * header.height > largest_pixels:
             raise ImageError(
-                f"the picture has {header.width}x{header.height} pixels; more than "
-                f"{LARGEST_PICTURE_PIXELS // 1_000_000} megapixels are refused, shrink it first"
+                f"the picture has {header.width}x{header.height} pixels; more than {largest_pixels / 1_000_000:g} "
+                "megapixels are refused, shrink it first"
             )
-        return Picture(_upright(_decoded(data, header), header.orientation), header.profile)
+        if header.frames > 1:
+            raise ImageError(
+                f"the {header.format} holds several pages; export the one to cut as PNG"
+                if header.format == "TIFF"
+                else f"the {header.format} is an animation of {header.frames} frames; export one as PNG"
+            )
+        return Picture(_upright(_decoded(data, header), header.orientation), header.profile, header.exif)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error
 
@@ -150,15 +170,24 @@ def _upright(image: Image, orientation: int) -> Image:
     return np.ascontiguousarray(turned)
 
 
-def encode(picture: NDArray[np.uint8], suffix: str, *, profile: bytes | None = None) -> bytes:
-    """(H, W, 3) RGB, (H, W, 4) RGBA or (H, W) alpha → the bytes of a .png or .jpg file. Raises ImageError."""
+def encode(
+    picture: NDArray[np.uint8], suffix: str, *, profile: bytes | None = None, exif: bytes | None = None
+) -> bytes:
+    """(H, W, 3) RGB, (H, W, 4) RGBA or (H, W) alpha → the bytes of a .png, .jpg or .webp file. Raises ImageError.
+
+    The profile is left out of an alpha, which is no colour.
+    """
     suffix = suffix.lower()
     if suffix not in WRITABLE_SUFFIXES:
         raise ImageError(f"cannot write '{suffix}' files; expected {', '.join(sorted(WRITABLE_SUFFIXES))}")
-    jpeg = suffix != ".png"
+    jpeg = suffix in (".jpg", ".jpeg")
+    height, width = picture.shape[:2]
+    longest = LONGEST_SIDE_PX.get(suffix)
+    if longest is not None and max(height, width) > longest:
+        raise ImageError(f"{width}x{height} is too large for {suffix}, whose sides end at {longest}; write .png")
     if picture.ndim == 3 and picture.shape[2] == 4:
         if jpeg:
-            raise ImageError("a JPEG cannot be transparent; write a cut-out as .png")
+            raise ImageError("a JPEG cannot be transparent; write a cut-out as .png or .webp")
         stored = cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA)
     elif picture.ndim == 3:
         stored = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
@@ -166,18 +195,19 @@ def encode(picture: NDArray[np.uint8], suffix: str, *, profile: bytes | None = N
         stored = picture
     # No compression level for PNG: naming one makes OpenCV slower, whichever it is.
     parameters = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if jpeg else []
+    if suffix == ".webp":
+        parameters = [cv2.IMWRITE_WEBP_QUALITY, _WEBP_LOSSLESS if picture.ndim == 2 else WEBP_QUALITY]
     try:
         done, encoded = cv2.imencode(suffix, stored, parameters)
     except cv2.error as error:
         raise ImageError(f"a picture of shape {picture.shape} cannot be written as {suffix}") from error
     if not done:
         raise ImageError(f"a picture of shape {picture.shape} cannot be written as {suffix}")
-    data = encoded.tobytes()
-    return data if profile is None or picture.ndim == 2 else embed_profile(data, profile)
+    return embed(encoded.tobytes(), profile=None if picture.ndim == 2 else profile, exif=exif)
 
 
 def write(path: str | Path, image: NDArray[np.uint8], *, overwrite: bool = False, profile: bytes | None = None) -> None:
-    """Writes RGB, RGBA or alpha as the suffix says (.png, .jpg), atomically.
+    """Writes RGB, RGBA or alpha as the suffix says (.png, .jpg, .webp), atomically.
 
     Raises OutputExistsError when the file is there and `overwrite` is not given, ImageError when the format does not
     fit, EdgeMatteError when the disk refuses.

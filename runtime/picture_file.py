@@ -1,4 +1,4 @@
-"""A picture file's bytes → its format, size, orientation and colour profile, without decoding it.
+"""A picture file's bytes → its format, size, orientation, colour profile and EXIF, without decoding it.
 
 Read before the decoder runs: it refuses picture bombs by their announced size, sees that a file was cut short (the
 decoder fills the rest with grey and says nothing), and applies the orientation exactly once whatever OpenCV version.
@@ -9,14 +9,20 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from .errors import ImageError
+from .exif import UPRIGHT, kept_exif, orientation_of
 
+MOST_BYTES_PER_PIXEL = 8  # 16-bit RGBA, not compressed
+MOST_BYTES_BESIDES_PIXELS = 1 << 26  # profiles, previews, edit histories
 LARGEST_PROFILE_BYTES = 1 << 24  # real profiles are below 4 MB; what grows beyond this when unpacked is a trap
-_PNG_MARK = b"\x89PNG\r\n\x1a\n"
+PNG_MARK = b"\x89PNG\r\n\x1a\n"
+JPEG_MARK = b"\xff\xd8\xff"
 _JPEG_END = b"\xff\xd9"
-_EXIF_ORIENTATION = 0x0112
 _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_PROFILE = 0x0100, 0x0101, 0x8773
+_TIFF_KIND, _DNG_VERSION = 0x00FE, 0xC612
+_TIFF_REDUCED = 1  # bit of _TIFF_KIND: this page is a preview of another one
 _TIFF_NUMBER_CODES = {1: "B", 3: "H", 4: "I", 16: "Q"}  # byte, short, long, long8
 
 
@@ -29,6 +35,23 @@ class PictureFile:
     height: int
     orientation: int = 1  # EXIF: 1 upright … 8; 1 as well where the decoder turns the picture itself
     profile: bytes | None = None  # ICC, RGB profiles only: pixels are handed on as RGB
+    exif: bytes | None = None  # a block of what outputs keep of it: see exif.py
+    frames: int = 1  # of an animation, or pages; of a TIFF 2 stands for any number above 1
+
+
+def read_bytes(file: BinaryIO, *, largest_pixels: int) -> bytes:
+    """All of a file or pipe, unless that is more than a picture of `largest_pixels` can need: then ImageError."""
+    limit = largest_pixels * MOST_BYTES_PER_PIXEL + MOST_BYTES_BESIDES_PIXELS
+    parts: list[bytes] = []
+    length = 0
+    while part := file.read(1 << 24):  # never the limit at once: that much memory would be set aside for it
+        parts.append(part)
+        length += len(part)
+        if length > limit:
+            raise ImageError(
+                f"the file is larger than {limit // 1_000_000} MB, which no picture within the limit needs"
+            )
+    return b"".join(parts)
 
 
 def inspect_picture(data: bytes) -> PictureFile:
@@ -49,6 +72,8 @@ def inspect_picture(data: bytes) -> PictureFile:
 def _what_it_looks_like(data: bytes) -> str:
     if data[4:8] == b"ftyp":
         brand = data[8:12]
+        if brand == b"crx ":
+            return _RAW
         if brand in (b"heic", b"heix", b"mif1", b"msf1", b"hevc"):
             return "it is HEIC, which OpenCV cannot read; export it as JPEG"
         if brand in (b"avif", b"avis"):
@@ -58,11 +83,23 @@ def _what_it_looks_like(data: bytes) -> str:
         return "it is a GIF; export a frame as PNG"
     if data[:4] == b"%PDF":
         return "it is a PDF; export the page as PNG"
+    if data[:2] == b"\xff\x0a" or data[4:8] == b"JXL ":
+        return "it is JPEG XL; export it as JPEG or PNG"
+    if data[4:8] == b"jP  " or data[:4] == b"\xff\x4f\xff\x51":
+        return "it is JPEG 2000; export it as JPEG or PNG"
+    if data[:4] == b"8BPS":
+        return "it is a Photoshop document; export it as PNG or TIFF"
+    if data[:4] in (b"II+\0", b"MM\0+"):
+        return "it is a BigTIFF; export it as TIFF or PNG"
     return "expected JPEG, PNG, WebP, TIFF, BMP or PNM"
 
 
+_RAW = "it is a camera's raw file; develop it to JPEG or TIFF"
+
+
 def _jpeg(data: bytes) -> PictureFile:
-    at, width, height, orientation = 2, 0, 0, 1
+    at, width, height = 2, 0, 0
+    exif = b""
     profile_parts: dict[int, bytes] = {}
     while True:
         if data[at] != 0xFF:
@@ -79,7 +116,7 @@ def _jpeg(data: bytes) -> PictureFile:
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack_from(">HH", segment, 1)
         elif marker == 0xE1 and segment[:6] == b"Exif\0\0":
-            orientation = _exif_orientation(segment[6:])
+            exif = exif or segment[6:]
         elif marker == 0xE2 and segment[:12] == b"ICC_PROFILE\0":
             profile_parts[segment[12]] = segment[14:]
         at += 2 + length
@@ -89,22 +126,26 @@ def _jpeg(data: bytes) -> PictureFile:
     if data.find(_JPEG_END, at) < 0:
         raise ImageError("the JPEG is cut short: its end is missing; copy it again from where it came")
     profile = b"".join(profile_parts[number] for number in sorted(profile_parts))
-    return PictureFile("JPEG", width, height, orientation, _rgb_profile(profile))
+    return PictureFile("JPEG", width, height, orientation_of(exif), _rgb_profile(profile), kept_exif(exif))
 
 
 def _png(data: bytes) -> PictureFile:
     width, height = struct.unpack_from(">II", data, 16)
-    orientation, profile = 1, None
-    at = len(_PNG_MARK)
+    profile, exif, frames = None, b"", 1
+    at = len(PNG_MARK)
     while True:
         length, kind = struct.unpack_from(">I4s", data, at)
         content = data[at + 8 : at + 8 + length]
         if kind == b"iCCP":
             profile = _unpacked_profile(content)
         elif kind == b"eXIf":
-            orientation = _exif_orientation(content)
+            exif = content
+        elif kind == b"acTL":
+            (frames,) = struct.unpack_from(">I", content)
         elif kind == b"IEND":
-            return PictureFile("PNG", width, height, orientation, _rgb_profile(profile))
+            return PictureFile(
+                "PNG", width, height, orientation_of(exif), _rgb_profile(profile), kept_exif(exif), frames
+            )
         at += 12 + length
         if at + 8 > len(data):
             raise ImageError("the PNG is cut short: its end is missing; copy it again from where it came")
@@ -125,8 +166,8 @@ def _webp(data: bytes) -> PictureFile:
     (length,) = struct.unpack_from("<I", data, 4)
     if length + 8 > len(data) + 1:  # some writers leave out the last padding byte
         raise ImageError("the WebP is cut short; copy it again from where it came")
-    width = height = 0
-    orientation, profile = 1, None
+    width = height = frames = 0
+    profile, exif = None, b""
     at = 12
     while at + 8 <= len(data):
         kind, length = struct.unpack_from("<4sI", data, at)
@@ -142,26 +183,40 @@ def _webp(data: bytes) -> PictureFile:
         elif kind == b"ICCP":
             profile = content
         elif kind == b"EXIF":
-            orientation = _exif_orientation(content.removeprefix(b"Exif\0\0"))
+            exif = content.removeprefix(b"Exif\0\0")
+        elif kind == b"ANMF":
+            frames += 1
         at += 8 + length + length % 2
-    return PictureFile("WebP", width, height, orientation, _rgb_profile(profile))
+    orientation = orientation_of(exif)
+    return PictureFile("WebP", width, height, orientation, _rgb_profile(profile), kept_exif(exif), max(1, frames))
 
 
 def _tiff(data: bytes) -> PictureFile:
-    tags = _tiff_tags(data)
-    width, height = int(tags[_TIFF_WIDTH]), int(tags[_TIFF_HEIGHT])
+    order = "<" if data[:2] == b"II" else ">"
+    (first,) = struct.unpack_from(order + "I", data, 4)
+    tags, after = _tiff_tags(data, order, first)
+    width, height = tags.get(_TIFF_WIDTH), tags.get(_TIFF_HEIGHT)
+    if not isinstance(width, int) or not isinstance(height, int):
+        raise IndexError("no picture size")
+    if _DNG_VERSION in tags or _is_preview(tags) or data[8:10] == b"CR":
+        raise ImageError(f"not a picture; {_RAW}")  # what OpenCV would decode is the small preview
+    several = after != 0 and not _is_preview(_tiff_tags(data, order, after)[0])
     profile = tags.get(_TIFF_PROFILE)
     # OpenCV turns a TIFF itself, even when told to ignore the orientation.
-    return PictureFile("TIFF", width, height, 1, _rgb_profile(profile if isinstance(profile, bytes) else None))
+    profile = _rgb_profile(profile if isinstance(profile, bytes) else None)
+    return PictureFile("TIFF", width, height, UPRIGHT, profile, kept_exif(data), 1 + several)
 
 
-def _tiff_tags(data: bytes) -> dict[int, int | bytes]:
-    """First directory of a classic TIFF: tag → its number, or its bytes where it holds more than one value.
+def _is_preview(tags: dict[int, int | bytes]) -> bool:
+    kind = tags.get(_TIFF_KIND, 0)
+    return isinstance(kind, int) and bool(kind & _TIFF_REDUCED)
 
-    Raises IndexError when a needed tag is missing (as KeyError is no sign of a damaged file elsewhere).
+
+def _tiff_tags(data: bytes, order: str, directory: int) -> tuple[dict[int, int | bytes], int]:
+    """A directory of a classic TIFF, and where the next one is (0: nowhere).
+
+    tag → its number, or its bytes where it holds more than one value.
     """
-    order = "<" if data[:2] == b"II" else ">"
-    (directory,) = struct.unpack_from(order + "I", data, 4)
     (count,) = struct.unpack_from(order + "H", data, directory)
     tags: dict[int, int | bytes] = {}
     for index in range(count):
@@ -172,9 +227,8 @@ def _tiff_tags(data: bytes) -> dict[int, int | bytes]:
         elif kind in (1, 7) and 4 < values <= LARGEST_PROFILE_BYTES:
             (offset,) = struct.unpack_from(order + "I", data, place)
             tags[tag] = data[offset : offset + values]
-    if not isinstance(tags.get(_TIFF_WIDTH, b""), int) or not isinstance(tags.get(_TIFF_HEIGHT, b""), int):
-        raise IndexError("no picture size")
-    return tags
+    (after,) = struct.unpack_from(order + "I", data, directory + 2 + 12 * count)
+    return tags, after
 
 
 def _bmp(data: bytes) -> PictureFile:
@@ -196,8 +250,8 @@ def _pnm(data: bytes) -> PictureFile:
 
 
 _READERS = (
-    (b"\xff\xd8\xff", _jpeg),
-    (_PNG_MARK, _png),
+    (JPEG_MARK, _jpeg),
+    (PNG_MARK, _png),
     (b"II*\0", _tiff),
     (b"MM\0*", _tiff),
     (b"BM", _bmp),
@@ -205,44 +259,6 @@ _READERS = (
 )
 
 
-def _exif_orientation(exif: bytes) -> int:
-    """The orientation tag of an EXIF block, which is a small TIFF; 1 when it has none or is damaged."""
-    try:
-        order = {b"II": "<", b"MM": ">"}[exif[:2]]
-        (directory,) = struct.unpack_from(order + "I", exif, 4)
-        (count,) = struct.unpack_from(order + "H", exif, directory)
-        for index in range(count):
-            tag, kind = struct.unpack_from(order + "HH", exif, directory + 2 + 12 * index)
-            if tag == _EXIF_ORIENTATION and kind == 3:
-                (value,) = struct.unpack_from(order + "H", exif, directory + 2 + 12 * index + 8)
-                return value if 1 <= value <= 8 else 1
-    except (struct.error, KeyError):
-        pass
-    return 1
-
-
 def _rgb_profile(profile: bytes | None) -> bytes | None:
     """The profile if it describes RGB; one for CMYK or grey would be wrong for the RGB pixels we write."""
     return profile if profile and profile[16:20] == b"RGB " else None
-
-
-def embed_profile(encoded: bytes, profile: bytes) -> bytes:
-    """An encoded PNG or JPEG with the colour profile added where the format wants it; any other bytes unchanged."""
-    if encoded.startswith(_PNG_MARK):
-        content = b"icc\0\0" + zlib.compress(profile)
-        chunk = struct.pack(">I", len(content)) + b"iCCP" + content + struct.pack(">I", zlib.crc32(b"iCCP" + content))
-        header_end = len(_PNG_MARK) + 25  # IHDR comes first and is always this long
-        return encoded[:header_end] + chunk + encoded[header_end:]
-    if encoded.startswith(b"\xff\xd8"):
-        room = 65535 - 2 - 14  # a segment counts its own length field, and starts with a name and two counters
-        parts = [profile[start : start + room] for start in range(0, len(profile), room)]
-        segments = b"".join(
-            struct.pack(">HH", 0xFFE2, 2 + 14 + len(part)) + b"ICC_PROFILE\0" + bytes((number, len(parts))) + part
-            for number, part in enumerate(parts, start=1)
-        )
-        # Behind the JFIF segment, which readers expect to come first.
-        first = 2
-        if encoded[2:4] == b"\xff\xe0":
-            first = 4 + struct.unpack_from(">H", encoded, 4)[0]
-        return encoded[:first] + segments + encoded[first:]
-    return encoded

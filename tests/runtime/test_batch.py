@@ -74,7 +74,7 @@ def test_a_single_photo_may_name_its_output(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="transparent"):
         plan([str(tree / "a.png")], str(tmp_path / "cut.jpg"), "cutout")
     with pytest.raises(UsageError, match="cannot write"):
-        plan([str(tree / "a.png")], str(tmp_path / "cut.webp"), "cutout")
+        plan([str(tree / "a.png")], str(tmp_path / "cut.bmp"), "cutout")
 
 
 def test_streams_are_told_apart_from_files() -> None:

@@ -159,7 +159,7 @@ def test_nothing_to_do_is_a_usage_error(run_program: Run, tmp_path: Path, model:
         (["-m", "unet-nowhere"], "unknown model"),
         (["-m", "gone.tflite"], "no model file"),
         (["-o", "cut.jpg"], "transparent"),
-        (["-o", "cut.gif.webp"], "cannot write"),
+        (["-o", "cut.gif.bmp"], "cannot write"),
         (["-o", "-", "--json"], "--json goes too"),
     ],
 )

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from edgematte import read, write
 from edgematte.runtime import images
+from edgematte.runtime.embed import embed
 from edgematte.runtime.errors import EdgeMatteError, ImageError, OutputExistsError
 from edgematte.runtime.images import decode, decode_picture, encode, find_photos, read_picture
-from edgematte.runtime.picture_file import embed_profile, inspect_picture
+from edgematte.runtime.picture_file import inspect_picture
 
 # A colour profile's header; nothing here reads further than its size, colour space and mark.
 RGB_PROFILE = struct.pack(">I12s4s16s4s", 128, b"", b"RGB ", b"", b"acsp") + bytes(88)
@@ -135,7 +136,7 @@ def test_the_colour_profile_survives_reading_and_writing(
 
 
 def test_a_profile_for_other_than_rgb_is_dropped(corners: NDArray[np.uint8]) -> None:
-    data = embed_profile(encoded(corners, ".jpg"), CMYK_PROFILE)
+    data = embed(encoded(corners, ".jpg"), profile=CMYK_PROFILE)
     assert decode_picture(data, name="cmyk").profile is None
 
 
@@ -248,8 +249,8 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
 def test_formats_that_cannot_hold_the_picture_are_refused(tmp_path: Path, corners: NDArray[np.uint8]) -> None:
     with pytest.raises(ImageError, match="transparent"):
         write(tmp_path / "cut.jpg", np.dstack([corners, corners[:, :, 0]]))
-    with pytest.raises(ImageError, match=r"\.webp"):
-        write(tmp_path / "photo.webp", corners)
+    with pytest.raises(ImageError, match=r"\.gif"):
+        write(tmp_path / "photo.gif", corners)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is missing; make test-train
 
 from edgematte.models.training import augment, export, photos, recipes, train, unet  # noqa: E402
 
-TINY = unet.UNetShape(encoder=(8, 8, 8), extra=(0, 0, 0), decoder=(8, 8))
+TINY = unet.UNetShape(encoder=(8, 8, 8), residuals=(0, 0, 1))
 
 
 @pytest.fixture
@@ -88,9 +88,38 @@ def test_a_motion_kernel_keeps_the_brightness() -> None:
 
 def test_the_live_network_has_the_size_its_card_says() -> None:
     network = unet.UNet(unet.LIVE)
-    assert 0.5e6 <= unet.parameter_count(network) <= 1e6
-    assert unet.multiply_accumulates(network, (256, 256)) < 0.6e9
+    assert unet.parameter_count(network) == 1_625_217
+    assert unet.multiply_accumulates(network, (256, 256)) == 345_112_576
     assert network(torch.zeros(1, 3, 256, 256)).shape == (1, 1, 256, 256)
+
+
+def test_a_residual_block_starts_as_the_identity() -> None:
+    features = torch.rand(2, 8, 16, 16)
+    assert torch.equal(unet.Residual(8).eval()(features), features)
+
+
+def test_the_edge_weight_is_full_beside_an_edge_and_nothing_far_from_it() -> None:
+    alpha = np.zeros((1, 32, 32), np.uint8)
+    alpha[:, :, 16:] = 255
+    edge = train.edges_of(alpha)
+    assert (edge[0, :, 13:19] == 255).all(), "three pixels to either side of the edge"
+    assert not edge[0, :, :13].any()
+    assert not edge[0, :, 19:].any()
+
+
+def test_a_mistake_beside_an_edge_costs_more_than_one_far_from_it() -> None:
+    alpha = torch.zeros(1, 1, 32, 32)
+    alpha[..., 16:] = 1
+    edge = torch.from_numpy(train.edges_of((alpha[:, 0] * 255).byte().numpy()))[:, None].float() / 255
+    near, far = 8 * (2 * alpha - 1), 8 * (2 * alpha - 1)
+    near[0, 0, 5, 14], far[0, 0, 5, 3] = 8, 8
+    assert train.matte_loss(near, alpha, edge) > train.matte_loss(far, alpha, edge)
+
+
+def test_pictures_grow_to_the_network_s_size_during_the_training() -> None:
+    recipe = recipes.RECIPES["unet-live"]
+    sizes = [recipe.size_at(share) for share in (0.0, 0.5, 0.99)]
+    assert sizes == [(128, 128), (192, 192), (256, 256)]
 
 
 @pytest.mark.filterwarnings("ignore")  # PyTorch warns about its own exporter and loader

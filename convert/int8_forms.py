@@ -4,7 +4,6 @@ Each rewrite answers a measurement on XNNPACK (one thread, 65x65x480):
 a lone ReLU has no int8 kernel there and costs 8.4 ms and a split of the delegate; adding zero with the ReLU fused 0.2.
 A global AVERAGE_POOL_2D splits the delegate and must keep its input's scale, too coarse for means; MEAN has its own.
 Other average pools without padding are depthwise convolutions with equal weights, which XNNPACK has in int8.
-A kernel whose holes are written out as zeros (9x9 for 3x3 dilated by 4) costs 103 ms, the dilated one 1.0.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from numpy.typing import NDArray
 
 from .tflite_graph import Operator, TfliteGraph
 
@@ -38,8 +36,6 @@ def with_int8_forms(model: FloatModel) -> FloatModel:
             operator = _relu_as_sum(graph, operator)
         elif kind == "AVERAGE_POOL_2D":
             operator = _pool(graph, operator)
-        elif kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
-            _dilate(graph, operator)
         operators.append(operator)
     graph.operators = operators
     return replace(model, tflite=graph.to_bytes())
@@ -82,34 +78,7 @@ def _pool(graph: TfliteGraph, operator: Operator) -> Operator:
     return graph.new_operator("DEPTHWISE_CONV_2D", [source, weights, bias], operator.outputs, options=depthwise)
 
 
-def _dilate(graph: TfliteGraph, operator: Operator) -> None:
-    """Give a kernel that is zero between the points of a grid its small form and a dilation."""
-    options = operator.builtinOptions
-    weights = graph.constant(operator.inputs[1])
-    if (
-        weights is None
-        or (options.strideH, options.strideW, options.dilationHFactor, options.dilationWFactor) != (1,) * 4
-    ):
-        return
-    step = _grid_step(weights)
-    if step == (1, 1):
-        return
-    graph.set_constant(operator.inputs[1], np.ascontiguousarray(weights[:, :: step[0], :: step[1]]))
-    options.dilationHFactor, options.dilationWFactor = step
-    graph.set_version(operator, 2)
-
-
-def _grid_step(weights: NDArray) -> tuple[int, int]:
-    """The largest steps (rows, columns) such that all weights (…, kh, kw, …) off that grid are zero."""
-    steps = []
-    for axis, size in ((1, weights.shape[1]), (2, weights.shape[2])):
-        used = np.flatnonzero(np.abs(weights).max(axis=tuple(i for i in range(4) if i != axis)))
-        fitting = [s for s in range(size - 1, 1, -1) if (size - 1) % s == 0 and not (used % s).any()]
-        steps.append(fitting[0] if fitting else 1)
-    return steps[0], steps[1]
-
-
-def _constant(graph: TfliteGraph, name: str, values: NDArray) -> int:
+def _constant(graph: TfliteGraph, name: str, values: np.ndarray) -> int:
     tensor = graph.add_tensor(name, values.shape, values.dtype)
     graph.set_constant(tensor, values)
     return tensor

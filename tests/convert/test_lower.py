@@ -16,6 +16,7 @@ from tiny import Op, floats, ints, load, lowered, model_of, op
 from edgematte.convert import alpha, onnx_graph
 from edgematte.convert.lower import FloatModel, Preprocessing, lower, network_input
 from edgematte.convert.tflite_builder import add_metadata
+from edgematte.convert.tflite_graph import TfliteGraph
 from edgematte.runtime import interpreter
 from edgematte.runtime.errors import ConversionError, ModelError
 from edgematte.runtime.images import Image, find_photos, read
@@ -115,6 +116,14 @@ def test_a_plain_network_has_one_operator_per_layer_and_no_transpose() -> None:
         "LOGISTIC",
     ]
     assert operators == layers  # one PAD: stride 2 with a pad on every side is not SAME
+
+
+def test_a_kernel_full_of_zeros_becomes_a_dilated_one() -> None:
+    weights = np.zeros((1, 3, 9, 9), np.float32)
+    weights[..., ::4, ::4] = floats(1, 3, 3, 3)
+    graph = load(model_of([op("Conv", "x", weights, pads=[4, 4, 4, 4])], channels=3))
+    last = TfliteGraph(lowered(graph).tflite).operators[-1]
+    assert (last.builtinOptions.dilationHFactor, last.builtinOptions.dilationWFactor) == (4, 4)
 
 
 def test_the_model_contract_holds() -> None:

@@ -15,6 +15,13 @@ def deconv(kernel: tuple[int, int], outputs: int = 6, groups: int = 1, **attribu
     return op("ConvTranspose", "x", weights, floats(outputs, seed=14), group=groups, **attributes)
 
 
+def holes(groups: int, rows: int, columns: int, pads: list[int]) -> Op:
+    """A 3x3 kernel with its dilation written out as zeros, as some exporters do."""
+    weights = np.zeros((8, 8 // groups, 2 * rows + 1, 2 * columns + 1), S)
+    weights[:, :, ::rows, ::columns] = floats(8, 8 // groups, 3, 3, seed=15)
+    return op("Conv", "x", weights, group=groups, pads=pads)
+
+
 CONVOLUTIONS = {
     "3x3 same": [conv(pads=[1, 1, 1, 1])],
     "3x3 valid": [conv()],
@@ -32,6 +39,9 @@ CONVOLUTIONS = {
     "two groups": [conv(outputs=6, groups=2, pads=[1, 1, 1, 1])],
     "four groups, stride 2": [conv(outputs=8, groups=4, pads=[1, 1, 1, 1], strides=[2, 2])],
     "groups, dilated": [conv(outputs=8, groups=4, pads=[2, 2, 2, 2], dilations=[2, 2])],
+    "holes written out": [holes(1, 2, 3, [2, 3, 2, 3])],
+    "depthwise, holes written out": [holes(8, 4, 4, [4, 4, 4, 4])],
+    "holes one way, few pads": [holes(1, 1, 2, [0, 1, 2, 0])],
     "auto_pad SAME_UPPER": [conv(auto_pad="SAME_UPPER", strides=[2, 2])],
     "auto_pad SAME_LOWER": [conv(auto_pad="SAME_LOWER", strides=[2, 2])],
     "auto_pad VALID": [conv(auto_pad="VALID")],

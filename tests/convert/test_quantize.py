@@ -110,20 +110,6 @@ def test_lone_relus_and_global_pools_stay_in_one_piece(images) -> None:
     assert partitions(to_int8(model, images, steps=plain).tflite) > 1
 
 
-def test_a_kernel_full_of_zeros_becomes_a_dilated_one(images) -> None:
-    net = Net(seed=6)
-    x = net.conv("x", net.image, 4)
-    holes = np.zeros((1, 3, 3, 4))
-    holes[:, ::2, ::2] = net.random.normal(0, 1, (1, 2, 2, 4))
-    model = net.finish(net.conv("logits", net.depthwise("holes", x, weights=holes), 1, act="NONE"))
-    graph = TfliteGraph(with_int8_forms(model).tflite)
-    operator = graph.producers()[graph.numbers["holes"]]
-    assert graph.shape(operator.inputs[1]) == (1, 2, 2, 4)
-    assert operator.builtinOptions.dilationHFactor == 2
-    for image in images:
-        assert np.abs(alpha(graph.to_bytes(), model, image) - alpha(model.tflite, model, image)).max() < 1e-5
-
-
 def test_a_missing_range_is_named(images) -> None:
     ranges = dict(calibrate(unet(), images))
     del ranges["middle"]

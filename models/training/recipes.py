@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .augment import Mix
-from .unet import LIVE, UNetShape
+from .unet import LIVE, PHOTO, UNetShape
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,9 @@ class Recipe:
     weight_decay: float = 1e-4
     average: float = 0.999  # decay of the averaged weights that are kept in the end
     seed: int = 7
+    grown_from: str = (
+        ""  # name of the recipe whose trained network is the inside of this one; its run is given by --from
+    )
 
     def size_at(self, share: float) -> tuple[int, int]:
         """(width, height) of the training pictures after `share` (0…1) of the training."""
@@ -32,23 +35,42 @@ class Recipe:
         return round(self.size[0] * part), round(self.size[1] * part)
 
 
+PEOPLE_FIRST = Mix(
+    source_weights={
+        "people": 0.46,
+        "people/human_brianhuster": 0.08,  # several people, in the wild: few, and what small networks fail on
+        "people/pennfudan": 0.07,  # street
+        "people/vikram_human": 0.07,
+        "mixed/coco_subsets": 0.14,
+        "mixed": 0.01,
+        "animals": 0.04,
+        "objects": 0.03,
+        "backgrounds": 0.08,  # an empty room must give an empty alpha
+    }
+)
+ANYTHING = Mix(
+    source_weights={
+        "people": 0.34,
+        "people/human_brianhuster": 0.07,
+        "people/pennfudan": 0.06,
+        "people/vikram_human": 0.06,
+        "mixed/coco_subsets": 0.12,
+        "mixed": 0.01,
+        "animals": 0.10,
+        "objects": 0.18,
+        "backgrounds": 0.06,
+    }
+)
+
 RECIPES = {
-    "unet-live": Recipe(
-        shape=LIVE,
-        size=(256, 256),
-        mix=Mix(
-            source_weights={
-                "people": 0.46,
-                "people/human_brianhuster": 0.08,  # several people, in the wild: few, and what small networks fail on
-                "people/pennfudan": 0.07,  # street
-                "people/vikram_human": 0.07,
-                "mixed/coco_subsets": 0.14,
-                "mixed": 0.01,
-                "animals": 0.04,
-                "objects": 0.03,
-                "backgrounds": 0.08,  # an empty room must give an empty alpha
-            }
-        ),
-        steps=60_000,
+    "unet-live": Recipe(shape=LIVE, size=(256, 256), mix=PEOPLE_FIRST, steps=60_000),
+    "unet-photo": Recipe(
+        shape=PHOTO,
+        size=(384, 384),
+        mix=ANYTHING,
+        steps=20_000,
+        growth=((0.0, 0.5), (0.4, 2 / 3), (0.7, 1.0)),
+        learning_rate=1.2e-3,
+        grown_from="unet-live",
     ),
 }

@@ -28,6 +28,8 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from .augment import Sampler
 from .curves import draw
+from .export import load_averaged
+from .grow import grow
 from .photos import Photo, read_photos
 from .recipes import RECIPES, Recipe
 from .unet import INPUT_MEAN, INPUT_STD, UNet, parameter_count
@@ -85,12 +87,26 @@ def matte_loss(logits: Tensor, alpha: Tensor, edge: Tensor) -> Tensor:
     return entropy + region + (error.abs() * weight).mean() + 2 * gradient
 
 
-def train(recipe: Recipe, photos: list[Photo], run: Path, *, minutes: float | None, device: torch.device) -> UNet:
-    """Train until the recipe's steps are done, or for `minutes` in all, and return the averaged network."""
+def train(
+    recipe: Recipe,
+    photos: list[Photo],
+    run: Path,
+    *,
+    minutes: float | None,
+    device: torch.device,
+    start: Path | None = None,
+) -> UNet:
+    """Train until the recipe's steps are done, or for `minutes` in all, and return the averaged network.
+
+    `start` is the checkpoint of the recipe that this one is grown from.
+    """
     run.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)  # ends OpenCV's threads, whose locks the loader process would inherit and wait for forever
     torch.manual_seed(recipe.seed)
-    network = UNet(recipe.shape).to(device, memory_format=torch.channels_last)
+    network = UNet(recipe.shape)
+    if start is not None:
+        grow(load_averaged(RECIPES[recipe.grown_from], start), network)
+    network.to(device, memory_format=torch.channels_last)
     averaged = copy.deepcopy(network).eval()
     optimiser = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
     done = _resume(run / "checkpoint.pt", network, averaged, optimiser)
@@ -221,14 +237,18 @@ def main() -> None:
     parser.add_argument(
         "--minutes", type=float, help="fit the whole schedule into this time instead of the recipe's steps"
     )
+    parser.add_argument("--from", dest="start", type=Path, help="checkpoint of the network that this one is grown from")
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     recipe = RECIPES[arguments.recipe]
     run = arguments.run or Path("training-runs") / arguments.recipe
+    if bool(recipe.grown_from) != bool(arguments.start):
+        wanted = f"--from training-runs/{recipe.grown_from}/checkpoint.pt" if recipe.grown_from else "no --from"
+        raise SystemExit(f"{arguments.recipe} starts from {recipe.grown_from or 'nothing'}; give {wanted}")
     photos = read_photos(arguments.data)
     size = parameter_count(UNet(recipe.shape))
     print(f"{arguments.recipe}: {size / 1e6:.2f} M parameters, {len(photos)} photos, {device}; run folder {run}")
-    train(recipe, photos, run, minutes=arguments.minutes, device=device)
+    train(recipe, photos, run, minutes=arguments.minutes, device=device, start=arguments.start)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ class UNetShape:
 
 
 LIVE = UNetShape(encoder=(16, 24, 48, 96, 160), residuals=(0, 0, 1, 2, 2))
+PHOTO = UNetShape(encoder=(16, 16, 24, 48, 96, 160), residuals=(0, 0, 0, 2, 4, 4))
 
 
 def convolution(inputs: int, outputs: int, *, stride: int = 1, kernel: int = 3) -> nn.Sequential:
@@ -62,7 +63,7 @@ class Residual(nn.Module):
 
 
 class UNet(nn.Module):
-    """Encoder, decoder (Ronneberger et al. 2015, section 2), skips added as in LinkNet (Chaurasia and Culurciello 2017).
+    """Encoder, decoder (Ronneberger et al. 2015, section 2), skips added (LinkNet, Chaurasia and Culurciello 2017).
 
     The first convolution already halves the resolution; a 2×2 transposed convolution at the end doubles it again, which
     costs 16 multiplications per output pixel instead of a full-resolution level. Before it is enlarged, a level is
@@ -71,6 +72,7 @@ class UNet(nn.Module):
 
     def __init__(self, shape: UNetShape, *, inputs: int = 3) -> None:
         super().__init__()
+        self.shape = shape
         self.encoder = nn.ModuleList()
         for outputs, residuals in zip(shape.encoder, shape.residuals, strict=True):
             blocks = [Residual(outputs) for _ in range(residuals)]

@@ -35,7 +35,7 @@ def grow(trained: UNet, larger: UNet) -> None:
 
 
 def _start_as_reduction(first: nn.Sequential, second: nn.Sequential, trained: nn.Sequential) -> None:
-    """Make `first` halve the picture, bright and dark half of each colour apart because ReLU cuts, and `second` use it."""
+    """Make `first` halve the picture, each colour's bright and dark half apart because ReLU cuts; `second` uses it."""
     with torch.no_grad():
         convolution, normalisation = first[0], first[1]
         for colour in range(3):

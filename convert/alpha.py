@@ -75,9 +75,7 @@ def tail(graph: Graph, channel: int | None = None) -> Tail:
 
 def _geometry(graph: Graph, shape: tuple[int, ...]) -> tuple[int | None, int, tuple[int, int]]:
     """(channel axis, channels, (rows, columns)): the reading of the shape that has the picture's proportions."""
-    picture = graph.shapes[graph.input]
-    channels_last = picture[1] != 3
-    rows, columns = picture[1:3] if channels_last else picture[2:]
+    channels_last, (columns, rows) = graph.channels_last, graph.size
     batched = len(shape) > 1 and shape[0] == 1
     inner = shape[1:] if batched else shape
     readings: list[tuple[int | None, int, tuple[int, ...]]] = []

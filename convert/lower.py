@@ -11,7 +11,7 @@ import numpy as np
 from ..runtime.errors import ConversionError
 from ..runtime.images import Size
 from . import alpha, patterns
-from .onnx_graph import Graph
+from .onnx_graph import RGB, Graph
 from .ops import LOWERINGS, Lowering, Value
 from .ops.context import NHWC, plain
 from .ops.conv import convolution
@@ -54,7 +54,8 @@ class FloatModel:
     `layout_of[name]`, is the TFLite tensor `tensor_of[name]` up to the lengths-1 axes of its shape.
     """
 
-    tflite: bytes  # one float32 input (1, H, W, 3) RGB, one float32 output (1, H', W', 1) alpha 0…1
+    # One float32 input (1, H, W, 3) RGB, or (1, H, W, 4) with a coarse alpha; one float32 output (1, H', W', 1), 0…1.
+    tflite: bytes
     size: Size  # (width, height) of the input
     input_scale: float  # the float input is (pixels − input_zero_point) · input_scale,
     input_zero_point: int  # and the int8 model's uint8 input tensor carries exactly these
@@ -62,16 +63,15 @@ class FloatModel:
     layout_of: Mapping[str, tuple[int, ...]]  # ONNX tensor → permutation that gives the TFLite tensor's axes
 
     def to_input(self, image: np.ndarray) -> np.ndarray:
-        """RGB pixels (H, W, 3) uint8 at `size` → the model's input (1, H, W, 3) float32."""
+        """RGB pixels (H, W, 3) uint8, or a tile (H, W, 4), at `size` → the model's input (1, H, W, C) float32."""
         return ((image[None].astype(np.float32) - self.input_zero_point) * self.input_scale).astype(np.float32)
 
 
 def network_input(graph: Graph, preprocessing: Preprocessing, image: np.ndarray) -> np.ndarray:
-    """RGB pixels (H, W, 3) uint8 → what the ONNX network itself expects: float32, its layout, order and range."""
+    """RGB (H, W, 3) or tile (H, W, 4) uint8 → what the ONNX network expects: float32, its layout, order and range."""
     pixels = image[..., ::-1] if preprocessing.color == "bgr" else image
     values = (pixels.astype(np.float64) - preprocessing.mean) / preprocessing.std
-    channels_last = _channels_last(graph)
-    return np.ascontiguousarray((values if channels_last else values.transpose(2, 0, 1))[None], np.float32)
+    return np.ascontiguousarray((values if graph.channels_last else values.transpose(2, 0, 1))[None], np.float32)
 
 
 def lower(graph: Graph, preprocessing: Preprocessing | None = None, *, channel: int | None = None) -> FloatModel:
@@ -83,12 +83,11 @@ def lower(graph: Graph, preprocessing: Preprocessing | None = None, *, channel: 
     end = alpha.tail(graph, channel)
     whole = patterns.recognised(alpha.with_alpha(graph, channel))
     lowering = Lowering(whole)
-    shape = graph.shapes[graph.input]
-    rows, columns = shape[1:3] if _channels_last(graph) else shape[2:]
-    image = lowering.builder.tensor(INPUT, (1, rows, columns, 3))
-    picture = _normalised(lowering, Value(image, (1, 3, rows, columns), NHWC), preprocessing)
-    if _channels_last(graph):
-        picture = replace(picture, shape=shape, order=plain(4))
+    channels, (columns, rows) = graph.channels, graph.size
+    image = lowering.builder.tensor(INPUT, (1, rows, columns, channels))
+    picture = _normalised(lowering, Value(image, (1, channels, rows, columns), NHWC), preprocessing)
+    if graph.channels_last:
+        picture = replace(picture, shape=graph.shapes[graph.input], order=plain(4))
     lowering.bind(graph.input, picture)
     output = _finished(lowering, lower_nodes(lowering), end.size)
     names = {n: lowering.values[n].tensor for tensors in lowering.names_of.values() for n in tensors}
@@ -98,7 +97,7 @@ def lower(graph: Graph, preprocessing: Preprocessing | None = None, *, channel: 
     known = {n: t for n, t in names.items() if n in graph.shapes and t in written}
     return FloatModel(
         tflite=tflite,
-        size=(columns, rows),
+        size=graph.size,
         input_scale=1 / preprocessing.std[0] if carried else 1.0,
         input_zero_point=int(preprocessing.mean[0]) if carried else 0,
         tensor_of={name: lowering.builder.tensors[tensor].name for name, tensor in known.items()},
@@ -126,11 +125,6 @@ def _advice(op: str) -> str:
     return "there is no lowering for this operator; export the network without it"
 
 
-def _channels_last(graph: Graph) -> bool:
-    shape = graph.shapes[graph.input]
-    return shape[1] != 3
-
-
 def _normalised(lowering: Lowering, image: Value, preprocessing: Preprocessing) -> Value:
     """The picture as the network expects it.
 
@@ -139,6 +133,11 @@ def _normalised(lowering: Lowering, image: Value, preprocessing: Preprocessing) 
     """
     if preprocessing.carried_by_input:
         return image
+    if image.shape[1] != RGB:
+        raise ConversionError(
+            "the network takes RGB and a coarse alpha; expected one --mean from 0 to 255 and one --std for all four "
+            "channels, and no --color"
+        )
     mean = np.broadcast_to(np.asarray(preprocessing.mean, np.float64), (3,))
     std = np.broadcast_to(np.asarray(preprocessing.std, np.float64), (3,))
     source = (2, 1, 0) if preprocessing.color == "bgr" else (0, 1, 2)

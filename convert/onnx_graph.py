@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ OPSETS = range(7, 23)  # 7: broadcasting as numpy does it; later ones than 22 ar
 LARGEST_BYTES = 2**31 - 1  # a protobuf message, and a TFLite flatbuffer, cannot be larger
 LARGEST_SIDE = 8192  # pixels; a wrong --imgsz must not fill the memory
 HASH_CHUNK = 1 << 20
+RGB, RGB_AND_COARSE = 3, 4  # input channels of a network that cuts out, and of one that refines a coarse alpha
 
 Attribute = int | float | str | list[int] | list[float] | list[str] | NDArray
 
@@ -67,6 +68,23 @@ class Graph:
     model: ModelProto  # pinned and static, with this input and output only: what onnxruntime runs as the reference
     sha256: str  # of the source file
     name: str
+
+    @property
+    def channels_last(self) -> bool:
+        """Whether the picture's channels come after its columns."""
+        return _channels_last(self.shapes[self.input])
+
+    @property
+    def channels(self) -> int:
+        """Of the input: 3 for a picture, 4 for a picture and its coarse alpha."""
+        return self.shapes[self.input][3 if self.channels_last else 1]
+
+    @property
+    def size(self) -> Size:
+        """(width, height) of the input."""
+        shape = self.shapes[self.input]
+        rows, columns = shape[1:3] if self.channels_last else shape[2:]
+        return columns, rows
 
     def consumers(self, tensor: str) -> list[Node]:
         """The nodes that read a tensor."""
@@ -269,9 +287,12 @@ def _pin(model: ModelProto, image: str, output: str, size: Size | None, path: Pa
     written = "×".join(str(d.dim_param or d.dim_value or "?") for d in dims) or "unknown"
     if len(found) != 4:
         raise ConversionError(f"{path.name}: input '{image}' is {written}; expected 4 axes, 1×3×H×W or 1×H×W×3")
-    channels_last = found[1] != 3 and found[3] == 3
-    if not channels_last and found[1] not in (3, None):
-        raise ConversionError(f"{path.name}: input '{image}' is {written}; expected 3 colour channels on axis 1 or 3")
+    channels_last = _channels_last(found)
+    if found[3 if channels_last else 1] not in (RGB, RGB_AND_COARSE, None):
+        raise ConversionError(
+            f"{path.name}: input '{image}' is {written}; expected 3 colour channels on axis 1 or 3, or 4 with a coarse "
+            "alpha"
+        )
     if found[0] not in (1, None):
         raise ConversionError(f"{path.name}: input '{image}' is {written}, a fixed batch of {found[0]}; export batch 1")
     rows, columns, colours = (1, 2, 3) if channels_last else (2, 3, 1)
@@ -286,7 +307,7 @@ def _pin(model: ModelProto, image: str, output: str, size: Size | None, path: Pa
                     f"{path.name}: input '{image}' is {written}, fixed; --imgsz {size[0]}x{size[1]} cannot change it"
                 )
             found[axis] = side
-    found[0], found[colours] = 1, 3
+    found[0], found[colours] = 1, found[colours] or RGB
     static = helper.make_tensor_value_info(image, TensorProto.FLOAT, [d or 1 for d in found])
     del graph.input[:]
     graph.input.append(static)
@@ -300,6 +321,13 @@ def _pin(model: ModelProto, image: str, output: str, size: Size | None, path: Pa
         del graph.initializer[:]
         graph.initializer.extend(kept)
     model.ir_version = max(model.ir_version, fold.IR_VERSION)  # before 4 every constant had to be an input as well
+
+
+def _channels_last(shape: Sequence[int | None]) -> bool:
+    """Whether an input's channels come last; three of them are surer signs than four, and planes than rows."""
+    if RGB in (shape[1], shape[3]):
+        return shape[1] != RGB
+    return shape[3] == RGB_AND_COARSE and shape[1] != RGB_AND_COARSE
 
 
 def _check_numbers(nodes: Iterable[NodeProto], constants: Mapping[str, NDArray]) -> None:

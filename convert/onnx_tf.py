@@ -85,15 +85,12 @@ def convert(
     """
     python = find_python()
     tail = alpha.tail(graph, channel)
-    shape = graph.shapes[graph.input]
-    channels_first = shape[1] == 3
-    rows, columns = shape[2:] if channels_first else shape[1:3]
     carried = preprocessing.carried_by_input
     job = Job(
         input=INPUT,
         output=OUTPUT,
-        size=(columns, rows),
-        channels_first=channels_first,
+        size=graph.size,
+        channels_first=not graph.channels_last,
         carried=carried,
         mean=preprocessing.mean,
         std=preprocessing.std,

@@ -1,4 +1,7 @@
-"""A folder of photos, or of photos and masks → pictures at a network's size, few enough to keep in memory."""
+"""A folder of photos, or of photos and masks → pictures at a network's size, few enough to keep in memory.
+
+A network that refines takes tiles instead: pictures whose transparency is the coarse alpha.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ..runtime.errors import ImageError, UsageError
-from ..runtime.images import PHOTO_SUFFIXES, Alpha, Image, Size, find_photos, read
+from ..runtime.images import PHOTO_SUFFIXES, Alpha, Image, Size, find_photos, read, read_picture_bytes
 from ..runtime.preprocess import resize
+from .onnx_graph import RGB, RGB_AND_COARSE
 
 HELD_OUT_EVERY = 5  # where no other photos are given, every fifth is kept from calibration and judges the result
 BESIDE_PHOTOS = frozenset({"masks", "alphas", "classes"})  # what data sets keep beside images/: pictures, not photos
@@ -22,7 +28,7 @@ class Photo:
     """A picture at the network's input size, with the mask it came with, if any."""
 
     name: str  # file name relative to its folder
-    image: Image  # (H, W, 3) RGB, H and W of the network's input
+    image: Image  # (H, W, 3) RGB, or (H, W, 4) with a coarse alpha; H and W of the network's input
     truth: Alpha | None = None  # at the photo's own size
 
 
@@ -47,16 +53,24 @@ class Split:
     held_out: bool  # no photo did both
 
 
-def gather(folder: Path, size: Size, *, most: int, progress: Callable[[float], None] | None = None) -> PhotoSet:
+def gather(
+    folder: Path,
+    size: Size,
+    *,
+    most: int,
+    channels: int = RGB,
+    progress: Callable[[float], None] | None = None,
+) -> PhotoSet:
     """Up to `most` photos below `folder` (or the one photo it names), evenly chosen, at `size` (width, height).
 
+    `channels`: 3 for photos, 4 for tiles whose transparency is the coarse alpha.
     Masks in a folder beside `images/` are no photos. An unreadable file is left out and named. Raises UsageError when
     nothing usable is left.
     """
     if not folder.exists():
         raise UsageError(f"{folder} is not there; name a folder of photos like those the model will see")
     paths = [folder] if folder.is_file() else _spread(_without_masks(find_photos(folder)), most)
-    photos, unusable = _read_all(paths, folder, size, progress)
+    photos, unusable = _read_all(paths, folder, size, _reader(channels), progress)
     if not photos:
         endings = ", ".join(sorted(PHOTO_SUFFIXES))
         found = f"none of its {len(unusable)} photos can be read ({unusable[0]})" if unusable else "it holds no photos"
@@ -64,7 +78,14 @@ def gather(folder: Path, size: Size, *, most: int, progress: Callable[[float], N
     return PhotoSet(tuple(photos), tuple(unusable))
 
 
-def gather_pairs(folder: Path, size: Size, *, most: int, progress: Callable[[float], None] | None = None) -> PhotoSet:
+def gather_pairs(
+    folder: Path,
+    size: Size,
+    *,
+    most: int,
+    channels: int = RGB,
+    progress: Callable[[float], None] | None = None,
+) -> PhotoSet:
     """Up to `most` photos of `folder/images` with the masks of the same stems in `folder/masks`.
 
     Photos come at `size` (width, height), masks (white subject on black) at their own. A pair that cannot be used is
@@ -79,7 +100,7 @@ def gather_pairs(folder: Path, size: Size, *, most: int, progress: Callable[[flo
     unusable: list[str] = []
     for number, path in enumerate(_spread(paired, most)):
         try:
-            image = read(path)
+            image = _reader(channels)(path)
             truth = np.ascontiguousarray(read(masks[path.stem]).max(axis=2))
         except ImageError as error:
             unusable.append(str(error))
@@ -113,6 +134,22 @@ def _without_masks(paths: Sequence[Path]) -> list[Path]:
     return [path for path in paths if path.parent not in masks]
 
 
+def read_tile(path: Path) -> NDArray[np.uint8]:
+    """A PNG with transparency → `(H, W, 4)` RGB and coarse alpha, colours kept where alpha is 0. Raises ImageError."""
+    stored = np.frombuffer(read_picture_bytes(path), np.uint8)
+    pixels = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED) if stored.size else None
+    if pixels is None or pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != RGB_AND_COARSE:
+        raise ImageError(
+            f"{path}: is no tile; expected an 8-bit PNG whose transparency is the coarse alpha, as "
+            "python -m edgematte.models.training.edge_tiles writes them"
+        )
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA), np.uint8)
+
+
+def _reader(channels: int) -> Callable[[Path], Image]:
+    return read if channels == RGB else read_tile
+
+
 def _spread(paths: Sequence[Path], most: int) -> list[Path]:
     """At most `most` of them, evenly spaced: neighbours in a sorted folder are often frames of one scene."""
     if len(paths) <= most:
@@ -121,14 +158,18 @@ def _spread(paths: Sequence[Path], most: int) -> list[Path]:
 
 
 def _read_all(
-    paths: Sequence[Path], folder: Path, size: Size, progress: Callable[[float], None] | None
+    paths: Sequence[Path],
+    folder: Path,
+    size: Size,
+    reader: Callable[[Path], Image],
+    progress: Callable[[float], None] | None,
 ) -> tuple[list[Photo], list[str]]:
     photos: list[Photo] = []
     unusable: list[str] = []
     for number, path in enumerate(paths):
         try:
             name = path.name if path == folder else str(path.relative_to(folder))
-            photos.append(Photo(name, resize(read(path), size)))
+            photos.append(Photo(name, resize(reader(path), size)))
         except ImageError as error:
             unusable.append(str(error))
         if progress:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from ..runtime.atomic import write_bytes
 from ..runtime.errors import ConversionError, GateRefusedError
-from ..runtime.images import Size
 from ..runtime.interpreter import load
 from ..runtime.model_file import CARD_NAME, ModelCard
 from . import coral, edgetpu_compiler, onnx_graph, onnx_tf, pi32
@@ -108,7 +107,7 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
     with stages.stage("reading the network"):
         graph = onnx_graph.load(path, size=recipe.size)
     with stages.stage("reading photos") as tell:
-        photos = _photos(recipe, input_size(graph), tell)
+        photos = _photos(recipe, graph, tell)
     judges = photos.verification.photos
     images = [photo.image for photo in (*judges, *photos.calibration.photos)[: recipe.parity_photos]]
     other: bytes | None = None
@@ -146,7 +145,7 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
         coverage = _coverage(recipe, int8)
         if recipe.target == "pi32":
             _check_pi32(int8)
-    card = _card(path, recipe, graph.sha256, same, agreed, photos, searched)
+    card = _card(path, recipe, graph, same, agreed, photos, searched)
     result = Conversion(
         recipe=recipe, source=path, source_bytes=path.stat().st_size, opset=graph.opset, float_model=model,
         quantised_model=quantised.model if quantised else model, ranges=quantised.ranges if quantised else {},
@@ -158,11 +157,12 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
     return replace(result, warnings=tuple(_warnings(result, photos)))
 
 
-def _photos(recipe: Recipe, size: Size, tell: Callable[[float], None]) -> Split:
-    found = gather(recipe.calibrate, size, most=recipe.calibration_photos, progress=tell)
+def _photos(recipe: Recipe, graph: onnx_graph.Graph, tell: Callable[[float], None]) -> Split:
+    size, channels = graph.size, graph.channels
+    found = gather(recipe.calibrate, size, most=recipe.calibration_photos, channels=channels, progress=tell)
     if recipe.data is None:
         return split(found, most=recipe.verification_photos)
-    judges = gather_pairs(recipe.data, size, most=recipe.verification_photos, progress=tell)
+    judges = gather_pairs(recipe.data, size, most=recipe.verification_photos, channels=channels, progress=tell)
     one, other = recipe.calibrate.resolve(), recipe.data.resolve()
     return Split(found, judges, held_out=not (one.is_relative_to(other) or other.is_relative_to(one)))
 
@@ -258,7 +258,7 @@ def _pi_warnings(int8: bytes) -> Iterator[str]:
 def _card(
     path: Path,
     recipe: Recipe,
-    sha256: str,
+    graph: onnx_graph.Graph,
     same: Parity,
     agreed: Agreement,
     photos: Split,
@@ -269,7 +269,8 @@ def _card(
     whose = "by TensorFlow" if recipe.importer == "onnx-tf" else "per channel"
     return ModelCard(
         name=recipe.name or path.stem,
-        source_sha256=sha256,
+        role="segmenter" if graph.channels == onnx_graph.RGB else "refiner",
+        source_sha256=graph.sha256,
         licence=recipe.licence,
         training_data=recipe.training_data,
         preprocessing=in_words(recipe.preprocessing),
@@ -292,12 +293,6 @@ def in_words(preprocessing: Preprocessing) -> str:
     how = "in the input's scale and zero point" if preprocessing.carried_by_input else "in a 1x1 convolution"
     order = ", channels swapped to BGR" if preprocessing.color == "bgr" else ""
     return f"(pixel - {mean}) / {std}{order}, {how}"
-
-
-def input_size(graph: onnx_graph.Graph) -> Size:
-    """(width, height) of the network's picture."""
-    shape = graph.shapes[graph.input]
-    return (shape[3], shape[2]) if shape[1] == 3 else (shape[2], shape[1])
 
 
 def own_version() -> str:

@@ -21,6 +21,7 @@ from ..runtime.model_file import parse
 from ..runtime.preprocess import resize
 from . import charts, page
 from .layers import LayerError, quantisation_errors
+from .onnx_graph import RGB
 from .page import Tone
 from .partitions import partitions
 from .pipeline import Conversion, own_version
@@ -216,7 +217,7 @@ def _worst_photos(result: Conversion) -> str:
         image = photos[judged.name].image
         first, second = of_float(image), of_int8(image)
         size = (first.shape[1], first.shape[0])
-        shown = resize(image, size) if image.shape[:2] != first.shape else image
+        shown = resize(image, size)[..., :RGB]
         rows.append(
             (judged.name, f"IoU {judged.iou:.4f}, MAE {judged.mae:.4f}", [shown, first, second, _change(first, second)])
         )

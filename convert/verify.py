@@ -15,7 +15,7 @@ from ..runtime.interpreter import Network, load
 from ..runtime.preprocess import Convention, to_alpha, to_input
 from .layers import LayerDifference, differences, first_not_finite
 from .lower import FloatModel, Preprocessing
-from .onnx_graph import Graph
+from .onnx_graph import RGB_AND_COARSE, Graph
 from .photos import Photo
 from .recipe import PARITY_TOLERANCE, Importer
 from .reference import Reference
@@ -268,7 +268,8 @@ def matte_maker(model: bytes | FloatModel) -> Callable[[Image], Alpha]:
     def alpha(image: Image) -> Alpha:
         if isinstance(model, FloatModel):
             return to_alpha(network.run(model.to_input(image)), info, convention)
-        tensor = to_input(image, network.inputs[0], convention)
+        tile = image.shape[2] == RGB_AND_COARSE
+        tensor = image[np.newaxis] if tile else to_input(image, network.inputs[0], convention)
         return to_alpha(network.run(tensor), info, convention)
 
     return alpha

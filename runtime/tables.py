@@ -51,7 +51,7 @@ def show_inspection(found: Inspection) -> None:
     if found.refusal:
         rows.append(("cannot run here", found.refusal))
     elif found.card:
-        rows.append(("runs as", "the model contract: RGB bytes in, alpha bytes out"))
+        rows.append(("runs as", _CONTRACTS[found.card.role]))
     elif found.convention:
         says = ", ".join(
             f"{field.name} {getattr(found.convention, field.name)}"
@@ -69,6 +69,12 @@ def show_inspection(found: Inspection) -> None:
     for name, count in found.operators:
         table.add_row(Text(name), str(count))
     console.print(table)
+
+
+_CONTRACTS = {
+    "segmenter": "the model contract: RGB bytes in, alpha bytes out",
+    "refiner": "a refiner of tiles: bytes of RGB and coarse alpha in, fine alpha bytes out",
+}
 
 
 def _tensor(tensor: FileTensor) -> str:

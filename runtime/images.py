@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,6 +171,12 @@ def _upright(image: Image, orientation: int) -> Image:
     return np.ascontiguousarray(turned)
 
 
+def check_sizes(image: Image, alpha: Alpha) -> None:
+    """Raises ValueError unless the alpha belongs to a picture of this size."""
+    if image.shape[:2] != alpha.shape:
+        raise ValueError(f"image {image.shape[:2]} and alpha {alpha.shape} differ in size")
+
+
 def encode(
     picture: NDArray[np.uint8], suffix: str, *, profile: bytes | None = None, exif: bytes | None = None
 ) -> bytes:
@@ -220,21 +227,42 @@ def write(path: str | Path, image: NDArray[np.uint8], *, overwrite: bool = False
     write_bytes(path, data, overwrite=overwrite)
 
 
-def find_photos(folder: Path, *, unreadable: Callable[[OSError], None] | None = None) -> list[Path]:
+def find_photos(
+    folder: Path,
+    *,
+    suffixes: frozenset[str] = PHOTO_SUFFIXES,
+    without: Path | None = None,
+    unreadable: Callable[[OSError], None] | None = None,
+) -> list[Path]:
     """All picture files below a folder, sorted; hidden ones are left out, links to folders not followed.
 
-    A folder that cannot be read is handed to `unreadable` as the error that says so; without, it raises ImageError.
+    Neither is the folder `without` searched. A folder that cannot be read is handed to `unreadable` as the error that
+    says so; without, it raises ImageError.
     """
 
     def refuse(error: OSError) -> None:
         raise ImageError(f"{error.filename}: the folder cannot be read: {error.strerror}") from error
 
+    skipped = None if without is None else os.path.realpath(without)
     found: list[Path] = []
     for place, folders, files in os.walk(folder, onerror=unreadable or refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".") and (skipped is None or os.path.realpath(Path(place, name)) != skipped)
+        ]
         found += [
             Path(place, name)
             for name in files
-            if not name.startswith(".") and Path(name).suffix.lower() in PHOTO_SUFFIXES
+            if not name.startswith(".") and Path(name).suffix.lower() in suffixes and not _blocks(Path(place, name))
         ]
     return sorted(found)
+
+
+def _blocks(path: Path) -> bool:
+    """Whether this is a pipe, socket or device: reading one that nobody writes to would never end."""
+    try:
+        kind = path.stat().st_mode
+    except OSError:  # a link to nowhere says so when it is read
+        return False
+    return not stat.S_ISREG(kind)

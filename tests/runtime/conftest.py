@@ -198,6 +198,16 @@ def flag() -> NDArray[np.uint8]:
 
 
 @pytest.fixture
+def tree(tmp_path: Path, flag: NDArray[np.uint8]) -> Path:
+    """in/ with a.png, sub/a.png and sub/b.jpg."""
+    for name in ("a.png", "sub/a.png", "sub/b.jpg"):
+        place = tmp_path / "in" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(place), cv2.cvtColor(flag, cv2.COLOR_RGB2BGR))
+    return tmp_path / "in"
+
+
+@pytest.fixture
 def flag_file(tmp_path: Path, flag: NDArray[np.uint8]) -> Path:
     path = tmp_path / "flag.png"
     cv2.imwrite(str(path), cv2.cvtColor(flag, cv2.COLOR_RGB2BGR))

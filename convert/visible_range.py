@@ -56,6 +56,10 @@ def _seen(
         offset = _scalar(graph, operator)
         if offset is not None:
             return -offset, 6.0 - offset if fused == "RELU6" else math.inf
+    if kind == "MUL" and fused in ("RELU", "RELU6"):
+        factor = _scalar(graph, operator)
+        if factor is not None and factor > 0:  # what is clipped, to 0…1 or to other bounds, is lowered like this
+            return 0.0, 6.0 / factor if fused == "RELU6" else math.inf
     if kind == "MUL":
         return _gated(graph, tensor, operator, readers)
     if kind in _MOVING and fused == "NONE":

@@ -284,7 +284,7 @@ def blob(random: Random, *, ragged: float = 0.02) -> tuple[np.ndarray, np.ndarra
 def strands(
     start: np.ndarray, angle: np.ndarray, reach: np.ndarray, bend: np.ndarray, *, points: int = 9, wave: float = 0.0
 ) -> np.ndarray:
-    """`(n, points, 2)` curves from `(n, 2)` roots: each one's first direction, length and turn (radians), and a wave."""
+    """`(n, points, 2)` curves from `(n, 2)` roots: first direction, length and turn (radians) of each, and a wave."""
     steps = np.linspace(0, 1, points - 1)
     heading = angle[:, None] + bend[:, None] * steps + wave * np.sin(steps * 9 + angle[:, None] * 7)
     moves = np.stack([np.cos(heading), np.sin(heading)], 2) * (reach[:, None, None] / (points - 1))

@@ -11,30 +11,31 @@ from pathlib import Path
 
 import torch
 
-from .recipes import RECIPES, Recipe
+from .edge_net import EdgeNet
+from .recipes import RECIPES, EdgeRecipe, Recipe
 from .unet import UNet
 
 OPSET = 17
 
 
-def load_averaged(recipe: Recipe, checkpoint: Path) -> UNet:
+def load_averaged(recipe: Recipe | EdgeRecipe, checkpoint: Path) -> UNet | EdgeNet:
     """The averaged network of a training run, in evaluation mode."""
     if not checkpoint.exists():
         raise SystemExit(f"no checkpoint at {checkpoint}; train first: python -m edgematte.models.training.train")
-    network = UNet(recipe.shape)
+    network = recipe.network()
     network.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["averaged"])
     return network.eval()
 
 
-def export(network: UNet, path: Path, *, size: tuple[int, int]) -> None:
-    """Write `network` for `size` (width, height): `image` (1, 3, H, W) normalised RGB → `alpha` (1, 1, H, W)."""
+def export(network: UNet | EdgeNet, path: Path, *, size: tuple[int, int], channels: int = 3) -> None:
+    """Write `network` for `size` (width, height): `image` (1, C, H, W) as it was trained on → `alpha` (1, 1, H, W)."""
     width, height = size
     with warnings.catch_warnings():
         # The classic exporter folds batch normalisation into the convolutions, which the newer one leaves to others.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         torch.onnx.export(
             network,
-            (torch.zeros(1, 3, height, width),),
+            (torch.zeros(1, channels, height, width),),
             str(path),
             input_names=["image"],
             output_names=["alpha"],
@@ -52,7 +53,7 @@ def main() -> None:
     arguments = parser.parse_args()
     recipe = RECIPES[arguments.recipe]
     run = arguments.run or Path("training-runs") / arguments.recipe
-    export(load_averaged(recipe, run / "checkpoint.pt"), arguments.output, size=recipe.size)
+    export(load_averaged(recipe, run / "checkpoint.pt"), arguments.output, size=recipe.size, channels=recipe.channels)
     print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB")
 
 

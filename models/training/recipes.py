@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .augment import Mix
-from .unet import LIVE, PHOTO, UNetShape
+from .edge_data import EdgeMix
+from .edge_net import EDGE, EdgeNet, EdgeShape
+from .unet import LIVE, PHOTO, UNet, UNetShape
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """One network and how it is trained."""
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How long and how fast any network is trained."""
 
-    shape: UNetShape
     size: tuple[int, int]  # (width, height) of the network's input
-    mix: Mix
     steps: int  # batches of a full training
     # (share of the training from which, part of the size): what a subject looks like is learned from small pictures at
     # a quarter of the cost, its edge from full ones (progressive resizing, Howard 2018; Touvron et al. 2019)
@@ -25,14 +25,42 @@ class Recipe:
     weight_decay: float = 1e-4
     average: float = 0.999  # decay of the averaged weights that are kept in the end
     seed: int = 7
-    grown_from: str = (
-        ""  # name of the recipe whose trained network is the inside of this one; its run is given by --from
-    )
 
     def size_at(self, share: float) -> tuple[int, int]:
         """(width, height) of the training pictures after `share` (0…1) of the training."""
         part = [part for start, part in self.growth if share >= start][-1]
         return round(self.size[0] * part), round(self.size[1] * part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Training):
+    """One network that cuts out, and how it is trained."""
+
+    shape: UNetShape
+    mix: Mix
+    grown_from: str = (
+        ""  # name of the recipe whose trained network is the inside of this one; its run is given by --from
+    )
+    channels: int = 3  # of the input
+
+    def network(self) -> UNet:
+        """A new network, untrained."""
+        return UNet(self.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgeRecipe(Training):
+    """One network that refines tiles of a coarse alpha, and how it is trained."""
+
+    shape: EdgeShape
+    mix: EdgeMix
+    photos: int  # the softest of the training folder
+    grown_from: str = ""  # it starts from nothing
+    channels: int = 4
+
+    def network(self) -> EdgeNet:
+        """A new network, untrained: it leaves every alpha as it is."""
+        return EdgeNet(self.shape)
 
 
 PEOPLE_FIRST = Mix(
@@ -62,7 +90,7 @@ ANYTHING = Mix(
     }
 )
 
-RECIPES = {
+RECIPES: dict[str, Recipe | EdgeRecipe] = {
     "unet-live": Recipe(shape=LIVE, size=(256, 256), mix=PEOPLE_FIRST, steps=60_000),
     "unet-photo": Recipe(
         shape=PHOTO,
@@ -72,5 +100,13 @@ RECIPES = {
         growth=((0.0, 0.5), (0.4, 2 / 3), (0.7, 1.0)),
         learning_rate=1.2e-3,
         grown_from="unet-live",
+    ),
+    "unet-edge": EdgeRecipe(
+        shape=EDGE,
+        size=(128, 128),
+        mix=EdgeMix(),
+        photos=700,
+        steps=40_000,
+        growth=((0.0, 0.75),),  # tiles of 96 pixels hold as many edges per pixel, and more of them per second
     ),
 }

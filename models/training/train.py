@@ -9,34 +9,23 @@ continues from it when started again; `log.csv` and `curves.png` beside it show 
 from __future__ import annotations
 
 import argparse
-import copy
-import csv
-import math
-import os
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import IterableDataset
 
 from .augment import Sampler
-from .curves import draw
+from .edge_train import train_edge
 from .export import load_averaged
+from .fit import Batch, fit
 from .grow import grow
 from .photos import Photo, read_photos
-from .recipes import RECIPES, Recipe
+from .recipes import RECIPES, EdgeRecipe, Recipe
 from .unet import INPUT_MEAN, INPUT_STD, UNet, parameter_count
-
-LOG_EVERY = 100  # batches
-SAVE_EVERY_S = 180.0
-PREFETCH = 6  # batches made ahead by the one loader process
 
 
 class Batches(IterableDataset):
@@ -53,14 +42,6 @@ class Batches(IterableDataset):
         while True:
             images, alphas = sampler.batch(self.recipe.batch)
             yield torch.from_numpy(images), torch.from_numpy(alphas), torch.from_numpy(edges_of(alphas))
-
-
-@dataclass
-class Progressed:
-    """What a checkpoint remembers besides the weights."""
-
-    step: int = 0
-    seconds: float = 0.0  # spent training, over all starts
 
 
 def edges_of(alphas: np.ndarray) -> np.ndarray:
@@ -100,130 +81,29 @@ def train(
 
     `start` is the checkpoint of the recipe that this one is grown from.
     """
-    run.mkdir(parents=True, exist_ok=True)
-    cv2.setNumThreads(1)  # ends OpenCV's threads, whose locks the loader process would inherit and wait for forever
     torch.manual_seed(recipe.seed)
     network = UNet(recipe.shape)
     if start is not None:
         grow(load_averaged(RECIPES[recipe.grown_from], start), network)
-    network.to(device, memory_format=torch.channels_last)
-    averaged = copy.deepcopy(network).eval()
-    optimiser = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
-    done = _resume(run / "checkpoint.pt", network, averaged, optimiser)
-    started, saved = time.monotonic() - done.seconds, time.monotonic()
-    losses: list[float] = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as progress:
-        bar = progress.add_task("training", total=recipe.steps, completed=done.step)
-        size: tuple[int, int] | None = None
-        loader = iter(())
-        while (share := _share(done, recipe, minutes)) < 1:
-            if size != (size := recipe.size_at(share)):
-                loader = _load(photos, recipe, size, seed=recipe.seed + 1000 * done.step, device=device)
-            for group in optimiser.param_groups:
-                group["lr"] = recipe.learning_rate * schedule(share, recipe.warmup)
-            losses.append(_step(network, optimiser, next(loader), device))
-            done.step, done.seconds = done.step + 1, time.monotonic() - started
-            average_into(averaged, network, decay=min(recipe.average, done.step / (done.step + 100)))
-            progress.update(bar, completed=done.step)
-            if done.step % LOG_EVERY == 0:
-                mean = float(np.mean(losses))
-                losses.clear()
-                _log(run / "log.csv", done, mean, optimiser.param_groups[0]["lr"])
-                progress.update(bar, description=f"loss {mean:.4f}")
-            if time.monotonic() - saved > SAVE_EVERY_S:
-                _save(run / "checkpoint.pt", network, averaged, optimiser, done)
-                saved = time.monotonic()
-    _save(run / "checkpoint.pt", network, averaged, optimiser, done)
-    if (run / "log.csv").exists():
-        draw(run / "log.csv", run / "curves.png")
-    return averaged
+
+    def batches(size: tuple[int, int], seed: int) -> Batches:
+        return Batches(photos, recipe, size=size, seed=seed)
+
+    return fit(network, recipe, run, batches=batches, loss=loss_of, minutes=minutes, device=device)
 
 
-def _load(photos: list[Photo], recipe: Recipe, size: tuple[int, int], *, seed: int, device: torch.device) -> Iterator:
-    return iter(
-        DataLoader(
-            Batches(photos, recipe, size=size, seed=seed),
-            batch_size=None,
-            num_workers=1 if device.type == "cpu" else min(12, os.cpu_count() or 1),
-            prefetch_factor=PREFETCH,
-        )
-    )
-
-
-def schedule(share: float, warmup: float) -> float:
-    """Learning-rate factor after `share` (0…1) of the training: a linear rise, then half a cosine down to zero."""
-    if share < warmup:
-        return share / warmup
-    return 0.5 + 0.5 * math.cos(math.pi * (share - warmup) / (1 - warmup))
+def loss_of(network: UNet, batch: Batch) -> Tensor:
+    """The loss on a batch of `Batches`."""
+    images, alphas, edges = batch
+    x = normalise(images).contiguous(memory_format=torch.channels_last)
+    with torch.autocast(x.device.type, torch.bfloat16):
+        logits = network.logits(x)
+    return matte_loss(logits.float(), alphas[:, None].float() / 255, edges[:, None].float() / 255)
 
 
 def normalise(images: Tensor) -> Tensor:
     """`(N, H, W, 3)` uint8 RGB → `(N, 3, H, W)` float as the network expects it."""
     return (images.permute(0, 3, 1, 2).float() - INPUT_MEAN) / INPUT_STD
-
-
-def average_into(averaged: nn.Module, network: nn.Module, *, decay: float) -> None:
-    """Move the averaged weights and batch statistics towards the network's (exponential moving average)."""
-    with torch.no_grad():
-        for slow, fast in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
-            if slow.is_floating_point():
-                slow.lerp_(fast, 1 - decay)
-            else:
-                slow.copy_(fast)
-
-
-def _share(done: Progressed, recipe: Recipe, minutes: float | None) -> float:
-    return done.step / recipe.steps if minutes is None else done.seconds / 60 / minutes
-
-
-def _step(network: UNet, optimiser: torch.optim.Optimizer, batch: tuple[Tensor, ...], device: torch.device) -> float:
-    images, alphas, edges = (part.to(device, non_blocking=True) for part in batch)
-    x = normalise(images).contiguous(memory_format=torch.channels_last)
-    alpha = alphas[:, None].float() / 255
-    network.train()
-    with torch.autocast(device.type, torch.bfloat16):
-        logits = network.logits(x)
-    loss = matte_loss(logits.float(), alpha, edges[:, None].float() / 255)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-    optimiser.step()
-    return float(loss.detach())
-
-
-def _resume(path: Path, network: nn.Module, averaged: nn.Module, optimiser: torch.optim.Optimizer) -> Progressed:
-    if not path.exists():
-        return Progressed()
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    network.load_state_dict(state["network"])
-    averaged.load_state_dict(state["averaged"])
-    optimiser.load_state_dict(state["optimiser"])
-    return Progressed(state["step"], state["seconds"])
-
-
-def _save(
-    path: Path, network: nn.Module, averaged: nn.Module, optimiser: torch.optim.Optimizer, done: Progressed
-) -> None:
-    state = {
-        "network": network.state_dict(),
-        "averaged": averaged.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "step": done.step,
-        "seconds": done.seconds,
-    }
-    fresh = path.with_suffix(".new")
-    torch.save(state, fresh)
-    fresh.replace(path)  # a cut-off save must not cost the training
-
-
-def _log(path: Path, done: Progressed, loss: float, learning_rate: float) -> None:
-    first = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if first:
-            writer.writerow(["step", "seconds", "loss", "learning_rate"])
-        writer.writerow([done.step, round(done.seconds, 1), round(loss, 5), f"{learning_rate:.3e}"])
 
 
 def main() -> None:
@@ -245,9 +125,12 @@ def main() -> None:
     if bool(recipe.grown_from) != bool(arguments.start):
         wanted = f"--from training-runs/{recipe.grown_from}/checkpoint.pt" if recipe.grown_from else "no --from"
         raise SystemExit(f"{arguments.recipe} starts from {recipe.grown_from or 'nothing'}; give {wanted}")
+    size = parameter_count(recipe.network())
+    print(f"{arguments.recipe}: {size / 1e6:.2f} M parameters, {device}; run folder {run}")
+    if isinstance(recipe, EdgeRecipe):
+        train_edge(recipe, arguments.data, run, minutes=arguments.minutes, device=device)
+        return
     photos = read_photos(arguments.data)
-    size = parameter_count(UNet(recipe.shape))
-    print(f"{arguments.recipe}: {size / 1e6:.2f} M parameters, {len(photos)} photos, {device}; run folder {run}")
     train(recipe, photos, run, minutes=arguments.minutes, device=device, start=arguments.start)
 
 

@@ -18,6 +18,7 @@ import typer
 from .cut_cli import cut
 from .cut_report import complain
 from .errors import EdgeMatteError, MissingExtraError
+from .live_cli import camera, video
 
 INTERRUPTED = 130  # what shells expect of a program ended by Ctrl-C
 
@@ -47,6 +48,8 @@ app = typer.Typer(
 models_app = typer.Typer(help="The models that came with edgematte.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 app.command()(cut)
+app.command()(camera)
+app.command()(video)
 
 
 def _print_version(wanted: bool) -> None:

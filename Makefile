@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PHOTOS := tests/photos
 
-.PHONY: demo test check test-training test-onnx-tf test-pi32-operators clean
+.PHONY: demo test check test-training test-onnx-tf test-pi32-operators test-pi test-pi32 test-pi-boot clean
 
 demo: $(VENV)/installed  ## convert the bundled U-Net to int8, cut out a photo, compare int8 with full precision
 	$(BIN)/edgematte convert models/unet-live.onnx -o demo/unet-live.tflite --calibrate $(PHOTOS)/images --mean 128 --std 128 --data $(PHOTOS) --report demo/report --overwrite
@@ -25,6 +25,15 @@ test-training: .venv-training/installed  ## the training recipe; PyTorch in an e
 
 test-pi32-operators: $(VENV)/installed-for-tests .venv-tflite-runtime/installed  ## what 32-bit boards run; a Python up to 3.11
 	$(BIN)/python -m pytest tests/convert/test_pi32.py
+
+test-pi: $(VENV)/installed-for-tests .venv-tflite-runtime/installed  ## a 64-bit Pi's programs under QEMU, which downloads 600 MB once; a Python up to 3.11
+	$(BIN)/python -m pytest tests/pi/test_user_space.py tests/pi/test_instructions.py
+
+test-pi32: $(VENV)/installed-for-tests .venv-tflite-runtime/installed  ## a 32-bit Pi's; writes benchmarks/results/pi32.json
+	$(BIN)/python -m pytest tests/pi/test_user_space_32.py --results benchmarks/results
+
+test-pi-boot: $(VENV)/installed-for-tests  ## a whole 64-bit system with 512 MB; writes benchmarks/results/pi-boot.json
+	$(BIN)/python -m pytest tests/pi/test_boot.py --results benchmarks/results
 
 test-onnx-tf: $(VENV)/installed-for-tests .venv-onnx-tf/installed  ## a second opinion on our lowering; TensorFlow, 1.8 GB
 	$(BIN)/python -m pytest tests/convert/test_onnx_tf.py
@@ -51,7 +60,7 @@ $(VENV)/installed-for-tests: $(VENV)/installed
 	@touch $@
 
 .venv-tflite-runtime/installed: pyproject.toml | .venv-tflite-runtime/bin/python
-	.venv-tflite-runtime/bin/python -m pip install --quiet tflite-runtime==2.14.0 'numpy<2'
+	.venv-tflite-runtime/bin/python -m pip install --quiet --editable . tflite-runtime==2.14.0 'numpy<2' 'opencv-python-headless<4.12'
 	@touch $@
 
 %/bin/python:

@@ -1,0 +1,136 @@
+"""What int8 saves on a board's processor, counted: instructions per inference, exact where times would be guesses."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgematte import read
+from edgematte.convert.lower import FloatModel, Preprocessing, lower
+from edgematte.convert.onnx_graph import load as load_onnx
+from edgematte.convert.tflite_graph import float_operators
+from edgematte.runtime.interpreter import load
+from edgematte.runtime.model_file import ModelCard, read_card
+from edgematte.runtime.model_store import bundled_models
+from edgematte.runtime.preprocess import resize
+
+from .conftest import LITERT, plainly
+from .cores import A72, A76, Core
+from .counting import Count, build_plugin, count
+from .emulator import Guest
+from .record import Cut, NetworkCount
+
+Counted = Callable[[Core, bytes, NDArray], tuple[Count, NDArray]]
+# Of the full-precision network's instructions, where the processor has dot products.
+MOST_ON_A76 = 0.5
+REPEATS_WITHIN = 1e-3  # counts of two inferences in one process; what differs is Python's own housekeeping
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A shipped network: int8 as it is in the wheel, and its full-precision original lowered by `edgematte.convert`."""
+
+    name: str
+    int8: bytes
+    fp32: bytes
+    int8_input: NDArray[np.uint8]  # a real photo
+    fp32_input: NDArray[np.float32]  # the same
+
+
+def shipped(root: Path) -> list[str]:
+    """Names of the networks whose original lies beside them."""
+    return [name for name in bundled_models() if (root / "models" / f"{name}.onnx").is_file()]
+
+
+def lowered(onnx: Path, card: ModelCard) -> FloatModel:
+    """The original as a float TFLite model, fed as its converted model's card says."""
+    preprocessing = Preprocessing(
+        mean=card.mean or Preprocessing.mean, std=card.std or Preprocessing.std, color=card.color or "rgb"
+    )
+    return lower(load_onnx(onnx), preprocessing, channel=card.channel)
+
+
+@pytest.fixture(scope="module", params=shipped(Path(__file__).parents[2]))
+def pair(request: pytest.FixtureRequest, root: Path, photos: Path, astronaut: Path) -> Pair:
+    """Every shipped network with its original."""
+    name = request.param
+    int8 = bundled_models()[name].read_bytes()
+    card = read_card(int8)
+    assert card is not None, f"{name} was not made by edgematte convert"
+    original = lowered(root / "models" / f"{name}.onnx", card)
+    picture = resize(read(astronaut), original.size)
+    if card.role == "refiner":  # a tile: the picture, and an alpha to refine
+        mask = read(photos / "masks" / f"{astronaut.stem}.png")[..., 0]
+        picture = np.dstack([picture, resize(mask, original.size)])
+    return Pair(name, int8, original.tflite, picture[None], original.to_input(picture))
+
+
+@pytest.fixture(scope="module")
+def plugin(work: Path) -> Path:
+    """QEMU's plugin that counts."""
+    with plainly():
+        return build_plugin(work / "plugin")
+
+
+@pytest.fixture(scope="module")
+def counted(guest: Callable[[Core, str], Guest], plugin: Path) -> Counted:
+    """A core, a network and its input → the count and the output; each made once."""
+    done: dict[tuple[Core, bytes], tuple[Count, NDArray]] = {}
+
+    def counts(core: Core, model: bytes, tensor: NDArray) -> tuple[Count, NDArray]:
+        key = (core, hashlib.sha256(model).digest())
+        if key not in done:
+            done[key] = count(guest(core, LITERT), plugin, model, tensor)
+        return done[key]
+
+    return counts
+
+
+def test_nothing_of_an_int8_network_computes_in_floating_point(pair: Pair) -> None:
+    assert float_operators(pair.int8) == []
+    assert float_operators(pair.fp32) != [], "the check would see one"
+
+
+@pytest.mark.parametrize("core", [A72, A76], ids=lambda core: core.qemu)
+def test_int8_saves_instructions_by_dot_products_where_there_are_any(
+    core: Core, pair: Pair, counted: Counted, found: list[Cut | NetworkCount]
+) -> None:
+    int8, output = counted(core, pair.int8, pair.int8_input)
+    fp32, _ = counted(core, pair.fp32, pair.fp32_input)
+    on_this_pc = load(pair.int8, threads=1).run(pair.int8_input)
+    one = NetworkCount(
+        model=pair.name,
+        model_sha256=hashlib.sha256(pair.int8).hexdigest(),
+        core=core.name,
+        int8_instructions=int8.instructions,
+        int8_dot_products=int8.dot_products,
+        int8_float_operators=len(float_operators(pair.int8)),
+        fp32_instructions=fp32.instructions,
+        ratio=round(int8.instructions / fp32.instructions, 4),
+        int8_largest_difference=int(np.abs(output.astype(int) - on_this_pc).max()),
+    )
+    found.append(one)
+    assert int8.repeats_within < REPEATS_WITHIN
+    assert fp32.repeats_within < REPEATS_WITHIN
+    assert one.int8_largest_difference <= 1
+    assert fp32.dot_products == 0
+    if core.dot_products:
+        # One of them does the work of sixteen multiplications: too few would mean that other kernels do the work.
+        assert one.int8_dot_products > 0.05 * one.int8_instructions
+        assert one.ratio <= MOST_ON_A76
+    else:
+        assert one.int8_dot_products == 0, "a core without dot products would stop at the first"
+        assert one.ratio < 1
+
+
+def test_full_precision_is_the_same_on_a_board(pair: Pair, counted: Counted) -> None:
+    """Sums in another order differ in the last bits of float32, and a sigmoid's slope of a quarter makes it less."""
+    _, output = counted(A76, pair.fp32, pair.fp32_input)
+    on_this_pc = load(pair.fp32, threads=1).run(pair.fp32_input)
+    np.testing.assert_allclose(output, on_this_pc, atol=1e-4)

@@ -1,0 +1,108 @@
+"""What a person with a 64-bit Raspberry Pi installs and types works there, and gives the matte that a PC gives."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgematte import Alpha, read
+from edgematte.runtime.interpreter import CHOICE_VARIABLE
+
+from .emulator import Guest
+from .record import Cut, NetworkCount
+
+Program = Callable[[str], tuple[list[str], dict[str, str]]]
+LARGEST_DIFFERENCE = 1  # of 255: what is promised; every pair so far was equal to the bit
+FACE = np.s_[110:150, 205:240]  # rows and columns of the astronaut's
+CORNER = np.s_[:40, -40:]  # at the top right, wall
+WHO_AM_I = """
+import json, platform
+from importlib import metadata
+import edgematte
+from edgematte.runtime.interpreter import load
+from edgematte.runtime.model_store import bundled_models
+package = load(bundled_models()["unet-live"]).package
+print(json.dumps([platform.machine(), package, metadata.version(package), edgematte.__file__]))
+"""
+
+
+def alpha_of(mask: Path) -> Alpha:
+    """The alpha that `cut --only-mask` wrote."""
+    grey = read(mask)
+    assert (grey == grey[..., :1]).all(), "a mask has no colours"
+    return grey[..., 0]
+
+
+@pytest.fixture(scope="module")
+def pc_alpha(this_pc: Program, astronaut: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Alpha]:
+    """Interpreter → the astronaut's alpha by `edgematte cut` on this PC; each computed once."""
+    done: dict[str, Alpha] = {}
+
+    def alpha(interpreter: str) -> Alpha:
+        if interpreter not in done:
+            output = tmp_path_factory.mktemp("pc") / "mask.png"
+            command, environment = this_pc(interpreter)
+            subprocess.run(
+                [*command, "cut", astronaut, "--only-mask", "-o", output], env=environment, check=True, timeout=120
+            )
+            done[interpreter] = alpha_of(output)
+        return done[interpreter]
+
+    return alpha
+
+
+def test_it_is_imported_from_where_pip_put_it_and_loads_the_interpreter_asked_for(any_guest: Guest) -> None:
+    machine, package, _, place = json.loads(any_guest.said("-c", WHO_AM_I))
+    assert machine == "aarch64", "the emulator runs the board's programs and not this PC's"
+    assert package == any_guest.environment[CHOICE_VARIABLE]
+    assert Path(place).is_relative_to(any_guest.packages[0]), "the wheel and not the repository"
+
+
+def test_help_lists_what_a_device_can_do(litert_guest: Guest) -> None:
+    done = litert_guest.edgematte("--help")
+    assert done.returncode == 0, done.stderr
+    for verb in ("cut", "inspect", "models"):
+        assert verb in done.stdout
+
+
+def test_a_photo_is_cut_out_as_on_a_pc(
+    any_guest: Guest,
+    pc_alpha: Callable[[str], Alpha],
+    astronaut: Path,
+    tmp_path: Path,
+    found: list[Cut | NetworkCount],
+) -> None:
+    interpreter = any_guest.environment[CHOICE_VARIABLE]
+    output = tmp_path / "mask.png"
+    done = any_guest.edgematte("cut", astronaut, "--only-mask", "-o", output)
+    assert done.returncode == 0, done.stderr
+    alpha, expected = alpha_of(output), pc_alpha(interpreter)
+    assert alpha.shape == read(astronaut).shape[:2]
+    assert alpha[FACE].min() > 200, "her face is opaque"
+    difference = int(np.abs(alpha.astype(int) - expected).max())
+    version = json.loads(any_guest.said("-c", WHO_AM_I))[2]
+    found.append(Cut(astronaut.name, any_guest.core.name, f"{interpreter} {version}", difference))
+    assert difference <= LARGEST_DIFFERENCE
+
+
+def test_a_cut_out_has_the_face_and_a_transparent_corner(litert_guest: Guest, astronaut: Path, tmp_path: Path) -> None:
+    output = tmp_path / "astronaut.png"
+    done = litert_guest.edgematte("cut", astronaut, "-o", output)
+    assert done.returncode == 0, done.stderr
+    rgba = cv2.imread(str(output), cv2.IMREAD_UNCHANGED)
+    assert rgba.shape == (512, 512, 4)
+    assert rgba[FACE][..., 3].min() > 200
+    assert rgba[CORNER][..., 3].max() < 30
+
+
+def test_a_wrong_photo_is_told_in_one_line(litert_guest: Guest, tmp_path: Path) -> None:
+    done = litert_guest.edgematte("cut", tmp_path / "absent.jpg")
+    assert done.returncode != 0
+    assert "absent.jpg" in done.stderr
+    assert "Traceback" not in done.stderr

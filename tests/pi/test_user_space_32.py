@@ -1,0 +1,100 @@
+"""A 32-bit Raspberry Pi OS: our wheel and tflite-runtime from pip, numpy and OpenCV from Debian, one photo cut out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgematte import read
+
+from . import debian
+from .conftest import OLDER, plainly
+from .cores import A7
+from .device_install import install_alone, install_packages, requirements
+from .emulator import Guest, board, unpacked_program, version
+from .record import Cut, write
+from .test_user_space import FACE
+
+ARMHF, ARMV7L = "arm-linux-gnueabihf", "armv7l"
+FROM_DEBIAN = {"numpy": "python3-numpy", "opencv-python-headless": "python3-opencv"}  # no wheels for 32-bit boards
+PURE = ("typer",)  # what of the wheel's list pip finds for every machine
+# Debian's OpenCV is 4.6 and this PC's is another, which enlarges and shrinks pictures in other roundings; the network
+# carries one step of a pixel to a few of the matte, where its edge is steep.
+LARGEST_DIFFERENCE = 16
+MEAN_DIFFERENCE = 0.2
+VERSIONS = """
+import json, platform, struct
+from importlib import metadata
+import cv2, numpy
+import edgematte
+bits = 8 * struct.calcsize("P")
+print(json.dumps([platform.machine(), bits, metadata.version("tflite-runtime"), numpy.__version__, cv2.__version__]))
+"""
+
+
+@pytest.fixture(scope="module")
+def emulator(qemu_user: Path) -> list[str | Path]:
+    """What runs 32-bit programs."""
+    return unpacked_program(qemu_user, "qemu-arm")
+
+
+@pytest.fixture(scope="module")
+def guest(emulator: list[str | Path], wheel: Path, work: Path) -> Guest:
+    """A board with a 32-bit system."""
+    needs = {need.name: need for need in requirements(wheel, ARMV7L)}
+    rest = [f"{need.name}{need.specifier}" for name, need in needs.items() if name not in (*FROM_DEBIAN, *PURE)]
+    assert [line.partition("=")[0] for line in rest] == [OLDER], "what else the wheel needs has a place above"
+    with plainly():
+        system = debian.unpack(
+            "armhf", ["python3", "libstdc++6", "libgomp1", *FROM_DEBIAN.values()], work / "debian-armhf"
+        )
+        ours = install_alone([wheel, *rest], work / f"edgematte-{ARMV7L}", machine=ARMV7L)
+        pure = install_packages([f"{n}{needs[n].specifier}" for n in PURE], work / f"pure-{ARMV7L}", machine=ARMV7L)
+    libraries = system / "usr" / "lib" / ARMHF
+    # Debian's scripts would link these two into place; unpacked packages have run none.
+    places = {"LD_LIBRARY_PATH": f"{libraries / 'blas'}:{libraries / 'lapack'}"}
+    return Guest(emulator, board(A7, system, work / A7.qemu), A7, [ours, pure], places)
+
+
+def test_a_photo_is_cut_out_on_a_32_bit_system(
+    guest: Guest,
+    emulator: list[str | Path],
+    this_pc: Callable[[str], tuple[list[str], dict[str, str]]],
+    astronaut: Path,
+    tmp_path: Path,
+    results: Path,
+) -> None:
+    _, bits, runtime, numpy_version, opencv = json.loads(guest.said("-c", VERSIONS))
+    assert bits == 32
+
+    on_board, on_pc = tmp_path / "board.png", tmp_path / "pc.png"
+    done = guest.edgematte("cut", astronaut, "--only-mask", "-o", on_board)
+    assert done.returncode == 0, done.stderr
+    program, environment = this_pc(OLDER)
+    subprocess.run([*program, "cut", astronaut, "--only-mask", "-o", on_pc], env=environment, check=True, timeout=120)
+
+    alpha, expected = read(on_board)[..., 0], read(on_pc)[..., 0]
+    difference = np.abs(alpha.astype(int) - expected)
+    assert alpha.shape == read(astronaut).shape[:2]
+    assert alpha[FACE].min() > 200, "her face is opaque"
+    assert difference.max() <= LARGEST_DIFFERENCE
+    assert difference.mean() <= MEAN_DIFFERENCE
+
+    facts = {
+        "emulator": version(emulator),
+        "versions": {"tflite-runtime": runtime, "numpy": numpy_version, "opencv": opencv},
+        "cuts": [Cut(astronaut.name, A7.name, f"{OLDER} {runtime}", int(difference.max()))],
+        "mean_difference": round(float(difference.mean()), 4),
+    }
+    write(results, "pi32", "make test-pi32", facts)
+
+
+def test_help_needs_neither_numpy_nor_the_interpreter_there(guest: Guest) -> None:
+    done = guest.edgematte("--help")
+    assert done.returncode == 0, done.stderr
+    assert "cut" in done.stdout

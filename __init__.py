@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from .convert.recipe import Recipe
     from .runtime.composite import composite, cutout
     from .runtime.errors import EdgeMatteError
+    from .runtime.foreground import foreground
     from .runtime.images import Alpha, Image, read, write
+    from .runtime.refine import refine
     from .runtime.segmenter import Segmenter
 
 _HOMES = {
@@ -27,7 +29,9 @@ _HOMES = {
     "composite": "runtime.composite",
     "convert": "convert",  # the package itself: it can be called, see convert/__init__.py
     "cutout": "runtime.composite",
+    "foreground": "runtime.foreground",
     "read": "runtime.images",
+    "refine": "runtime.refine",
     "write": "runtime.images",
 }
 
@@ -41,7 +45,9 @@ __all__ = [
     "composite",
     "convert",
     "cutout",
+    "foreground",
     "read",
+    "refine",
     "write",
 ]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import UsageError
-from .images import Alpha, Image, read
+from .images import Alpha, Image, check_sizes, read
 
 Rgba: TypeAlias = NDArray[np.uint8]  # (H, W, 4), colours not multiplied by alpha
 Colour: TypeAlias = tuple[int, int, int]  # RGB, 0…255
@@ -34,7 +34,7 @@ def cutout(image: Image, alpha: Alpha) -> Rgba:
     Colours under alpha 0 are set to black: nobody sees them, they compress to nothing, and the removed background
     cannot be brought back from the file.
     """
-    _check_sizes(image, alpha)
+    check_sizes(image, alpha)
     subject = cv2.bitwise_and(image, image, mask=alpha)
     return np.asarray(cv2.merge((*cv2.split(subject), alpha)), np.uint8)
 
@@ -44,7 +44,7 @@ def composite(image: Image, alpha: Alpha, background: Background) -> Image:
 
     Shapes: image (H, W, 3), alpha (H, W), a picture of any size; gives (H, W, 3).
     """
-    _check_sizes(image, alpha)
+    check_sizes(image, alpha)
     height, width = alpha.shape
     if isinstance(background, str):
         behind = blurred(image, alpha)
@@ -122,8 +122,3 @@ def _hexadecimal(text: str) -> Colour | None:
     except ValueError:
         return None
     return red, green, blue
-
-
-def _check_sizes(image: Image, alpha: Alpha) -> None:
-    if image.shape[:2] != alpha.shape:
-        raise ValueError(f"image {image.shape[:2]} and alpha {alpha.shape} differ in size")

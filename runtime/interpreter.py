@@ -118,7 +118,7 @@ def load(model: bytes | Path, *, threads: int | None = None, device: str = "cpu"
             f"the model is compiled for an Edge TPU (operator {EDGE_TPU_OPERATOR}) and cannot run on the CPU; "
             "use the .tflite file it was compiled from"
         )
-    threads = threads or min(MOST_THREADS, available_cores())
+    threads = threads or default_threads()
     module, package = _interpreter_module()
     delegates = [_edge_tpu_delegate(module)] if device == "coral" else None
     try:
@@ -140,6 +140,11 @@ def read_model(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ModelError(f"cannot read the model {path}: {error.strerror}") from error
+
+
+def default_threads() -> int:
+    """Threads to use where nobody says how many: one per core, at most four."""
+    return min(MOST_THREADS, available_cores())
 
 
 def available_cores() -> int:

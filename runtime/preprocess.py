@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from .convention import Convention, Output
 from .errors import ModelError
+from .halving import halve
 from .images import Alpha, Image, Size
 from .interpreter import TensorInfo
 
+HALVED_FROM = 4  # a picture this many times too large is halved first
 MOST_CLASSES = 256  # an axis longer than this is a width, not a list of classes
 
 
@@ -36,6 +38,9 @@ def to_input(image: Image, info: TensorInfo, convention: Convention) -> NDArray:
 
 def resize(picture: NDArray, size: Size) -> NDArray:
     """Any uint8 picture at another size: averaged where it shrinks, so that nothing aliases, bicubic where it grows."""
+    # Halving first is ten times faster, and an average of averages is the average.
+    while picture.shape[1] >= HALVED_FROM * size[0] and picture.shape[0] >= HALVED_FROM * size[1]:
+        picture = halve(picture, 1)
     height, width = picture.shape[:2]
     # One side of a very wide picture may shrink while the other grows; OpenCV averages only when both shrink.
     smaller = min(width, size[0]), min(height, size[1])

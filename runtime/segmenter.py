@@ -2,50 +2,38 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 
 from .convention import Convention
-from .errors import ModelError, UsageError
+from .errors import ModelError
 from .guess import convention_of
 from .images import Alpha, Image
 from .interpreter import load, read_model
 from .model_file import ModelCard, read_card
-from .preprocess import resize, to_alpha, to_input
+from .model_store import model_path
+from .preprocess import to_alpha, to_input
+from .refine import DEFAULT_MODE, Refine, check_mode, refine
 
 DEFAULT_MODEL = "unet-live"
-MODEL_SUFFIX = ".tflite"
-
-
-def bundled_models() -> dict[str, Path]:
-    """Name → file of the models that came with the package, sorted by name."""
-    folder = files("edgematte.models")
-    found = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(MODEL_SUFFIX))
-    return {name.removesuffix(MODEL_SUFFIX): Path(str(folder / name)) for name in found}
-
-
-def model_path(model: str | Path) -> Path:
-    """The file of a bundled model's name, or of a path. Raises UsageError when there is neither."""
-    path = Path(model)
-    if path.suffix.lower() == MODEL_SUFFIX or path.is_file():
-        if not path.is_file():
-            raise UsageError(f"there is no model file {path}")
-        return path
-    bundled = bundled_models()
-    if str(model) in bundled:
-        return bundled[str(model)]
-    names = ", ".join(bundled) or "none is bundled here"
-    raise UsageError(f"unknown model '{model}'; expected a {MODEL_SUFFIX} file or one of: {names}")
 
 
 class Segmenter:
     """A background remover: call it with a photo, get the photo's alpha.
 
     `model` is a bundled model's name or the path of a .tflite file; `device` is "cpu" or "coral"; `threads` None means
-    one per core, at most four. Raises UsageError for an unknown model, ModelError for one that cannot run here.
+    one per core, at most four; `mode` is how edges are brought to the photo's size, see refine.py. Raises UsageError
+    for an unknown model or mode, ModelError for a model that cannot run here.
     """
 
-    def __init__(self, model: str | Path = DEFAULT_MODEL, *, device: str = "cpu", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        model: str | Path = DEFAULT_MODEL,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        mode: Refine = DEFAULT_MODE,
+    ) -> None:
+        self.mode: Refine = check_mode(mode)
         self.path = model_path(model)
         content = read_model(self.path)
         try:
@@ -57,9 +45,8 @@ class Segmenter:
             raise ModelError(f"{self.path.name}: {error}") from error
 
     def __call__(self, image: Image) -> Alpha:
-        """(H, W, 3) RGB → (H, W), the matte enlarged to the photo's size."""
-        height, width = image.shape[:2]
-        return resize(self.matte(image), (width, height))
+        """(H, W, 3) RGB → (H, W), the matte refined at the photo's size."""
+        return refine(image, self.matte(image), self.mode, threads=self.network.threads)
 
     def matte(self, image: Image) -> Alpha:
         """(H, W, 3) RGB → (h, w), the matte at the network's own size."""

@@ -1,4 +1,4 @@
-"""A handful of measurements → how far their mean, or a ratio of two medians, may be trusted: 95 % intervals.
+"""A handful of measurements → how far their mean, or the ratio of two latencies, may be trusted: 95 % intervals.
 
 Percentile bootstrap (Efron 1979): the measured photos or rounds are drawn again and again with replacement, and the
 middle 95 % of the resulting figures is the interval. It assumes no bell curve, which IoU and latency do not follow,
@@ -38,24 +38,23 @@ def mean_interval(values: Sequence[float], *, resamples: int = RESAMPLES, seed: 
     return _interval(float(sample.mean()), np.concatenate(means))
 
 
-def median_ratio_interval(
+def paired_ratio_interval(
     values: Sequence[float], others: Sequence[float], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Interval:
-    """median(values) / median(others) and its interval, where both were measured side by side, round by round.
+    """The median of values / others and its interval, where both were measured side by side, round by round.
 
-    A round is drawn as a pair: what slowed the machine in that round slowed both, and cancels.
+    What slowed the machine in one round slowed both, and cancels in that round's ratio; a hiccup that hit only one of
+    them is an outlier, which moves no median.
     """
     sample, other = _sample(values), _sample(others)
     if sample.size != other.size:
         raise UsageError(f"{sample.size} measurements against {other.size}; a paired ratio needs as many of both")
-    ratio = float(np.median(sample) / np.median(other))
-    if sample.size == 1:
+    ratios = sample / other
+    ratio = float(np.median(ratios))
+    if ratios.size == 1:
         return Interval(ratio, None, None)
-    ratios = [
-        np.median(sample[drawn], axis=1) / np.median(other[drawn], axis=1)
-        for drawn in _draws(sample.size, resamples, seed)
-    ]
-    return _interval(ratio, np.concatenate(ratios))
+    medians = [np.median(ratios[drawn], axis=1) for drawn in _draws(ratios.size, resamples, seed)]
+    return _interval(ratio, np.concatenate(medians))
 
 
 def _sample(values: Sequence[float]) -> NDArray[np.float64]:

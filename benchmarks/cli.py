@@ -17,15 +17,18 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from ..runtime.atomic import write_bytes
 from ..runtime.convention import Color
 from ..runtime.errors import EdgeMatteError, OutputExistsError, UsageError
+from ..runtime.interpreter import Device
 from ..runtime.tables import PIPE_WIDTH
 from . import result as results
-from .contender import Provider
+from .contender import Precision, Provider
 from .latency import Effort
+from .machine import Machine, remarks
 from .run import Original, Plan, Report
 from .run import run as measure
 from .table import show
 
 STDOUT = "-"
+S_PER_MINUTE = 60
 
 app = typer.Typer(
     help="Measure accuracy and latency of a model, alone or against full precision.",
@@ -60,9 +63,22 @@ def run(
     ] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write a line per photo.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
+    device: Annotated[Device, typer.Option(help="Where the model runs.")] = "cpu",
+    pictures: Annotated[int, typer.Option(min=0, help="Keep pictures of so many of the worst photos.")] = Plan.pictures,
+    starts: Annotated[
+        int, typer.Option(min=0, help="Processes to start for the cold start and the memory; 0: neither is measured.")
+    ] = Plan.starts,
+    up_to_threads: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Time the networks with 1, 2 … N threads as well.")
+    ] = None,
+    sustained: Annotated[
+        float | None, typer.Option(min=0, metavar="MINUTES", help="Run the model this long as well: heat, throttling.")
+    ] = None,
     provider: Annotated[
-        Provider, typer.Option(help="Where the full-precision network runs; auto: on a CUDA GPU if there is one.")
+        Provider,
+        typer.Option(help="Where the full-precision network runs; auto: on a GPU by CUDA or DirectML, else the CPU."),
     ] = "auto",
+    precision: Annotated[Precision, typer.Option(help="What the full-precision network computes in.")] = "fp32",
     mean: Annotated[
         str | None,
         typer.Option(metavar="R,G,B", help="Of the ONNX network, as for convert; default: the model's card."),
@@ -72,8 +88,10 @@ def run(
     channel: Annotated[int | None, typer.Option(min=0, help="Likewise.")] = None,
 ) -> None:
     """Compare a model with its full-precision original: accuracy on real photos, and latency by turns."""
-    if against is None and (mean or std or color or channel is not None or provider != "auto"):
-        raise UsageError("--mean, --std, --color, --channel and --provider are for the network of --against; name one")
+    if against is None and (mean or std or color or channel is not None or provider != "auto" or precision != "fp32"):
+        raise UsageError(
+            "--mean, --std, --color, --channel, --provider and --precision are for the network of --against; name one"
+        )
     if data is None and (csv_file is not None or limit is not None):
         raise UsageError("--csv and --limit are about photos, and there are none without --data DIR")
     json_path = None if json_file in (None, STDOUT) else Path(json_file)
@@ -83,10 +101,15 @@ def run(
 
     original = None
     if against is not None:
-        original = Original(against, _numbers("--mean", mean), _numbers("--std", std), color, channel, provider)
-    plan = Plan(model, original, data, limit, threads, Effort(seconds=seconds))
+        original = Original(
+            against, _numbers("--mean", mean), _numbers("--std", std), color, channel, provider, precision
+        )
+    plan = Plan(
+        model, original, data, limit, threads, device, Effort(seconds=seconds), pictures, starts, up_to_threads,
+        None if sustained is None else sustained * S_PER_MINUTE,
+    )  # fmt: skip
     with _progress() as report:
-        found = measure(plan, command=shlex.join(["edgematte", *sys.argv[1:]]), report=report)
+        found = measure(plan, command=shlex.join(["edgematte", *sys.argv[1:]]), report=report, checked=_warn)
 
     try:
         if json_path is not None:
@@ -102,6 +125,12 @@ def run(
         typer.echo(f"edgematte: {photo.reason}", err=True)
     if skipped:
         raise typer.Exit(EdgeMatteError.exit_code)
+
+
+def _warn(machine: Machine) -> None:
+    """Said before anything is measured, while somebody may still change it."""
+    for remark in remarks(machine):
+        typer.echo(f"edgematte: before measuring: {remark}", err=True)
 
 
 def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:

@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 
 from ..runtime.images import Alpha, Image, Size
 from ..runtime.inspection import precision
-from ..runtime.preprocess import Convention, input_size, to_input
+from ..runtime.interpreter import Device
+from ..runtime.preprocess import Convention, input_size, resize, to_alpha, to_input
 from ..runtime.segmenter import Segmenter
+from .profile import OperatorTime
 
-Provider = Literal["auto", "cpu", "cuda"]  # of a full-precision network; auto: CUDA where onnxruntime has it
+# Where a full-precision network runs; auto: CUDA or DirectML where onnxruntime has a usable one, else the CPU.
+Provider = Literal["auto", "cpu", "cuda", "tensorrt", "coreml", "directml"]
+Precision = Literal["fp32", "tf32", "fp16"]  # it computes in; tf32: fp32 whose factors are rounded to 10 bits
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,8 @@ class Facts:
     sha256: str
     size_bytes: int
     engine: str  # "ai-edge-litert 2.3.0"
-    device: str  # "CPU", "CUDA"
-    precision: str  # "full integer, per-channel weights", "fp32"
+    device: str  # "CPU", "CORAL", "CUDA", "TensorRT", "CoreML", "DirectML"
+    precision: str  # "full integer, per-channel weights", "fp32", "tf32", "fp16"
     threads: int
     input_size: Size
     conventions: str  # what it is told about pixels and output, in words
@@ -51,12 +55,20 @@ class Contender(Protocol):
         """The network alone: input tensor → output tensor, done when it returns."""
         ...
 
+    def finish(self, output: NDArray, size: Size) -> Alpha:
+        """The output tensor as the alpha of a photo of `size`, (H, W)."""
+        ...
+
+    def operators(self, tensor: NDArray) -> tuple[OperatorTime, ...] | None:
+        """Each operator's time; None where the engine has no profiler, or none that tells the truth."""
+        ...
+
 
 class Converted:
-    """Any .tflite file, ours or a stranger's, the way users run it: through `Segmenter`."""
+    """Any .tflite file, ours or a stranger's, through `Segmenter`; unrefined, as the reference is."""
 
-    def __init__(self, model: str | Path, *, threads: int | None = None) -> None:
-        self.segmenter = Segmenter(model, threads=threads)
+    def __init__(self, model: str | Path, *, threads: int | None = None, device: Device = "cpu") -> None:
+        self.segmenter = Segmenter(model, threads=threads, device=device, mode="off")
         network = self.segmenter.network
         self.facts = Facts(
             file=str(self.segmenter.path),
@@ -78,6 +90,14 @@ class Converted:
 
     def run(self, tensor: NDArray) -> NDArray:
         return self.segmenter.network.run(tensor, output=self.segmenter.convention.tensor)
+
+    def finish(self, output: NDArray, size: Size) -> Alpha:
+        convention = self.segmenter.convention
+        return resize(to_alpha(output, self.segmenter.network.outputs[convention.tensor], convention), size)
+
+    def operators(self, tensor: NDArray) -> tuple[OperatorTime, ...] | None:  # noqa: ARG002 - the contender's signature
+        """None: the interpreters' Python packages leave their profiler out."""
+        return None
 
 
 def in_words(convention: Convention) -> str:

@@ -1,8 +1,9 @@
 """What one `bench run` found, and how it is written down: JSON for programs and sceptics, CSV photo by photo.
 
 The JSON has the fields of `Result` below, plus `schema`, its `schema_version`, and for every series of timings the
-figures people read (`median_ms`, `p95_ms`, `p99_ms`) beside the samples they come from. A field may be added without a
-new version; one that is renamed, removed or changes its meaning raises it.
+figures people read (`median_ms`, `p95_ms`, `p99_ms`, `cpu_ms`) beside the samples they come from. A field may be added
+without a new version; one that is renamed, removed or changes its meaning raises it, and schema.py learns to read what
+was written before.
 """
 
 from __future__ import annotations
@@ -17,11 +18,16 @@ from ..runtime.images import Size
 from .accuracy import METRICS, Score
 from .bootstrap import Interval, mean_interval
 from .contender import Facts
+from .energy import Energy
+from .fresh import ColdStart
 from .latency import Timing
 from .machine import Machine
+from .paired import PairedTest, paired_test
+from .profile import OperatorTime
+from .sustained import Sustained
 
 SCHEMA = "edgematte.bench.run"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: ratios are medians of each round's ratio, no longer ratios of two medians
 MS_DIGITS = 4  # 0.1 µs, below what a clock resolves
 
 
@@ -39,6 +45,19 @@ class Summary:
 
 
 @dataclass(frozen=True)
+class Significance:
+    """Model against reference on the same photos: how likely such differences are by chance; fields of `Score`."""
+
+    iou: PairedTest
+    boundary_iou: PairedTest
+    mae: PairedTest
+    mse: PairedTest
+    sad: PairedTest
+    gradient: PairedTest
+    connectivity: PairedTest
+
+
+@dataclass(frozen=True)
 class PhotoScores:
     """One photo."""
 
@@ -51,6 +70,18 @@ class PhotoScores:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """A photo and its mattes as data URIs of JPEG and PNG, at most 320 pixels on the longest side."""
+
+    stem: str
+    reason: str  # why this photo, in words, with its figure
+    photo: str
+    truth: str
+    model: str
+    reference: str | None
+
+
+@dataclass(frozen=True)
 class Accuracy:
     """Over all photos that could be read."""
 
@@ -59,6 +90,8 @@ class Accuracy:
     difference: Summary | None  # model minus reference, of the photo-by-photo differences: what the conversion cost
     agreement: Summary | None  # model against reference
     photos: tuple[PhotoScores, ...]
+    significance: Significance | None = None
+    shown: tuple[Shown, ...] = ()  # the worst photos, as pictures
 
 
 @dataclass(frozen=True)
@@ -81,11 +114,20 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """A part of the way from a photo's file to the file of its cut-out."""
+
+    name: str  # one of stages.STAGES
+    timing: Timing
+
+
+@dataclass(frozen=True)
 class CallTimings:
     """One network's latency."""
 
     network: Timing  # input tensor → output tensor
     whole: Timing  # photo → alpha of the photo's size
+    stages: tuple[Stage, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,9 +140,55 @@ class Latency:
     rounds: int
     model: CallTimings
     reference: CallTimings | None
-    network_ratio: Interval | None  # model / reference, medians of the network alone
+    network_ratio: Interval | None  # model / reference by the wall clock, median over rounds, of the network alone
     whole_ratio: Interval | None  # the same of the whole call
     temperature_after_c: float | None  # `Machine.temperature_c` is the one before
+    # Of CPU time; None unless both ran on one thread of the CPU, where nothing else tells as surely which is faster.
+    network_cpu_ratio: Interval | None = None
+    whole_cpu_ratio: Interval | None = None
+
+    @property
+    def fair_network_ratio(self) -> Interval | None:
+        """Of CPU time where there is one, else of the wall clock: what gates and reports go by."""
+        return self.network_cpu_ratio or self.network_ratio
+
+    @property
+    def fair_whole_ratio(self) -> Interval | None:
+        """The same of the whole call."""
+        return self.whole_cpu_ratio or self.whole_ratio
+
+
+@dataclass(frozen=True)
+class ThreadsPoint:
+    """The networks alone with a number of threads, all numbers by turns in one run."""
+
+    threads: int
+    model: Timing
+    reference: Timing | None  # None for a reference on a GPU as well: its threads are not these
+
+
+@dataclass(frozen=True)
+class Starts:
+    """Processes that have just started."""
+
+    model: ColdStart
+    reference: ColdStart | None
+
+
+@dataclass(frozen=True)
+class EnergyUse:
+    """Photo to alpha, where the board measures its power."""
+
+    model: Energy
+    reference: Energy | None
+
+
+@dataclass(frozen=True)
+class Operators:
+    """Each operator's time, of engines that have a profiler; None for one that has none."""
+
+    model: tuple[OperatorTime, ...] | None
+    reference: tuple[OperatorTime, ...] | None
 
 
 @dataclass(frozen=True)
@@ -117,6 +205,25 @@ class Result:
     data: Data | None
     accuracy: Accuracy | None
     latency: Latency
+    # What was not asked for, or what this machine cannot tell, is None or empty.
+    threads: tuple[ThreadsPoint, ...] = ()
+    sustained: Sustained | None = None  # the model, photo to alpha
+    starts: Starts | None = None
+    energy: EnergyUse | None = None
+    operators: Operators | None = None
+
+
+def fair_ms(timing: Timing, facts: Facts) -> float:
+    """What a call takes when nobody else wants the machine: one thread's CPU time on the CPU, else the wall clock's."""
+    alone = facts.device == "CPU" and facts.threads == 1
+    return timing.cpu_ms if alone and timing.cpu_ms is not None else timing.median_ms
+
+
+def reference_name(facts: Facts) -> str:
+    """A full-precision network on a GPU is what people expect; anything else must say so wherever it is shown."""
+    if facts.device == "CPU":
+        return "CPU reference"
+    return "CoreML reference" if facts.device == "CoreML" else "GPU reference"
 
 
 def summarise(scores: Sequence[Score]) -> Summary:
@@ -134,6 +241,16 @@ def summarise_differences(scores: Sequence[Score], others: Sequence[Score]) -> S
             name: mean_interval(
                 [getattr(one, name) - getattr(other, name) for one, other in zip(scores, others, strict=True)]
             )
+            for name in METRICS
+        }
+    )
+
+
+def significance(scores: Sequence[Score], others: Sequence[Score]) -> Significance:
+    """Paired tests of every metric, of the same photos in the same order."""
+    return Significance(
+        **{
+            name: paired_test([getattr(score, name) for score in scores], [getattr(other, name) for other in others])
             for name in METRICS
         }
     )
@@ -163,7 +280,9 @@ def _plain(value: object) -> object:
             "median_ms": round(value.median_ms, MS_DIGITS),
             "p95_ms": round(value.p95_ms, MS_DIGITS),
             "p99_ms": round(value.p99_ms, MS_DIGITS),
+            "cpu_ms": None if value.cpu_ms is None else round(value.cpu_ms, MS_DIGITS),
             "samples_ms": [round(sample, MS_DIGITS) for sample in value.samples_ms],
+            "cpu_samples_ms": [round(sample, MS_DIGITS) for sample in value.cpu_samples_ms],
         }
     if is_dataclass(value) and not isinstance(value, type):
         return _plain_fields(value)

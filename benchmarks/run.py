@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -12,28 +14,34 @@ import numpy as np
 
 from ..runtime.convention import Color
 from ..runtime.errors import ImageError, MissingExtraError
-from ..runtime.images import Alpha, Image, Size, read
+from ..runtime.images import Alpha, Image, write
+from ..runtime.interpreter import Device
 from ..runtime.model_file import ModelCard
-from ..runtime.preprocess import resize
+from . import energy
 from .accuracy import score
-from .contender import Contender, Converted, Provider
+from .contender import Contender, Converted, Precision, Provider
 from .dataset import Pair, find_pairs, fingerprint
-from .latency import Call, Effort, interleave, ratio
-from .machine import temperature_c, this_machine
+from .fresh import Job, cold_start
+from .latency import Effort
+from .machine import Machine, this_machine
+from .pictures import shown, worst
 from .result import (
     Accuracy,
-    CallTimings,
     Data,
-    Latency,
+    EnergyUse,
+    Operators,
     PhotoScores,
     Result,
+    Shown,
     Skipped,
+    Starts,
+    ThreadsPoint,
+    significance,
     summarise,
     summarise_differences,
 )
-
-FRAME_SIZE: Size = (1280, 720)  # what cameras deliver; one size everywhere, so that machines can be compared
-SYNTHETIC_CELLS: Size = (16, 9)  # of the made-up picture: smooth colours, as large as a photo's shapes
+from .sustained import sustain
+from .timings import Frame, frame_of, latency, sweep_threads
 
 Report = Callable[[str, float], None]  # what is being done, and how much of it, 0…1
 
@@ -48,6 +56,7 @@ class Original:
     color: Color | None = None
     channel: int | None = None
     provider: Provider = "auto"
+    precision: Precision = "fp32"
 
 
 @dataclass(frozen=True)
@@ -59,34 +68,35 @@ class Plan:
     data: Path | None = None  # None: latency only
     limit: int | None = None  # of photos, evenly chosen from the folder; None: all
     threads: int | None = None  # of both networks; None: as `Segmenter` chooses
+    device: Device = "cpu"  # of the model
     effort: Effort = field(default_factory=Effort)
+    pictures: int = 6  # of the worst photos
+    starts: int = 5  # fresh processes for each network; 0: no cold start
+    up_to_threads: int | None = None  # the networks alone with 1, 2 … this many; None: not measured
+    sustained_s: float | None = None  # one long run of the model; None: not measured
 
 
-@dataclass(frozen=True)
-class Frame:
-    """The picture that latency is measured on."""
+def run(plan: Plan, *, command: str, report: Report | None = None, checked: Callable[[Machine], None]) -> Result:
+    """Accuracy on every photo, then latency by turns, then what else the plan asks for.
 
-    image: Image
-    source: str  # where it came from, in words
-
-
-def run(plan: Plan, *, command: str, report: Report | None = None) -> Result:
-    """Accuracy on every photo, then latency by turns. A photo that cannot be used is left out and named in the result.
-
-    Raises EdgeMatteError subclasses for networks and folders that cannot be used, before anything is measured.
+    A photo that cannot be used is left out and named in the result. `checked` is told about the machine before anything
+    is measured, so that somebody can still quieten it. Raises EdgeMatteError subclasses for networks and folders that
+    cannot be used, before anything is measured.
     """
     report = report or _silent
     pairs = find_pairs(plan.data) if plan.data is not None else ()
     chosen = _spread(pairs, plan.limit)
-    model = Converted(plan.model, threads=plan.threads)
+    model = Converted(plan.model, threads=plan.threads, device=plan.device)
     reference = None if plan.against is None else _reference(plan.against, model)
     machine = this_machine()
+    checked(machine)
 
     photos, skipped = _score_all(chosen, model, reference, report)
     if chosen and not photos:
         raise ImageError(f"none of the {len(chosen)} photos in {plan.data} can be used: {skipped[0].reason}")
-    used = {photo.stem for photo in photos}
-    latency = _latency(model, reference, _frame([pair for pair in chosen if pair.stem in used]), plan.effort, report)
+    used = {photo.stem: pair for photo in photos for pair in chosen if pair.stem == photo.stem}
+    pictures = _pictures(photos, used, plan.pictures, model, reference)
+    frame = frame_of(list(used.values()))
     card = model.segmenter.card
     version = next((package.version for package in machine.packages if package.name == "edgematte"), "from a checkout")
     return Result(
@@ -98,8 +108,15 @@ def run(plan: Plan, *, command: str, report: Report | None = None) -> Result:
         reference=None if reference is None else reference.facts,
         same_source=None if reference is None or card is None else card.source_sha256 == reference.facts.sha256,
         data=None if plan.data is None else _data(plan.data, pairs, chosen, skipped),
-        accuracy=_accuracy(photos) if photos else None,
-        latency=latency,
+        accuracy=_accuracy(photos, pictures) if photos else None,
+        latency=latency(model, reference, frame, plan.effort, partial(report, "latency")),
+        threads=_threads(plan, model, reference, frame, report),
+        starts=_starts(plan, model, reference, frame, report),
+        energy=_energy(model, reference, frame),
+        operators=_operators(model, reference, frame),
+        sustained=None
+        if plan.sustained_s is None
+        else sustain(partial(model, frame.image), seconds=plan.sustained_s, progress=partial(report, "sustained")),
     )
 
 
@@ -111,24 +128,40 @@ def _data(folder: Path, found: Sequence[Pair], chosen: Sequence[Pair], skipped: 
     return Data(str(folder), len(found), len(chosen) - len(skipped), fingerprint(chosen), tuple(skipped))
 
 
-def _reference(original: Original, model: Converted) -> Contender:
+def _reference(original: Original, model: Converted, threads: int | None = None) -> Contender:
+    """The full-precision network, fed as it was told or as the model's card says."""
     try:
         from ..convert.lower import Preprocessing
         from .reference import Reference
     except ModuleNotFoundError as error:
         raise MissingExtraError("bench run --against", "convert", error.name or "onnx") from error
-    card = model.segmenter.card or ModelCard(name="", source_sha256="")
+    told = _told(original, model)
     return Reference(
         original.path,
-        preprocessing=Preprocessing(
-            mean=original.mean or card.mean or (0.0,),
-            std=original.std or card.std or (255.0,),
-            color=original.color or card.color or "rgb",
-        ),
-        channel=original.channel if original.channel is not None else card.channel,
+        preprocessing=Preprocessing(mean=told.mean, std=told.std, color=told.color),
+        channel=told.channel,
         size=model.facts.input_size,
-        threads=model.facts.threads,
+        threads=threads or model.facts.threads,
         provider=original.provider,
+        precision=original.precision,
+    )
+
+
+@dataclass(frozen=True)
+class _Told:
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    color: Color
+    channel: int | None
+
+
+def _told(original: Original, model: Converted) -> _Told:
+    card = model.segmenter.card or ModelCard(name="", source_sha256="")
+    return _Told(
+        original.mean or card.mean or (0.0,),
+        original.std or card.std or (255.0,),
+        original.color or card.color or "rgb",
+        original.channel if original.channel is not None else card.channel,
     )
 
 
@@ -164,7 +197,18 @@ def _score_one(stem: str, image: Image, truth: Alpha, model: Contender, referenc
     return PhotoScores(stem, width, height, score(alpha, truth), score(other, truth), score(alpha, other))
 
 
-def _accuracy(photos: Sequence[PhotoScores]) -> Accuracy:
+def _pictures(
+    photos: Sequence[PhotoScores], pairs: dict[str, Pair], count: int, model: Contender, reference: Contender | None
+) -> tuple[Shown, ...]:
+    """The worst photos, computed once more: keeping every alpha until the worst are known would fill the memory."""
+    found = []
+    for chosen in worst(photos, count):
+        image, truth = pairs[chosen.stem].read()
+        found.append(shown(chosen, image, truth, model(image), None if reference is None else reference(image)))
+    return tuple(found)
+
+
+def _accuracy(photos: Sequence[PhotoScores], pictures: tuple[Shown, ...]) -> Accuracy:
     of_model = [photo.model for photo in photos]
     of_reference = [photo.reference for photo in photos if photo.reference is not None]
     agreements = [photo.agreement for photo in photos if photo.agreement is not None]
@@ -174,38 +218,59 @@ def _accuracy(photos: Sequence[PhotoScores]) -> Accuracy:
         difference=summarise_differences(of_model, of_reference) if of_reference else None,
         agreement=summarise(agreements) if agreements else None,
         photos=tuple(photos),
+        significance=significance(of_model, of_reference) if of_reference else None,
+        shown=pictures,
     )
 
 
-def _latency(model: Contender, reference: Contender | None, frame: Frame, effort: Effort, report: Report) -> Latency:
-    contenders = {"model": model} if reference is None else {"model": model, "reference": reference}
-    calls: dict[str, Call] = {}
-    for role, contender in contenders.items():
-        calls[f"{role} network"] = partial(contender.run, contender.prepare(frame.image))
-        calls[f"{role} whole"] = partial(contender, frame.image)
-    timings = interleave(calls, effort=effort, progress=partial(report, "latency"))
-    of_model = CallTimings(timings["model network"], timings["model whole"])
-    of_reference = None
+def _threads(
+    plan: Plan, model: Converted, reference: Contender | None, frame: Frame, report: Report
+) -> tuple[ThreadsPoint, ...]:
+    if plan.up_to_threads is None:
+        return ()
+    against = plan.against if reference is not None and reference.facts.device == "CPU" else None
+    return sweep_threads(
+        lambda threads: Converted(plan.model, threads=threads, device=plan.device),
+        None if against is None else lambda threads: _reference(against, model, threads),
+        plan.up_to_threads,
+        frame,
+        plan.effort,
+        partial(report, "threads"),
+    )
+
+
+def _starts(plan: Plan, model: Converted, reference: Contender | None, frame: Frame, report: Report) -> Starts | None:
+    if plan.starts == 0:
+        return None
+    with tempfile.TemporaryDirectory(prefix="edgematte-") as folder:
+        photo = Path(folder) / "photo.jpg"
+        write(photo, frame.image)
+        jobs = {"model": Job(model.facts.file, str(photo), model.facts.threads, device=plan.device)}
+        if plan.against is not None and reference is not None:
+            told = _told(plan.against, model)
+            jobs["reference"] = Job(
+                reference.facts.file, str(photo), reference.facts.threads, original=True, mean=told.mean, std=told.std,
+                color=told.color, channel=told.channel, size=model.facts.input_size, provider=plan.against.provider,
+                precision=plan.against.precision,
+            )  # fmt: skip
+        found = cold_start(jobs, starts=plan.starts, progress=partial(report, "cold starts"))
+    return Starts(found["model"], found.get("reference"))
+
+
+def _energy(model: Contender, reference: Contender | None, frame: Frame) -> EnergyUse | None:
+    meter = energy.find_meter()
+    if meter is None:
+        return None
+    calls = {"model": partial(model, frame.image)}
     if reference is not None:
-        of_reference = CallTimings(timings["reference network"], timings["reference whole"])
-    height, width = frame.image.shape[:2]
-    return Latency(
-        frame=(width, height),
-        frame_source=frame.source,
-        warm_up=effort.warm_up,
-        rounds=len(of_model.network.samples_ms),
-        model=of_model,
-        reference=of_reference,
-        network_ratio=None if of_reference is None else ratio(of_model.network, of_reference.network),
-        whole_ratio=None if of_reference is None else ratio(of_model.whole, of_reference.whole),
-        temperature_after_c=temperature_c(),
+        calls["reference"] = partial(reference, frame.image)
+    found = energy.measure(meter, calls, rest=time.sleep)
+    return None if found is None else EnergyUse(found["model"], found.get("reference"))
+
+
+def _operators(model: Contender, reference: Contender | None, frame: Frame) -> Operators | None:
+    found = Operators(
+        model.operators(model.prepare(frame.image)),
+        None if reference is None else reference.operators(reference.prepare(frame.image)),
     )
-
-
-def _frame(pairs: Sequence[Pair]) -> Frame:
-    """The first photo at camera size; without photos a made-up one, for a network's work hardly depends on content."""
-    if pairs:
-        return Frame(resize(read(pairs[0].photo), FRAME_SIZE), f"{pairs[0].photo.name} at camera size")
-    columns, rows = SYNTHETIC_CELLS
-    cells = np.random.default_rng(0).integers(0, 256, (rows, columns, 3), np.uint8)
-    return Frame(resize(cells, FRAME_SIZE), "made-up smooth colours")
+    return None if found == Operators(None, None) else found

@@ -11,11 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from .accuracy import METRICS
-from .bootstrap import Interval
-from .contender import Facts
-from .latency import Timing
-from .machine import Machine
-from .result import Accuracy, Latency, Result, Summary
+from .latency_tables import interval, latency_tables, runs_on
+from .machine import Machine, remarks
+from .result import Accuracy, Result, Significance, Summary, reference_name
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ _ROWS = {
 WARMED_C = 10  # degrees; a board that warmed by more while measuring has not settled
 
 
-NARROW = 126  # characters; below, an interval gets a line of its own
+NARROW = 142  # characters; below, an interval gets a line of its own
 
 
 def show(result: Result, console: Console) -> None:
@@ -50,8 +48,8 @@ def show(result: Result, console: Console) -> None:
     else:
         console.print(_accuracy(result, result.accuracy, narrow=console.width < NARROW))
         console.print(Text(_accuracy_note(result)))
-    console.print(_latency(result, result.latency, narrow=console.width < NARROW))
-    console.print(Text(_latency_note(result.latency)))
+    for item in latency_tables(result, narrow=console.width < NARROW):
+        console.print(item)
     console.print(Text(_machine_line(result.machine)))
     for warning in _warnings(result):
         console.print(Text(f"Note: {warning}", style="yellow"))
@@ -61,18 +59,13 @@ def _title(result: Result) -> str:
     name = Path(result.model.file).name
     if result.reference is None:
         return name
-    return f"{name} against {Path(result.reference.file).name} in full precision ({_reference_name(result.reference)})"
-
-
-def _reference_name(facts: Facts) -> str:
-    """A full-precision network on a GPU is what people expect; anything else must say so wherever it is shown."""
-    return "GPU reference" if facts.device == "CUDA" else "CPU reference"
+    return f"{name} against {Path(result.reference.file).name} in full precision ({reference_name(result.reference)})"
 
 
 def _networks(result: Result) -> Table:
     columns = [("model", result.model)]
     if result.reference is not None:
-        columns.append((_reference_name(result.reference), result.reference))
+        columns.append((reference_name(result.reference), result.reference))
     table = Table("")
     for heading, _ in columns:
         table.add_column(heading, overflow="fold")
@@ -80,7 +73,7 @@ def _networks(result: Result) -> Table:
         ("file", lambda facts: Path(facts.file).name),
         ("size", lambda facts: f"{facts.size_bytes / 1e6:.2f} MB"),
         ("precision", lambda facts: facts.precision),
-        ("runs on", lambda facts: f"{facts.engine}, {facts.device}, {facts.threads} thread{'s' * (facts.threads > 1)}"),
+        ("runs on", runs_on),
         ("input", lambda facts: f"{facts.input_size[0]}x{facts.input_size[1]}"),
         ("pixels, output", lambda facts: facts.conventions),
         ("sha256", lambda facts: facts.sha256[:16]),
@@ -96,21 +89,29 @@ def _accuracy(result: Result, accuracy: Accuracy, *, narrow: bool) -> Table:
     table.add_column("")
     columns: list[tuple[str, Summary, bool]] = [("model", accuracy.model, False)]
     if result.reference is not None and accuracy.reference and accuracy.difference and accuracy.agreement:
-        columns.append((_reference_name(result.reference), accuracy.reference, False))
+        columns.append((reference_name(result.reference), accuracy.reference, False))
         columns.append(("difference", accuracy.difference, True))
         columns.append(("agreement", accuracy.agreement, False))
     for heading, _, _ in columns:
         table.add_column(heading, justify="right")
+    if accuracy.significance is not None:
+        table.add_column("by\nchance" if narrow else "by chance, p", justify="right")
     for metric in METRICS:
         row = _ROWS[metric]
-        table.add_row(
-            row.label,
-            *(
-                _interval(getattr(summary, metric), row.digits, signed=signed, narrow=narrow)
-                for _, summary, signed in columns
-            ),
-        )
+        cells = [
+            interval(getattr(summary, metric), row.digits, signed=signed, narrow=narrow)
+            for _, summary, signed in columns
+        ]
+        label = "\n".join(row.label.rsplit(" ", 1)) if narrow else row.label
+        table.add_row(label, *cells, *_chance(accuracy.significance, metric, narrow=narrow))
     return table
+
+
+def _chance(significance: Significance | None, metric: str, *, narrow: bool) -> list[str]:
+    if significance is None:
+        return []
+    test = getattr(significance, metric)
+    return [f"{test.sign_flip:.3f}{chr(10) if narrow else ', '}{test.wilcoxon:.3f}"]
 
 
 def _accuracy_note(result: Result) -> str:
@@ -120,35 +121,11 @@ def _accuracy_note(result: Result) -> str:
     if result.data is not None:
         notes.insert(0, f"{result.data.used} of the {result.data.found} photos in {result.data.folder}.")
     if result.reference is not None:
-        notes.append("Difference: model minus reference, photo by photo. Agreement: the reference taken for the truth.")
+        notes.append(
+            "Difference: model minus reference, photo by photo. Agreement: the reference taken for the truth. By "
+            "chance: how often two equally good networks differ this much, by sign flips and by Wilcoxon's ranks."
+        )
     return " ".join(notes)
-
-
-def _latency(result: Result, latency: Latency, *, narrow: bool) -> Table:
-    table = Table(title="Latency in ms", title_justify="left")
-    for heading in ("", "", "median", "95th %", "99th %"):
-        table.add_column(heading, justify="right" if heading else "left")
-    if result.reference is not None:
-        table.add_column("model / reference", justify="right")
-    for label, which, ratio in (
-        ("network alone", "network", latency.network_ratio),
-        ("photo to alpha", "whole", latency.whole_ratio),
-    ):
-        table.add_row(label, "model", *_timing(getattr(latency.model, which)))
-        if result.reference is not None and latency.reference is not None and ratio is not None:
-            name, timing = _reference_name(result.reference), getattr(latency.reference, which)
-            table.add_row("", name, *_timing(timing), _interval(ratio, 3, narrow=narrow))
-    return table
-
-
-def _latency_note(latency: Latency) -> str:
-    turns = "" if latency.reference is None else ", by turns"
-    few = "; the 99th percentile of fewer than 100 is the slowest" if latency.rounds < 100 else ""
-    width, height = latency.frame
-    return (
-        f"{latency.rounds} rounds after {latency.warm_up} to warm up{turns}; "
-        f"photo: {latency.frame_source}, {width}x{height}{few}."
-    )
 
 
 def _machine_line(machine: Machine) -> str:
@@ -171,33 +148,10 @@ def _warnings(result: Result) -> list[str]:
     machine, latency = result.machine, result.latency
     if result.same_source is False:
         found.append("the model's card names another file than this reference as what it was converted from.")
-    if machine.load_1min is not None and machine.load_1min > machine.usable_cores / 2:
-        found.append(
-            f"other programs kept {machine.load_1min:.1f} of {machine.usable_cores} cores busy in the minute before; "
-            "latencies may be too high, their ratio less so."
-        )
-    if machine.governor not in (None, "performance"):
-        found.append(f"the CPU governor is '{machine.governor}'; the clock may have changed while measuring.")
+    found += [f"{remark}." for remark in remarks(machine)]
     before, after = machine.temperature_c, latency.temperature_after_c
     if before is not None and after is not None and after - before >= WARMED_C:
         found.append(f"the CPU warmed from {before:.0f} to {after:.0f} °C; a longer run may be slower.")
     if result.data is not None and result.data.skipped:
         found.append(f"{len(result.data.skipped)} of the photos could not be used; no figure contains them.")
     return found
-
-
-def _interval(interval: Interval, digits: int, *, signed: bool = False, narrow: bool) -> str:
-    value = _number(interval.value, digits, signed=signed)
-    if interval.low is None or interval.high is None:
-        return value
-    low, high = (_number(bound, digits, signed=signed) for bound in (interval.low, interval.high))
-    return f"{value}\n{low}…{high}" if narrow else f"{value} [{low}, {high}]"
-
-
-def _number(value: float, digits: int, *, signed: bool) -> str:
-    rounded = round(value, digits) + 0.0  # adding 0 turns -0.0, which rounding leaves behind, into 0.0
-    return f"{rounded:{'+' if signed else ''}.{digits}f}"
-
-
-def _timing(timing: Timing) -> tuple[str, str, str]:
-    return f"{timing.median_ms:.2f}", f"{timing.p95_ms:.2f}", f"{timing.p99_ms:.2f}"

@@ -23,6 +23,7 @@ from edgematte.benchmarks.result import (
     PhotoScores,
     Result,
     Skipped,
+    significance,
     summarise,
     summarise_differences,
 )
@@ -96,6 +97,7 @@ def accuracy() -> Accuracy:
             PhotoScores(f"photo{n}", 640, 480, *of)
             for n, of in enumerate(zip(model, reference, agreement, strict=True))
         ),
+        significance=significance(model, reference),
     )
 
 

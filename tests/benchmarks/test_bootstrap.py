@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from edgematte.benchmarks.bootstrap import BATCH_DRAWS, mean_interval, median_ratio_interval
+from edgematte.benchmarks.bootstrap import BATCH_DRAWS, mean_interval, paired_ratio_interval
 from edgematte.runtime.errors import UsageError
 
 
@@ -62,18 +62,30 @@ def test_one_photo_says_nothing_about_the_spread() -> None:
 def test_a_slow_round_hits_both_contenders_and_cancels_in_their_ratio() -> None:
     # Every round takes between 1 and 10 times as long as the fastest, but always the same for both.
     machine = np.random.default_rng(4).uniform(1, 10, 50)
-    found = median_ratio_interval((0.5 * machine).tolist(), machine.tolist())
+    found = paired_ratio_interval((0.5 * machine).tolist(), machine.tolist())
     assert (found.value, found.low, found.high) == pytest.approx((0.5, 0.5, 0.5))
 
 
-def test_the_ratio_is_of_medians_so_one_hiccup_does_not_move_it() -> None:
+def test_the_ratio_is_a_median_so_one_hiccup_does_not_move_it() -> None:
     quiet = [10.0] * 20
     hiccup = [*[5.0] * 19, 5000.0]
-    assert median_ratio_interval(hiccup, quiet).value == 0.5
+    assert paired_ratio_interval(hiccup, quiet).value == 0.5
 
 
 def test_no_measurements_are_no_figure() -> None:
     with pytest.raises(UsageError, match="nothing was measured"):
         mean_interval([])
     with pytest.raises(UsageError, match="2 measurements against 1"):
-        median_ratio_interval([1.0, 2.0], [1.0])
+        paired_ratio_interval([1.0, 2.0], [1.0])
+
+
+def test_the_interval_of_a_ratio_agrees_with_scipy_on_the_same_draws() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    generator = np.random.default_rng(6)
+    values, others = generator.gamma(9, 0.5, 41), generator.gamma(9, 1.1, 41)
+    found = paired_ratio_interval(values.tolist(), others.tolist(), resamples=2000, seed=5)
+    expected = stats.bootstrap(
+        (values / others,), np.median, n_resamples=2000, method="percentile", rng=np.random.default_rng(5)
+    ).confidence_interval
+    assert found.value == pytest.approx(np.median(values / others))
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-6)

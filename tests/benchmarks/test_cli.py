@@ -15,6 +15,7 @@ import cv2
 import pytest
 
 from edgematte.benchmarks.accuracy import METRICS
+from edgematte.benchmarks.result import SCHEMA_VERSION
 from edgematte.convert.calibrate import calibrate
 from edgematte.convert.lower import Preprocessing, lower
 from edgematte.convert.onnx_graph import load
@@ -27,12 +28,12 @@ from edgematte.runtime.preprocess import resize
 
 from .conftest import SaveOnnx
 
-QUICK = ("--seconds", "0", "--threads", "1")  # the least number of rounds
+QUICK = ("--seconds", "0", "--threads", "1", "--starts", "0")  # the least number of rounds, and no more processes
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How the program ended."""
+    """How the program ended; what it says of the machine the tests run on is left out."""
 
     code: int
     out: str
@@ -52,7 +53,8 @@ def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
             main()
         printed = capsys.readouterr()
         code = ended.value.code
-        return Ended(code if isinstance(code, int) else 0, printed.out, printed.err)
+        err = "".join(line for line in printed.err.splitlines(True) if "before measuring:" not in line)
+        return Ended(code if isinstance(code, int) else 0, printed.out, err)
 
     return run
 
@@ -223,7 +225,7 @@ def test_nothing_is_overwritten_unasked_and_that_is_known_before_measuring(
     assert "bench.json exists already; add --overwrite" in ended.err
     assert there.read_text() == "precious"
     assert bench("run", orange_tflite, "--json", there, "--overwrite", *QUICK).code == 0
-    assert json.loads(there.read_text())["schema_version"] == 1
+    assert json.loads(there.read_text())["schema_version"] == SCHEMA_VERSION
 
 
 @pytest.mark.parametrize(
@@ -258,7 +260,8 @@ def test_without_the_extra_a_model_alone_is_measured_and_a_reference_says_what_t
     code = f"import sys; sys.modules[{package!r}] = None; from edgematte.runtime.cli import main; main()"
     words = [sys.executable, "-c", code, "bench", "run", str(orange_tflite), *QUICK]
     alone = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert (alone.returncode, alone.stderr) == (0, "")
+    assert alone.returncode == 0
+    assert "Traceback" not in alone.stderr
     compared = subprocess.run([*words, "--against", str(orange)], capture_output=True, text=True, check=False)
     assert compared.returncode == 2
     assert f"'edgematte bench run --against' needs {package}; install it with: pip install" in compared.stderr

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from edgematte.benchmarks.latency import Effort, Timing, interleave, ratio
+from edgematte.benchmarks.latency import Effort, Timing, cpu_ratio, interleave, ratio
 from edgematte.runtime.errors import UsageError
 
 
@@ -84,3 +84,34 @@ def test_the_real_clock_tells_a_wait_of_twenty_milliseconds_from_one_of_five() -
 def test_nothing_to_time_is_an_error() -> None:
     with pytest.raises(UsageError, match="nothing to time"):
         interleave({})
+
+
+def test_time_that_other_programs_took_is_in_the_wall_clock_and_not_in_the_cpu_clock() -> None:
+    wall, cpu = Clock(), Clock()
+
+    def work(name: str, ms: float, robbed_ms: float) -> None:
+        wall.work(name, ms + robbed_ms)
+        cpu.work(name, ms)
+
+    robbed = iter([0, 30, 0, 0, 70, 0, 0, 0, 12, 0] * 2)
+    calls = {"int8": lambda: work("int8", 2, next(robbed)), "float": lambda: work("float", 5, next(robbed))}
+    timings = interleave(calls, effort=Effort(warm_up=0, seconds=0, least_rounds=10), clock_ns=wall, cpu_clock_ns=cpu)
+    assert timings["int8"].cpu_samples_ms == (2.0,) * 10
+    assert timings["int8"].cpu_ms == 2.0
+    assert max(timings["float"].samples_ms) > 5.0
+    found = cpu_ratio(timings["int8"], timings["float"])
+    assert found is not None
+    assert (found.value, found.low, found.high) == pytest.approx((0.4, 0.4, 0.4))
+
+
+def test_a_sleep_takes_time_but_no_cpu() -> None:
+    timing = interleave({"nap": lambda: time.sleep(0.01)}, effort=Effort(warm_up=1, seconds=0, least_rounds=5))["nap"]
+    assert timing.cpu_ms is not None
+    assert timing.cpu_ms < timing.median_ms / 2
+
+
+def test_without_a_cpu_time_there_is_no_ratio_of_it() -> None:
+    assert Timing((1.0,)).cpu_ms is None
+    assert cpu_ratio(Timing((1.0,)), Timing((2.0,), (2.0,))) is None
+    assert cpu_ratio(Timing((1.0,), (1.0,)), Timing((2.0,))) is None
+    assert cpu_ratio(Timing((1.0,), (1.0,)), Timing((2.0,), (0.0,))) is None, "too short for the clock"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
 
-from edgematte.benchmarks.reference import CUDA, Reference
+from edgematte.benchmarks.reference import Reference
 from edgematte.convert.alpha import tail
 from edgematte.convert.lower import Preprocessing, network_input
 from edgematte.convert.onnx_graph import load
@@ -104,11 +105,25 @@ def test_the_facts_name_engine_device_and_precision_as_they_are(orange: Path) ->
 
 
 def test_a_gpu_that_is_not_there_is_refused_and_not_replaced(orange: Path) -> None:
-    if CUDA in onnxruntime.get_available_providers():
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this onnxruntime has a CUDA provider")
-    with pytest.raises(UsageError, match="no CUDA provider here; install it with: pip install onnxruntime-gpu"):
+    with pytest.raises(UsageError, match="no cuda provider here; install onnxruntime-gpu"):
         Reference(orange, provider="cuda")
     assert Reference(orange, provider="auto").facts.device == "CPU"
+
+
+def test_a_driver_without_a_gpu_falls_back_to_the_cpu_only_when_nobody_asked_for_the_gpu(
+    orange: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """onnxruntime-gpu lists CUDA on a machine without a card; here the list is faked, and the session refuses alike."""
+    monkeypatch.setattr(
+        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # onnxruntime's own, about the name it does not know
+        assert Reference(orange, provider="auto").facts.device == "CPU"
+        with pytest.raises(UsageError, match="has the cuda provider but it does not start"):
+            Reference(orange, provider="cuda")
 
 
 def test_a_file_that_is_no_network_is_refused_by_name(astronaut: Path) -> None:

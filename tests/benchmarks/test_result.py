@@ -51,25 +51,30 @@ def test_the_json_says_its_schema_and_everything_a_sceptic_asks(result: Result) 
     assert read["accuracy"]["model"]["iou"] == {"value": pytest.approx(0.85), "low": 0.8, "high": 0.9}
     assert read["accuracy"]["photos"][1]["agreement"]["iou"] == 0.99
     network = read["latency"]["model"]["network"]
-    assert network == {"median_ms": 2.0, "p95_ms": 4.0, "p99_ms": 4.0, "samples_ms": [1.0, 2.0, 4.0]}
+    assert network == {
+        "median_ms": 2.0, "p95_ms": 4.0, "p99_ms": 4.0, "cpu_ms": None, "samples_ms": [1.0, 2.0, 4.0],
+        "cpu_samples_ms": [],
+    }  # fmt: skip
     assert read["latency"]["reference"] is None, "what was not measured is null, never guessed"
 
 
-def test_the_fields_of_schema_version_1_stay(result: Result) -> None:
+def test_the_fields_of_schema_version_2_stay(result: Result) -> None:
     """Whoever renames one raises SCHEMA_VERSION; reports made years ago must still be readable."""
     read = json.loads(to_json(result))
-    assert SCHEMA_VERSION == 1
+    assert SCHEMA_VERSION == 2
     assert set(read) == {
         "schema", "schema_version", "made_by", "made_at", "command", "machine", "model", "reference", "same_source",
-        "data", "accuracy", "latency",
+        "data", "accuracy", "latency", "threads", "sustained", "starts", "energy", "operators",
     }  # fmt: skip
-    assert set(read["accuracy"]) == {"model", "reference", "difference", "agreement", "photos"}
+    assert set(read["accuracy"]) == {
+        "model", "reference", "difference", "agreement", "photos", "significance", "shown",
+    }  # fmt: skip
     assert set(read["model"]) == {
         "file", "sha256", "size_bytes", "engine", "device", "precision", "threads", "input_size", "conventions",
     }  # fmt: skip
     assert set(read["latency"]) == {
         "frame", "frame_source", "warm_up", "rounds", "model", "reference", "network_ratio", "whole_ratio",
-        "temperature_after_c",
+        "temperature_after_c", "network_cpu_ratio", "whole_cpu_ratio",
     }  # fmt: skip
 
 

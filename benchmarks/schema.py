@@ -1,0 +1,122 @@
+"""The JSON of a `bench run`, of this version or an older one → its `Result`."""
+
+from __future__ import annotations
+
+import json
+import types
+from collections.abc import Callable
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from ..runtime.errors import UsageError
+from .latency import Timing, ratio
+from .result import SCHEMA, SCHEMA_VERSION, Result
+
+OLDEST = 1
+
+
+class _MisfitError(Exception):
+    """A value that is not of the type its field has; the text starts with the field's path."""
+
+
+def load(path: Path) -> Result:
+    """Reads a file that `bench run --json` wrote. Raises UsageError, naming the file, when it is none."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise UsageError(f"{path}: cannot be read: {reason}") from error
+    return from_json(text, name=str(path))
+
+
+def from_json(text: str, *, name: str) -> Result:
+    """As `load`, of the file's content; `name` is for messages."""
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{name}: is no JSON ({error}); expected what 'edgematte bench run --json' wrote") from error
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        found = content.get("schema", "no schema") if isinstance(content, dict) else "no object"
+        raise UsageError(f"{name}: holds {found}; expected {SCHEMA}, which 'edgematte bench run --json' writes")
+    version = content.get("schema_version")
+    if not isinstance(version, int) or version < OLDEST:
+        raise UsageError(f"{name}: is of schema version {version}; expected {OLDEST} to {SCHEMA_VERSION}")
+    if version > SCHEMA_VERSION:
+        raise UsageError(
+            f"{name}: was written by a newer edgematte (schema version {version}, this one reads up to "
+            f"{SCHEMA_VERSION}); update with: pip install --upgrade edgematte"
+        )
+    try:
+        for step in range(version, SCHEMA_VERSION):
+            content = _UPGRADES[step](content)
+        return _built(Result, content, "")
+    except _MisfitError as error:
+        raise UsageError(f"{name}: {error}; the file was changed or is damaged") from error
+
+
+def _from_1(content: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 divided two medians; its samples are in the file, so the ratio of today can be had from them.
+
+    It knew neither stages nor CPU times nor what firmware remembers of heat.
+    """
+    latency = dict(content.get("latency") or {})
+    if latency.get("reference"):
+        for part in ("network", "whole"):
+            of_model, of_reference = (
+                _built(Timing, latency[role][part], f"latency.{role}.{part}") for role in ("model", "reference")
+            )
+            found = ratio(of_model, of_reference)
+            latency[f"{part}_ratio"] = {"value": found.value, "low": found.low, "high": found.high}
+    machine = {"throttled": None, **(content.get("machine") or {})}
+    return {**content, "latency": latency, "machine": machine}
+
+
+# Version → what makes the next one of it.
+_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
+
+
+def _built(kind: Any, value: Any, path: str) -> Any:
+    """`value`, as JSON knows it, as an instance of `kind`: dataclasses, tuples, optional and plain types."""
+    origin = get_origin(kind)
+    if origin in (Union, types.UnionType):
+        options = get_args(kind)
+        if value is None and type(None) in options:
+            return None
+        return _built(next(option for option in options if option is not type(None)), value, path)
+    if origin is tuple:
+        return _tuple(get_args(kind), value, path)
+    if is_dataclass(kind) and isinstance(kind, type):
+        return _dataclass(kind, value, path)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise _MisfitError(f"{path} is {json.dumps(value)[:40]}, expected {kind.__name__}")
+    return value
+
+
+def _tuple(kinds: tuple[Any, ...], value: Any, path: str) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise _MisfitError(f"{path} is {json.dumps(value)[:40]}, expected a list")
+    if kinds[-1] is Ellipsis:
+        return tuple(_built(kinds[0], item, f"{path}[{place}]") for place, item in enumerate(value))
+    if len(kinds) != len(value):
+        raise _MisfitError(f"{path} has {len(value)} entries, expected {len(kinds)}")
+    return tuple(
+        _built(kind, item, f"{path}[{place}]") for place, (kind, item) in enumerate(zip(kinds, value, strict=True))
+    )
+
+
+def _dataclass(kind: type, value: Any, path: str) -> Any:
+    """Fields that this version does not know are left out, as a newer one may have added them."""
+    if not isinstance(value, dict):
+        raise _MisfitError(f"{path or 'the file'} is {json.dumps(value)[:40]}, expected an object")
+    hints = get_type_hints(kind)
+    found = {}
+    for field in fields(kind):
+        where = f"{path}.{field.name}" if path else field.name
+        if field.name in value:
+            found[field.name] = _built(hints[field.name], value[field.name], where)
+        elif field.default is MISSING and field.default_factory is MISSING:
+            raise _MisfitError(f"{where} is missing")
+    return kind(**found)

@@ -1,0 +1,32 @@
+"""The stages, one after the other, are the way that `edgematte cut` goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from edgematte.benchmarks.contender import Contender, Converted
+from edgematte.benchmarks.reference import Reference
+from edgematte.benchmarks.stages import STAGES, photo_file, stage_calls
+from edgematte.runtime.composite import cutout
+from edgematte.runtime.images import decode, encode, read
+from edgematte.runtime.segmenter import Segmenter
+
+
+def test_the_last_stage_gives_the_file_that_the_program_would_write(orange_tflite: Path, astronaut: Path) -> None:
+    photo = photo_file(read(astronaut))
+    calls = stage_calls(Converted(orange_tflite), photo)
+    image = decode(photo, name="photo")
+    expected = encode(cutout(image, Segmenter(orange_tflite)(image)), ".png")
+    assert calls["encode"]() == expected
+
+
+def test_every_stage_can_be_called_again_and_gives_the_same(orange: Path, orange_tflite: Path, astronaut: Path) -> None:
+    contenders: tuple[Contender, ...] = (Converted(orange_tflite), Reference(orange))
+    for contender in contenders:
+        calls = stage_calls(contender, astronaut.read_bytes())
+        assert tuple(calls) == STAGES
+        for name, call in calls.items():
+            first, second = (np.asarray(call()) for _ in range(2))
+            assert np.array_equal(first, second), name

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PHOTOS := tests/photos
 
-.PHONY: demo test check test-training test-onnx-tf test-pi32-operators test-pi test-pi32 test-pi-boot clean
+.PHONY: demo test check test-training test-onnx-tf test-pi32-operators test-pi test-pi32 test-pi-boot test-cluster clean
 
 demo: $(VENV)/installed  ## convert the bundled U-Net to int8, cut out a photo, compare int8 with full precision
 	$(BIN)/edgematte convert models/unet-live.onnx -o demo/unet-live.tflite --calibrate $(PHOTOS)/images --mean 128 --std 128 --data $(PHOTOS) --report demo/report --overwrite
@@ -35,6 +35,9 @@ test-pi32: $(VENV)/installed-for-tests .venv-tflite-runtime/installed  ## a 32-b
 test-pi-boot: $(VENV)/installed-for-tests  ## a whole 64-bit system with 512 MB; writes benchmarks/results/pi-boot.json
 	$(BIN)/python -m pytest tests/pi/test_boot.py --results benchmarks/results
 
+test-cluster: $(VENV)/installed-for-cluster  ## a Dask cluster of two workers on this machine, one of them killed
+	$(BIN)/python -m pytest tests/runtime/test_cluster.py
+
 test-onnx-tf: $(VENV)/installed-for-tests .venv-onnx-tf/installed  ## a second opinion on our lowering; TensorFlow, 1.8 GB
 	$(BIN)/python -m pytest tests/convert/test_onnx_tf.py
 
@@ -47,6 +50,10 @@ $(VENV)/installed: pyproject.toml | $(BIN)/python
 
 $(VENV)/installed-for-tests: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+$(VENV)/installed-for-cluster: $(VENV)/installed-for-tests
+	$(BIN)/python -m pip install --quiet --editable '.[cluster]'
 	@touch $@
 
 .venv-training/installed: pyproject.toml | .venv-training/bin/python

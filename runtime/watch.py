@@ -91,8 +91,8 @@ class Watch:
 
     def _begin(self, photo: str, waiting: _Waiting) -> Job:
         known = self.ledger.entries.get(photo)
-        # A second attempt at the same photo keeps its name; a changed photo does where outputs may be replaced.
-        if known is not None and (known.stamp == waiting.stamp or not self.fresh):
+        # What was tried and gave no output keeps its name; a changed photo does where outputs may be replaced.
+        if known is not None and not (self.fresh and (known.state == "done" or os.path.lexists(known.output))):
             output = Path(known.output)
         else:
             output = self.names.take(waiting.found, unless_there=self.fresh)

@@ -221,6 +221,6 @@ def run_program() -> Callable[..., subprocess.CompletedProcess[bytes]]:
     def run(*words: object, stdin: bytes = b"", cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
         code = "from edgematte.runtime.cli import main; main()"
         command = [sys.executable, "-c", code, *map(str, words)]
-        return subprocess.run(command, input=stdin, capture_output=True, cwd=cwd, timeout=60, check=False)
+        return subprocess.run(command, input=stdin, capture_output=True, cwd=cwd, timeout=180, check=False)
 
     return run

@@ -7,7 +7,6 @@ once.
 from __future__ import annotations
 
 import io
-import json
 import sys
 from dataclasses import dataclass
 from importlib import import_module
@@ -19,6 +18,7 @@ from .cut_cli import cut
 from .cut_report import complain
 from .errors import EdgeMatteError, MissingExtraError
 from .live_cli import camera, video
+from .models_cli import app as models_app
 
 INTERRUPTED = 130  # what shells expect of a program ended by Ctrl-C
 
@@ -45,7 +45,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-models_app = typer.Typer(help="The models that came with edgematte.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 app.command()(cut)
 app.command()(camera)
@@ -78,7 +77,7 @@ def inspect(
 ) -> None:
     """Show a model's inputs, outputs, quantisation, operators and card."""
     from .inspection import inspect as inspect_model
-    from .segmenter import model_path
+    from .model_store import model_path
 
     found = inspect_model(model_path(model))
     if as_json:
@@ -87,38 +86,6 @@ def inspect(
     from .tables import show_inspection
 
     show_inspection(found)
-
-
-@models_app.command("list")
-def list_models(
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-) -> None:
-    """List the bundled models."""
-    from .model_file import read_card
-    from .segmenter import bundled_models
-
-    models = [(name, path.read_bytes()) for name, path in bundled_models().items()]
-    listed = [(name, len(content), read_card(content)) for name, content in models]
-    if as_json:
-        cards = [
-            {"name": name, "size_bytes": size, "card": card and json.loads(card.to_json())}
-            for name, size, card in listed
-        ]
-        typer.echo(json.dumps(cards, indent=2))
-        return
-    from .tables import show_models
-
-    show_models(listed)
-
-
-@models_app.command("path")
-def path_of_model(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A bundled model's name.")],
-) -> None:
-    """Print where a bundled model's file is."""
-    from .segmenter import model_path
-
-    typer.echo(str(model_path(name)))
 
 
 def _register(verb: str, extra: ExtraVerb) -> None:
@@ -185,3 +152,7 @@ def main() -> NoReturn:
 
 # The root of Typer's own usage errors; newer Typers carry a private copy of click, older ones use the package.
 _CLICK_EXCEPTION: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
+if __name__ == "__main__":
+    main()

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -16,12 +16,15 @@ from .errors import EdgeMatteError, UsageError
 
 if TYPE_CHECKING:
     from .batch import Outcome
+    from .composite import Fit
     from .cut_photo import CutOptions
     from .cut_plan import Job, Plan
 
     Cut = Callable[[Iterable[Job]], Iterator[Outcome]]
 
 MEGAPIXEL = 1_000_000
+REFINE = "best"  # of refine.py, which is too heavy to import for --help
+TRANSPARENT = "transparent"  # the background of a cut-out, said aloud
 LARGEST_MEGAPIXELS = 1_073  # OpenCV's own limit is 2^30 pixels
 
 
@@ -43,9 +46,18 @@ def cut(
     background: Annotated[
         str | None,
         typer.Option(
-            metavar="COLOUR|PHOTO|blur", help="Put the subject before this: white, #rrggbb, a photo, or blur."
+            metavar="COLOUR|PHOTO|blur|transparent",
+            help="Put the subject before this: white, #rrggbb, a photo, or blur.",
         ),
     ] = None,
+    fit: Annotated[str, typer.Option(metavar="cover|contain", help="How a photo fills the background.")] = "cover",
+    linear_light: Annotated[
+        bool, typer.Option("--linear-light", help="Mix subject and background as light, not as numbers.")
+    ] = False,
+    refine: Annotated[
+        str, typer.Option(metavar="off|fast|best", help="How edges are brought to the photo's size.")
+    ] = REFINE,
+    trim: Annotated[bool, typer.Option("--trim", help="Cut away what is empty around the subject.")] = False,
     format_: Annotated[
         str | None,
         typer.Option("--format", metavar="png|webp|jpeg", help="What to write; default: the suffix of -o, or png."),
@@ -74,6 +86,12 @@ def cut(
     from .cut_photo import CutOptions, Kind
     from .cut_plan import FORMAT_SUFFIXES, plan
 
+    if fit not in ("cover", "contain"):
+        raise UsageError(f"unknown --fit '{fit}'; expected cover or contain")
+    if trim and background is not None and background != TRANSPARENT:
+        raise UsageError("--trim cuts away what is transparent, and --background leaves nothing so; leave one out")
+    if background == TRANSPARENT:
+        background = None
     if only_mask and background is not None:
         raise UsageError("--only-mask and --background exclude each other; leave one out")
     if dask is not None and "-" in photos:
@@ -95,6 +113,7 @@ def cut(
 
     from .composite import read_background
     from .model_store import model_path
+    from .refine import check_mode
 
     options = CutOptions(
         str(model_path(model)),
@@ -104,6 +123,10 @@ def cut(
         round(max_megapixels * MEGAPIXEL),
         overwrite,
         resume,
+        check_mode(refine),
+        cast("Fit", fit),
+        "linear" if linear_light else "display",
+        trim,
     )
     signal.signal(signal.SIGTERM, _interrupt)  # how services are stopped; it leaves whole files as Ctrl-C does
     with ExitStack() as stack:

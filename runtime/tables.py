@@ -14,8 +14,12 @@ from rich.text import Text
 from .segmenter import DEFAULT_MODEL
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from .inspection import Inspection
     from .model_file import FileTensor, ModelCard
+    from .published import Published
 
 PIPE_WIDTH = 160  # characters; a pipe has no width of its own, and a table folded to 80 cannot be searched
 
@@ -102,4 +106,12 @@ def show_models(models: list[tuple[str, int, ModelCard | None]]) -> None:
         agreement = f"{card.agreement_iou:.3f}" if card and card.agreement_iou is not None else "not measured"
         label = f"{name} (default)" if name == DEFAULT_MODEL else name
         table.add_row(label, f"{size:,}", agreement, card.licence if card else "")
+    _console().print(table)
+
+
+def show_published(models: Mapping[str, Published], pulled: Mapping[str, Path]) -> None:
+    """Networks of other people: name, size in bytes, whether it is here, licence, who made it."""
+    table = Table("to pull", "bytes", "here", "licence", "origin")
+    for name, model in models.items():
+        table.add_row(name, f"{model.size_bytes:,}", "yes" if name in pulled else "no", model.licence, model.origin)
     _console().print(table)

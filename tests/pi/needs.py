@@ -26,8 +26,8 @@ def output_of(command: Sequence[str | Path], *, seconds: float) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired as error:
-        raise MissingToolError(f"{command[0]} took longer than {seconds:.0f} s; is a mirror in reach?") from error
+        raise MissingToolError(f"{Path(command[0]).name} took longer than {seconds:.0f} s; is a mirror in reach?") from error
     if done.returncode:
         last_words = "\n".join((done.stderr or done.stdout).strip().splitlines()[-5:])
-        raise MissingToolError(f"{' '.join(map(str, command))}\nfailed with {done.returncode}: {last_words}")
+        raise MissingToolError(f"{Path(command[0]).name} failed with {done.returncode}: {last_words}")
     return done.stdout

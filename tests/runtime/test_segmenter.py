@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edgematte import Segmenter, cutout, read
 from edgematte.runtime.errors import ModelError, UsageError
 from edgematte.runtime.model_file import parse
-from edgematte.runtime.segmenter import bundled_models, model_path
+from edgematte.runtime.model_store import bundled_models, model_path
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,7 @@ UNSURE_LOW, UNSURE_HIGH = 12, 243  # alpha between them is an edge
 FEWEST_UNSURE = 0.02  # of a tile; emptier ones are drawn again, most times
 LARGEST_SOFTNESS = 0.15  # half-transparent pixels per solid one; above it the predicting network did not know
 SMALLEST_SIDE_PX = 160
-PLATES = 96  # kept in memory and cropped again and again …
-BATCHES_PER_PLATE = 12  # … while every so many batches a new one takes the place of the oldest
+BATCHES_PER_PLATE = 12  # every so many, a new drawn structure takes the place of the oldest
 COLOUR_REACH_PX = (31, 5)  # the two box filters of blur fusion
 
 
@@ -43,9 +42,10 @@ class EdgeMix:
 
     drawn: float = 0.5  # from a drawn structure; the others from photos
     own_background: float = 0.3  # photos as they are, not before another background
-    damaged: float = 0.3  # coarse alphas that are more than reduced and blurred
+    damaged: float = 0.2  # coarse alphas that are more than reduced and blurred
     camouflage: float = 0.12  # backgrounds in the subject's own colours
     distractor: float = 0.15  # backgrounds with a drawn structure of their own
+    plates: int = 96  # drawn structures kept in memory and cropped again and again
     reduced: tuple[float, float] = (2.5, 10.0)  # how many times smaller the coarse alpha was
     blurred_px: tuple[float, float] = (0.7, 1.3)  # standard deviation, in pixels of the coarse alpha
 
@@ -94,12 +94,11 @@ class EdgeSampler:
         *,
         tile_px: int,
         seed: int,
-        plates: int = PLATES,
     ) -> None:
         self.photos, self.backgrounds, self.mix, self.tile_px = photos, backgrounds, mix, tile_px
         self.window_px = tile_px + 2 * MARGIN_PX
         self.random = np.random.default_rng(seed)
-        self.plates = [draw(self.random) for _ in range(plates)]
+        self.plates = [draw(self.random) for _ in range(mix.plates)]
         self.drawn_batches = 0
 
     def batch(self, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -230,6 +229,7 @@ def camera(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     if random.random() < 0.3:
         image = relight(image, random)
     if random.random() < 0.5:
+        cv2.setRNGSeed(int(random.integers(1 << 31)))  # cv2's generator is the process's; the tile's must decide
         noise = cv2.randn(np.empty(image.shape, np.int8), 0, float(random.uniform(0.5, 7)))
         image = cv2.add(image, noise, dtype=cv2.CV_8U)
     if random.random() < 0.2:

@@ -45,7 +45,10 @@ class Canvas:
         )
 
     def lines(self, curves: np.ndarray, *, thickness_px: float, opacity: float, shade: float, tip: float = 1.0) -> None:
-        """Draw `(n, points, 2)` curves in canvas pixels, half as thick from the share `tip` of their length on."""
+        """Draw `(n, points, 2)` curves in canvas pixels, half as thick from the share `tip` of their length on.
+
+        cv2's antialiasing makes lines 0.1 to 0.8 pixels thicker than asked for.
+        """
         layer = np.zeros_like(self.alpha)
         wide = max(1, round(thickness_px * OVERSAMPLED))
         fixed = np.round(curves * 2**SUBPIXEL_BITS).astype(np.int32)
@@ -73,17 +76,20 @@ def draw(random: Random) -> Plate:
 def fur(canvas: Canvas, random: Random) -> None:
     """A body whose outline sends out hairs, with tufts, whiskers or down."""
     distance, body = blob(random)
-    canvas.cover(body, opacity=1, shade=random.uniform(0.1, 0.7))
+    shade = random.uniform(0.1, 0.8)
+    canvas.cover(body, opacity=1, shade=shade)
     slope_x, slope_y = cv2.Sobel(distance, cv2.CV_32F, 1, 0), cv2.Sobel(distance, cv2.CV_32F, 0, 1)
-    depth = random.uniform(0.005, 0.06) * CANVAS_PX
-    rows, columns = np.nonzero(np.abs(distance) < depth)
+    # From a fringe to fur all over: hairs inside do not change alpha, and must not look like edges.
+    depth = np.exp(random.uniform(np.log(0.005), np.log(0.15))) * CANVAS_PX
+    rows, columns = np.nonzero((distance < min(depth, 0.04 * CANVAS_PX)) & (distance > -depth))
     if not len(rows):
         return
-    combed, jitter = random.normal(0, 0.5), random.uniform(0.1, 0.9)
-    length = random.uniform(0.015, 0.3) * CANVAS_PX
-    total = int(np.exp(random.uniform(np.log(60), np.log(4000))))
+    combed, jitter = random.normal(0, 0.6), random.uniform(0.1, 0.9)
+    length = np.exp(random.uniform(np.log(0.012), np.log(0.25))) * CANVAS_PX
+    total = int(np.exp(random.uniform(np.log(100), np.log(6000))))
     thickness = np.exp(random.uniform(np.log(0.33), np.log(2.5)))
-    groups = int(random.integers(2, 6))
+    groups = int(random.integers(3, 7))
+    spread = random.uniform(0.05, 0.5)  # of the hairs' shades around the body's
     for _ in range(groups):
         root = random.integers(0, len(rows), total // groups + 1)
         start = np.stack([columns[root], rows[root]], 1).astype(np.float32)
@@ -95,7 +101,7 @@ def fur(canvas: Canvas, random: Random) -> None:
             curves,
             thickness_px=thickness * random.uniform(0.6, 1.4),
             opacity=random.uniform(0.45, 1),
-            shade=random.uniform(0.05, 1),
+            shade=shade + random.normal(0, spread),
             tip=random.uniform(0.3, 1),
         )
 
@@ -150,7 +156,7 @@ def mesh(canvas: Canvas, random: Random) -> None:
                 centre = (round((x + shift) * 16), round((y + shift) * 16))
                 cv2.circle(layer, centre, round(16 * pitch * (0.5 - share / 2)), 0, -1, cv2.LINE_AA, SUBPIXEL_BITS)
     if random.random() < 0.75:
-        distance, body = blob(random)
+        distance, body = ribbons(random) if random.random() < 0.4 else blob(random)
         layer = cv2.multiply(layer, body, scale=1 / 255)
         if random.random() < 0.6:  # a frame, a hem
             edge = np.clip(random.uniform(1, 6) * OVERSAMPLED - np.abs(distance), 0, 1)
@@ -278,6 +284,14 @@ def blob(random: Random, *, ragged: float = 0.02) -> tuple[np.ndarray, np.ndarra
     distance = distance + smooth_noise(random, 5) * random.uniform(0, 0.08) * CANVAS_PX
     distance = distance + smooth_noise(random, 30) * ragged * random.uniform(0, 0.5) * CANVAS_PX
     distance = distance.astype(np.float32)
+    return distance, (np.clip(0.5 - distance, 0, 1) * 255).astype(np.uint8)
+
+
+def ribbons(random: Random) -> tuple[np.ndarray, np.ndarray]:
+    """Bands that wind across the canvas, as lace does; what `blob` gives, for their outlines."""
+    winding = smooth_noise(random, int(random.integers(4, 9)))
+    steepness = cv2.magnitude(cv2.Sobel(winding, cv2.CV_32F, 1, 0), cv2.Sobel(winding, cv2.CV_32F, 0, 1)) / 8
+    distance = (np.abs(winding) - random.uniform(0.15, 0.6)) / np.maximum(steepness, 1e-3)
     return distance, (np.clip(0.5 - distance, 0, 1) * 255).astype(np.uint8)
 
 

@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=120)
     arguments = parser.parse_args()
     photos, backgrounds = read_edge_photos(arguments.data, most=PHOTOS), read_backgrounds(arguments.data)
-    sampler = EdgeSampler(photos, backgrounds, EdgeMix(), tile_px=TILE_PX, seed=SEED, plates=PLATES)
+    sampler = EdgeSampler(photos, backgrounds, EdgeMix(plates=PLATES), tile_px=TILE_PX, seed=SEED)
     write_tiles(sampler.batch(arguments.count)[0], arguments.output)
     print(f"{arguments.output}: {arguments.count} tiles of {TILE_PX}x{TILE_PX}")
 

@@ -106,7 +106,7 @@ def parameter_count(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
-def multiply_accumulates(network: nn.Module, size: Sequence[int]) -> int:
+def multiply_accumulates(network: nn.Module, size: Sequence[int], *, channels: int = 3) -> int:
     """Multiply-accumulates of one `(H, W)` picture, convolutions only (the rest is under 2 %)."""
     total = 0
 
@@ -118,7 +118,7 @@ def multiply_accumulates(network: nn.Module, size: Sequence[int]) -> int:
     hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
     training = network.training
     with torch.no_grad():
-        network.eval()(torch.zeros(1, 3, *size))
+        network.eval()(torch.zeros(1, channels, *size))
     network.train(training)
     for hook in hooks:
         hook.remove()

@@ -31,19 +31,19 @@ def histogram(values: Sequence[float], *, low: float, high: float, bins: int, la
         marks.append(
             f'<rect class="bar" x="{left + number * step + 1:.1f}" y="{height - bottom - tall:.1f}" '
             f'width="{step - 2:.1f}" height="{tall:.1f}" rx="2">'
-            f"<title>{_number(start)} to {_number(end)}: {count}</title></rect>"
+            f"<title>{figure(start)} to {figure(end)}: {count}</title></rect>"
         )
         if count:
             middle = left + (number + 0.5) * step
-            marks.append(_text(middle, height - bottom - tall - 4, str(count), anchor="middle", faint=True))
+            marks.append(text(middle, height - bottom - tall - 4, str(count), anchor="middle", faint=True))
     ticks = [low + (high - low) * share for share in (0, 0.25, 0.5, 0.75, 1)]
     axis = [
-        _text(left + (WIDTH - left) * i / 4, height - bottom + 16, _number(tick), anchor=_anchor(i, 4))
+        text(left + (WIDTH - left) * i / 4, height - bottom + 16, figure(tick), anchor=_anchor(i, 4))
         for i, tick in enumerate(ticks)
     ]
     base = f'<line class="axis" x1="{left}" y1="{height - bottom}" x2="{WIDTH}" y2="{height - bottom}"/>'
-    name = _text(left, height - 2, label, faint=True)
-    return _svg(height, label, base, *marks, *axis, name)
+    name = text(left, height - 2, label, faint=True)
+    return svg(height, label, base, *marks, *axis, name)
 
 
 def scatter(points: Sequence[tuple[float, float, str]], *, x_label: str, y_label: str) -> str:
@@ -62,17 +62,17 @@ def scatter(points: Sequence[tuple[float, float, str]], *, x_label: str, y_label
     marks = [f'<line class="axis" x1="{across(low)}" y1="{down(low)}" x2="{across(1)}" y2="{down(1)}"/>']
     for number in range(5):
         value = low + span * number / 4
-        marks.append(_text(across(value), side - bottom + 16, _number(value), anchor="middle"))
-        marks.append(_text(left - 6, down(value) + 4, _number(value), anchor="end"))
+        marks.append(text(across(value), side - bottom + 16, figure(value), anchor="middle"))
+        marks.append(text(left - 6, down(value) + 4, figure(value), anchor="end"))
         marks.append(f'<line class="grid" x1="{left}" y1="{down(value)}" x2="{across(1)}" y2="{down(value)}"/>')
     marks += [
         f'<circle class="dot" cx="{across(x):.1f}" cy="{down(y):.1f}" r="4">'
         f"<title>{escape(name)}: {x:.4f} → {y:.4f}</title></circle>"
         for x, y, name in points
     ]
-    marks.append(_text(side - top, side - 6, x_label, anchor="end", faint=True))
-    marks.append(_text(left + 6, top + 10, y_label, faint=True))
-    return _svg(side, f"{y_label} against {x_label}", *marks, width=side)
+    marks.append(text(side - top, side - 6, x_label, anchor="end", faint=True))
+    marks.append(text(left + 6, top + 10, y_label, faint=True))
+    return svg(side, f"{y_label} against {x_label}", *marks, width=side)
 
 
 def columns(values: Sequence[float], names: Sequence[str], *, unit: str, label: str) -> str:
@@ -84,18 +84,18 @@ def columns(values: Sequence[float], names: Sequence[str], *, unit: str, label: 
     for share in (0.5, 1.0):
         y = height - bottom - (height - top - bottom) * share
         marks.append(f'<line class="grid" x1="{left}" y1="{y:.1f}" x2="{WIDTH}" y2="{y:.1f}"/>')
-        marks.append(_text(left - 6, y + 4, f"{most * share:.2g}{unit}", anchor="end"))
+        marks.append(text(left - 6, y + 4, f"{most * share:.2g}{unit}", anchor="end"))
     for number, (value, name) in enumerate(zip(values, names, strict=True)):
         tall = max((height - top - bottom) * value / most, 0.5)
         marks.append(
             f'<rect class="bar" x="{left + number * step:.2f}" y="{height - bottom - tall:.2f}" '
             f'width="{max(step * 0.8, 0.6):.2f}" height="{tall:.2f}">'
-            f"<title>{escape(name)}: {_number(value)}{unit}</title></rect>"
+            f"<title>{escape(name)}: {figure(value)}{unit}</title></rect>"
         )
     marks.append(f'<line class="axis" x1="{left}" y1="{height - bottom}" x2="{WIDTH}" y2="{height - bottom}"/>')
-    marks.append(_text(left, height - 4, "first layer", faint=True))
-    marks.append(_text(WIDTH, height - 4, "last layer", anchor="end", faint=True))
-    return _svg(height, label, *marks)
+    marks.append(text(left, height - 4, "first layer", faint=True))
+    marks.append(text(WIDTH, height - 4, "last layer", anchor="end", faint=True))
+    return svg(height, label, *marks)
 
 
 def paired_bars(
@@ -108,7 +108,7 @@ def paired_bars(
     marks = []
     for number, (name, first, second) in enumerate(rows):
         y = 6 + number * row_px
-        marks.append(_text(left - 10, y + 20, name, anchor="end"))
+        marks.append(text(left - 10, y + 20, name, anchor="end"))
         for offset, (value, kind, whose) in enumerate(((first, "quiet", names[0]), (second, "bar", names[1]))):
             long = (WIDTH - left - right) * value / most
             top = y + 3 + offset * 14
@@ -116,8 +116,8 @@ def paired_bars(
                 f'<rect class="{kind}" x="{left}" y="{top}" width="{max(long, 0.8):.1f}" height="11" rx="2">'
                 f"<title>{escape(name)}, {escape(whose)}: {escape(write(value))}</title></rect>"
             )
-            marks.append(_text(left + long + 6, top + 10, write(value), faint=kind == "quiet"))
-    return _svg(10 + row_px * len(rows), label, *marks) + legend(names)
+            marks.append(text(left + long + 6, top + 10, write(value), faint=kind == "quiet"))
+    return svg(10 + row_px * len(rows), label, *marks) + legend(names)
 
 
 def ranges(rows: Sequence[tuple[str, float, float]], *, label: str) -> str:
@@ -134,15 +134,15 @@ def ranges(rows: Sequence[tuple[str, float, float]], *, label: str) -> str:
     marks = [f'<line class="axis" x1="{across(0):.1f}" y1="4" x2="{across(0):.1f}" y2="{height - 20}"/>']
     for number, (name, lowest, highest) in enumerate(rows):
         y = 8 + number * row_px
-        title = f"<title>{escape(name)}: {_number(lowest)} to {_number(highest)}</title>"
+        title = f"<title>{escape(name)}: {figure(lowest)} to {figure(highest)}</title>"
         long = max(across(highest) - across(lowest), 1.5)
         marks.append(
             f'<rect class="bar" x="{across(lowest):.1f}" y="{y}" width="{long:.1f}" height="8" rx="2">{title}</rect>'
         )
-        marks.append(_text(left - 10, y + 8, _short(name, 46), anchor="end", small=True))
-    marks.append(_text(left, height - 4, _number(low), faint=True))
-    marks.append(_text(WIDTH - right, height - 4, _number(high), anchor="end", faint=True))
-    return _svg(height, label, *marks)
+        marks.append(text(left - 10, y + 8, shortened(name, 46), anchor="end", small=True))
+    marks.append(text(left, height - 4, figure(low), faint=True))
+    marks.append(text(WIDTH - right, height - 4, figure(high), anchor="end", faint=True))
+    return svg(height, label, *marks)
 
 
 def legend(names: tuple[str, str]) -> str:
@@ -151,25 +151,29 @@ def legend(names: tuple[str, str]) -> str:
     return f'<p class="legend"><span class="key quiet"></span>{first} <span class="key"></span>{second}</p>'
 
 
-def _svg(height: float, label: str, *marks: str, width: float = WIDTH) -> str:
+def svg(height: float, label: str, *marks: str, width: float = WIDTH) -> str:
+    """Marks in a picture of `width` by `height` user units; `label` is for those who cannot see it."""
     return (
         f'<svg viewBox="0 0 {width} {height}" style="max-width:{width}px" role="img" aria-label="{escape(label)}" '
         f'font-size="{TEXT_PX}">{"".join(marks)}</svg>'
     )
 
 
-def _text(x: float, y: float, text: str, *, anchor: str = "start", faint: bool = False, small: bool = False) -> str:
+def text(x: float, y: float, words: str, *, anchor: str = "start", faint: bool = False, small: bool = False) -> str:
+    """Words at a point; `anchor` says which part of them stands there: start, middle or end."""
     kind = f' class="faint{" small" if small else ""}"' if faint or small else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{kind}>{escape(text)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{kind}>{escape(words)}</text>'
 
 
 def _anchor(number: int, last: int) -> str:
     return "start" if number == 0 else "end" if number == last else "middle"
 
 
-def _number(value: float) -> str:
+def figure(value: float) -> str:
+    """Four significant digits."""
     return f"{value:.4g}"
 
 
-def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else "…" + text[1 - most :]
+def shortened(words: str, most: int) -> str:
+    """The end of a long name."""
+    return words if len(words) <= most else "…" + words[1 - most :]

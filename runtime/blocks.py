@@ -1,4 +1,7 @@
-"""A picture's size → square blocks, worked on by several threads. NumPy and OpenCV let others run while they compute."""
+"""A picture's size → square blocks, worked on by several threads.
+
+NumPy and OpenCV let other threads run while they compute.
+"""
 
 from __future__ import annotations
 

@@ -9,12 +9,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .blocks import Block, for_each_block
 from .errors import UsageError
-from .images import Alpha, Image, check_sizes, read
+from .images import Alpha, Image, Size, check_sizes, read
+from .interpreter import default_threads
 
 Rgba: TypeAlias = NDArray[np.uint8]  # (H, W, 4), colours not multiplied by alpha
 Colour: TypeAlias = tuple[int, int, int]  # RGB, 0…255
 Background: TypeAlias = Colour | Image | Literal["blur"]
+Fit = Literal["cover", "contain"]
+Light = Literal["display", "linear"]
 
 BLUR_PER_LONG_SIDE = 0.02  # blur radius (standard deviation) as a share of the photo's long side
 # The sixteen colours HTML began with, as sRGB.
@@ -32,37 +36,89 @@ def cutout(image: Image, alpha: Alpha) -> Rgba:
     """(H, W, 3) and (H, W) → (H, W, 4) RGBA.
 
     Colours under alpha 0 are set to black: nobody sees them, they compress to nothing, and the removed background
-    cannot be brought back from the file.
+    cannot be brought back from the file. Pass the colours through `foreground` first, or edges keep a tint of it.
     """
     check_sizes(image, alpha)
     subject = cv2.bitwise_and(image, image, mask=alpha)
-    return np.asarray(cv2.merge((*cv2.split(subject), alpha)), np.uint8)
-
-
-def composite(image: Image, alpha: Alpha, background: Background) -> Image:
-    """Subject over a colour, over a picture (scaled to cover, cropped at its centre), or over its own blurred photo.
-
-    Shapes: image (H, W, 3), alpha (H, W), a picture of any size; gives (H, W, 3).
-    """
-    check_sizes(image, alpha)
-    height, width = alpha.shape
-    if isinstance(background, str):
-        behind = blurred(image, alpha)
-    elif isinstance(background, tuple):
-        behind = np.full_like(image, background)
-    else:
-        behind = cover(background, (width, height))
-    result = np.empty_like(image)
-    # Band by band: the products need 16 bits, and a whole photo of them would triple the memory.
-    for top in range(0, height, 256):
-        rows = slice(top, top + 256)
-        share = alpha[rows, :, np.newaxis].astype(np.uint16)
-        mixed = image[rows] * share + behind[rows] * (255 - share) + 127
-        result[rows] = mixed // 255
+    result = np.empty((*alpha.shape, 4), np.uint8)
+    cv2.mixChannels([subject, alpha], [result], [0, 0, 1, 1, 2, 2, 3, 3])
     return result
 
 
-def cover(picture: Image, size: tuple[int, int]) -> Image:
+def trimmed(alpha: Alpha) -> tuple[slice, slice]:
+    """(H, W) → the rows and columns that hold everything visible; all of them where nothing is."""
+    left, top, columns, rows = cv2.boundingRect(alpha)
+    if columns == 0:
+        return slice(None), slice(None)
+    return slice(top, top + rows), slice(left, left + columns)
+
+
+def composite(
+    image: Image,
+    alpha: Alpha,
+    background: Background,
+    *,
+    fit: Fit = "cover",
+    light: Light = "display",
+    threads: int | None = None,
+) -> Image:
+    """Subject over a colour, over a picture, or over its own blurred photo.
+
+    Shapes: image (H, W, 3), alpha (H, W), a picture of any size; gives (H, W, 3). `fit`: a picture fills the photo
+    ("cover") or is wholly seen ("contain"). "blur" needs the photo as it is, not the colours of `foreground`, which hide
+    what is behind; blur it first and pass that. `light`: mixed as numbers, as every browser does ("display"), or as light,
+    which keeps fine hair before a bright background from looking thinner and darker than it is ("linear").
+    """
+    check_sizes(image, alpha)
+    height, width = alpha.shape
+    behind: Image | Colour
+    if isinstance(background, str):
+        behind = blurred(image, alpha)
+    elif isinstance(background, tuple):
+        behind = background
+    else:
+        behind = (cover if fit == "cover" else contain)(background, (width, height))
+    mix = _mixed if light == "display" else _mixed_as_light
+    result = np.empty_like(image)
+
+    def paint(block: Block) -> None:
+        share, target = alpha[block.place], result[block.place]
+        lowest, highest, _, _ = cv2.minMaxLoc(share)
+        if lowest == 255:
+            target[:] = image[block.place]
+            return
+        target[:] = behind if isinstance(behind, tuple) else behind[block.place]
+        if highest > 0:
+            target[:] = mix(image[block.place], target, share[:, :, np.newaxis])
+
+    for_each_block((width, height), paint, threads=threads or default_threads())
+    return result
+
+
+def _mixed(image: Image, behind: Image, share: NDArray[np.uint8]) -> NDArray:
+    part = share.astype(np.uint16)
+    return (image * part + behind * (255 - part) + 127) // 255
+
+
+def _mixed_as_light(image: Image, behind: Image, share: NDArray[np.uint8]) -> NDArray:
+    part = share.astype(np.uint32)
+    light = (_LIGHT[image] * part + _LIGHT[behind] * (255 - part) + 127) // 255
+    return _DISPLAYED[light]
+
+
+def _light_of_numbers() -> NDArray[np.uint32]:
+    """sRGB (IEC 61966-2-1): 8-bit numbers → light, 0…65535."""
+    value = np.arange(256) / 255
+    light = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    return np.rint(light * 65535).astype(np.uint32)
+
+
+_LIGHT = _light_of_numbers()
+# Back again: each light → the number whose own light is nearest, so that unmixed pixels come through unchanged.
+_DISPLAYED = np.searchsorted((_LIGHT[1:] + _LIGHT[:-1] + 1) // 2, np.arange(65536), side="right").astype(np.uint8)
+
+
+def cover(picture: Image, size: Size) -> Image:
     """A picture scaled to fill (width, height) without distortion; what sticks out is cropped evenly."""
     width, height = size
     own_height, own_width = picture.shape[:2]
@@ -74,6 +130,19 @@ def cover(picture: Image, size: tuple[int, int]) -> Image:
     part = picture[top : top + part_height, left : left + part_width]
     resized = cv2.resize(part, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     return np.asarray(resized, np.uint8)
+
+
+def contain(picture: Image, size: Size) -> Image:
+    """A picture scaled to be wholly seen within (width, height); what is left around it has its mean colour."""
+    width, height = size
+    scale = min(width / picture.shape[1], height / picture.shape[0])
+    own = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
+    result = np.empty((height, width, 3), np.uint8)
+    result[:] = np.rint(cv2.mean(picture)[:3])
+    left, top = (width - own[0]) // 2, (height - own[1]) // 2
+    resized = cv2.resize(picture, own, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    result[top : top + own[1], left : left + own[0]] = resized
+    return result
 
 
 def blurred(image: Image, alpha: Alpha) -> Image:

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from .composite import Background, composite, cutout
+from .composite import Background, Fit, Light, blurred, composite, trimmed
 from .errors import ImageError
-from .images import LARGEST_PICTURE_PIXELS, Alpha, Image, decode_picture, encode
+from .foreground import foreground
+from .images import LARGEST_PICTURE_PIXELS, Alpha, Image, decode_picture, encode, encode_cutout
+from .refine import DEFAULT_MODE, Refine
 from .segmenter import DEFAULT_MODEL, Segmenter
 
 Kind = Literal["cutout", "mask", "composite"]
@@ -28,6 +27,10 @@ class CutOptions:
     largest_pixels: int = LARGEST_PICTURE_PIXELS  # a photo that announces more is refused before it is decoded
     overwrite: bool = False  # replace outputs that exist
     resume: bool = False  # leave alone photos whose output exists and is not older
+    refine: Refine = DEFAULT_MODE  # how edges are brought to the photo's size
+    fit: Fit = "cover"  # how a picture fills the background
+    light: Light = "display"  # whether a composite mixes numbers or light
+    trim: bool = False  # cut away the rows and columns around the subject; of cut-outs and masks
 
 
 @dataclass(frozen=True)
@@ -49,21 +52,28 @@ class Cutter:
     def __call__(self, photo: bytes, *, name: str, suffix: str) -> Cut:
         """`name` is for messages, `suffix` the format to write. Raises ImageError."""
         picture = decode_picture(photo, name=name, largest_pixels=self.options.largest_pixels)
-        pixels = self._finished(picture.image)
-        height, width = pixels.shape[:2]
-        return Cut(encode(pixels, suffix, profile=picture.profile, exif=picture.exif), width, height)
-
-    def _finished(self, image: Image) -> NDArray[np.uint8]:
+        image, about = picture.image, {"profile": picture.profile, "exif": picture.exif}
+        del picture  # so that the photo is freed as soon as its cut is made
         alpha = self.segment(image)
+        place = trimmed(alpha) if self.options.trim and self.options.kind != "composite" else (slice(None), slice(None))
+        height, width = alpha[place].shape
         if self.options.kind == "mask":
-            return alpha
+            return Cut(encode(alpha[place], suffix, **about), width, height)
+        subject = foreground(image, alpha, threads=self.options.threads)
         if self.options.kind == "composite":
-            if self.options.background is None:
-                raise ImageError("a composite needs a background")
-            return composite(image, alpha, self.options.background)
-        return cutout(image, alpha)
+            return Cut(encode(self._composite(image, subject, alpha), suffix, **about), width, height)
+        del image
+        return Cut(encode_cutout(subject[place], alpha[place], suffix, **about), width, height)
+
+    def _composite(self, image: Image, subject: Image, alpha: Alpha) -> Image:
+        behind, options = self.options.background, self.options
+        if behind is None:
+            raise ImageError("a composite needs a background")
+        if isinstance(behind, str):
+            behind = blurred(image, alpha)
+        return composite(subject, alpha, behind, fit=options.fit, light=options.light, threads=options.threads)
 
 
 def load_cutter(options: CutOptions) -> Cutter:
     """Raises UsageError for an unknown model, ModelError for one that cannot run here."""
-    return Cutter(Segmenter(options.model, threads=options.threads), options)
+    return Cutter(Segmenter(options.model, threads=options.threads, mode=options.refine), options)

@@ -7,6 +7,7 @@ import re
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -35,7 +36,19 @@ MOST_STRAY_BYTES = 32  # behind the data of a sound JPEG
 
 # OpenCV's own flags: never turn the picture (the header's orientation is applied here, once), keep alpha, any depth.
 _AS_STORED = cv2.IMREAD_UNCHANGED
-_AS_COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+_DECODES_RGB = hasattr(cv2, "IMREAD_COLOR_RGB")  # since 4.11; before, the swapped copy costs a tenth of the decoding
+_AS_COLOUR = (cv2.IMREAD_COLOR_RGB if _DECODES_RGB else cv2.IMREAD_COLOR) | cv2.IMREAD_IGNORE_ORIENTATION
+# EXIF orientation → what brings the stored pixels upright; OpenCV turns ten times faster than NumPy copies.
+_TURNS: dict[int, tuple[Callable[[NDArray], NDArray], ...]] = {
+    1: (),
+    2: (partial(cv2.flip, flipCode=1),),
+    3: (partial(cv2.rotate, rotateCode=cv2.ROTATE_180),),
+    4: (partial(cv2.flip, flipCode=0),),
+    5: (cv2.transpose,),
+    6: (partial(cv2.rotate, rotateCode=cv2.ROTATE_90_CLOCKWISE),),
+    7: (cv2.transpose, partial(cv2.rotate, rotateCode=cv2.ROTATE_180)),
+    8: (partial(cv2.rotate, rotateCode=cv2.ROTATE_90_COUNTERCLOCKWISE),),
+}
 
 
 @dataclass(frozen=True)
@@ -122,6 +135,8 @@ def _decoded(data: bytes, header: PictureFile) -> Image:
             return np.asarray(colour, np.uint8)
         share = alpha.astype(np.uint16)
         return ((colour * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
+    if flags == _AS_COLOUR and _DECODES_RGB:
+        return np.asarray(pixels, np.uint8)
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
 
 
@@ -163,12 +178,9 @@ def _tells_of_damage(printed: str, data: bytes) -> bool:
 
 def _upright(image: Image, orientation: int) -> Image:
     """Applies the EXIF orientation (1…8) to pixels as stored."""
-    turned = image.transpose(1, 0, 2) if orientation >= 5 else image
-    if orientation in (2, 3, 6, 7):
-        turned = turned[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        turned = turned[::-1]
-    return np.ascontiguousarray(turned)
+    for turn in _TURNS[orientation]:
+        image = np.asarray(turn(image), np.uint8)
+    return image
 
 
 def check_sizes(image: Image, alpha: Alpha) -> None:
@@ -184,33 +196,51 @@ def encode(
 
     The profile is left out of an alpha, which is no colour.
     """
-    suffix = suffix.lower()
-    if suffix not in WRITABLE_SUFFIXES:
-        raise ImageError(f"cannot write '{suffix}' files; expected {', '.join(sorted(WRITABLE_SUFFIXES))}")
-    jpeg = suffix in (".jpg", ".jpeg")
-    height, width = picture.shape[:2]
-    longest = LONGEST_SIDE_PX.get(suffix)
-    if longest is not None and max(height, width) > longest:
-        raise ImageError(f"{width}x{height} is too large for {suffix}, whose sides end at {longest}; write .png")
     if picture.ndim == 3 and picture.shape[2] == 4:
-        if jpeg:
-            raise ImageError("a JPEG cannot be transparent; write a cut-out as .png or .webp")
         stored = cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA)
     elif picture.ndim == 3:
         stored = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     else:
         stored = picture
+    return _encoded(stored, suffix, profile=None if picture.ndim == 2 else profile, exif=exif)
+
+
+def encode_cutout(
+    subject: Image, alpha: Alpha, suffix: str, *, profile: bytes | None = None, exif: bytes | None = None
+) -> bytes:
+    """(H, W, 3) RGB and (H, W) → the bytes of a .png or .webp file. Raises ImageError.
+
+    As `encode` of their RGBA, without ever holding that: a fifth less memory. Hidden colours are written as they are.
+    """
+    check_sizes(subject, alpha)
+    stored = np.empty((*alpha.shape, 4), np.uint8)
+    cv2.mixChannels([subject, alpha], [stored], [0, 2, 1, 1, 2, 0, 3, 3])
+    return _encoded(stored, suffix, profile=profile, exif=exif)
+
+
+def _encoded(stored: NDArray, suffix: str, *, profile: bytes | None, exif: bytes | None) -> bytes:
+    """Channels as OpenCV writes them: (H, W), BGR or BGRA."""
+    suffix = suffix.lower()
+    if suffix not in WRITABLE_SUFFIXES:
+        raise ImageError(f"cannot write '{suffix}' files; expected {', '.join(sorted(WRITABLE_SUFFIXES))}")
+    jpeg = suffix in (".jpg", ".jpeg")
+    height, width = stored.shape[:2]
+    longest = LONGEST_SIDE_PX.get(suffix)
+    if longest is not None and max(height, width) > longest:
+        raise ImageError(f"{width}x{height} is too large for {suffix}, whose sides end at {longest}; write .png")
+    if jpeg and stored.ndim == 3 and stored.shape[2] == 4:
+        raise ImageError("a JPEG cannot be transparent; write a cut-out as .png or .webp")
     # No compression level for PNG: naming one makes OpenCV slower, whichever it is.
     parameters = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if jpeg else []
     if suffix == ".webp":
-        parameters = [cv2.IMWRITE_WEBP_QUALITY, _WEBP_LOSSLESS if picture.ndim == 2 else WEBP_QUALITY]
+        parameters = [cv2.IMWRITE_WEBP_QUALITY, _WEBP_LOSSLESS if stored.ndim == 2 else WEBP_QUALITY]
     try:
         done, encoded = cv2.imencode(suffix, stored, parameters)
     except cv2.error as error:
-        raise ImageError(f"a picture of shape {picture.shape} cannot be written as {suffix}") from error
+        raise ImageError(f"a picture of shape {stored.shape} cannot be written as {suffix}") from error
     if not done:
-        raise ImageError(f"a picture of shape {picture.shape} cannot be written as {suffix}")
-    return embed(encoded.tobytes(), profile=None if picture.ndim == 2 else profile, exif=exif)
+        raise ImageError(f"a picture of shape {stored.shape} cannot be written as {suffix}")
+    return embed(encoded.tobytes(), profile=profile, exif=exif)
 
 
 def write(path: str | Path, image: NDArray[np.uint8], *, overwrite: bool = False, profile: bytes | None = None) -> None:

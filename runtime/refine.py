@@ -16,7 +16,7 @@ from .preprocess import resize
 Refine = Literal["off", "fast", "best"]
 
 MODES: tuple[Refine, ...] = get_args(Refine)
-DEFAULT_MODE: Refine = "fast"
+DEFAULT_MODE: Refine = "best"
 LEAST_FACTOR = 1.5  # an alpha that is enlarged less than this has lost nothing that could be found again
 # Photo pixels per coarse pixel at the scale where edges are looked at: from this much to twice as much.
 WORKING_FACTOR = 2.0

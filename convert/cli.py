@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
+from ..runtime.atomic import write_together
 from ..runtime.errors import OutputExistsError, UsageError
 
 if TYPE_CHECKING:
@@ -53,6 +54,10 @@ def convert(
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the evidence as index.html and report.json.")
     ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="How far float TFLite may be from ONNX, of the matte's range; default: 1e-4."),
+    ] = None,
     importer: Annotated[
         str, typer.Option(metavar="own|onnx-tf", help="onnx-tf: through TensorFlow, in an environment of its own.")
     ] = "own",
@@ -66,7 +71,7 @@ def convert(
     _refuse_outputs(output, report, overwrite=overwrite)
     from .lower import Preprocessing
     from .pipeline import convert as run
-    from .recipe import Recipe
+    from .recipe import PARITY_TOLERANCE, Recipe
 
     recipe = Recipe(
         calibrate=calibrate,
@@ -80,17 +85,20 @@ def convert(
         max_latency_ratio=max_latency_ratio,
         target=cast("Target", target),
         importer=cast("Importer", importer),
+        parity_tolerance=PARITY_TOLERANCE if tolerance is None else tolerance,
         name=name,
         licence=licence,
         training_data=training_data,
     )
     with _progress() as tell:
         result = run(network, recipe, progress=tell)
+    files = result.files(output)
     if report is not None:
-        from .report import write_report
+        from .report import report_files
 
-        write_report(result, report, command=_command(), overwrite=overwrite)
-    result.save(output, overwrite=overwrite)
+        # Together with the model, for neither is worth much alone, and a disk may fill up in between.
+        files = {**report_files(result, report, command=_command()), **files}
+    write_together(files, overwrite=overwrite)
     for warning in result.warnings:
         typer.echo(f"edgematte: warning: {warning}", err=True)
     if as_json:

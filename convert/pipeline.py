@@ -10,8 +10,11 @@ from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ..runtime.atomic import write_bytes
+import numpy as np
+
+from ..runtime.atomic import write_together
 from ..runtime.errors import ConversionError, GateRefusedError
+from ..runtime.images import Image
 from ..runtime.interpreter import load
 from ..runtime.model_file import CARD_NAME, ModelCard
 from . import coral, edgetpu_compiler, onnx_graph, onnx_tf, pi32
@@ -31,11 +34,16 @@ from .verify import (
     Parity,
     check_activations,
     judge,
+    mattes,
     parity,
     refuse_difference,
 )
+from .verify import compare as compare_mattes
 
 RANKING_PHOTOS = 16  # enough to order layers by what int8 costs them; the choice itself is measured on all
+PI32_STEPS = (
+    8  # of 255; its kernels round halves otherwise, which a steep sigmoid enlarges, see tests/convert/test_pi32.py
+)
 Progress = Callable[[str, float], None]  # what is being done, and the share of it that is, 0…1
 
 
@@ -61,6 +69,9 @@ class Conversion:
     calibration_photos: int
     held_out: bool  # no photo both calibrated and judged
     coverage: coral.Coverage | None  # for --target coral
+    # For --target pi32: largest difference of tflite-runtime 2.14's matte from ours on a photo, 0…255; None: it is not
+    # installed, so that only the operators' versions were checked.
+    tflite_runtime_error: int | None
     warnings: tuple[str, ...]  # what a user should know before shipping
     stages: tuple[tuple[str, float], ...]  # (stage, seconds)
 
@@ -74,10 +85,13 @@ class Conversion:
 
         Raises OutputExistsError when a file is there and `overwrite` is not given.
         """
-        write_bytes(Path(path), self.tflite, overwrite=overwrite)
+        write_together(self.files(Path(path)), overwrite=overwrite)
+
+    def files(self, path: Path) -> dict[Path, bytes]:
+        """What `save` writes: path → content."""
         compiled = self.coverage.compiler if self.coverage else None
-        if compiled and compiled.model:
-            write_bytes(Path(path).with_name(f"{Path(path).stem}_edgetpu.tflite"), compiled.model, overwrite=overwrite)
+        beside = {path.with_name(f"{path.stem}_edgetpu.tflite"): compiled.model} if compiled and compiled.model else {}
+        return {path: self.tflite, **beside}
 
 
 class _Stages:
@@ -143,16 +157,15 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
     _refuse_slow(recipe, latency)
     with stages.stage(f"checking for {recipe.target}"):
         coverage = _coverage(recipe, int8)
-        if recipe.target == "pi32":
-            _check_pi32(int8)
+        ran = _check_pi32(int8, images[0]) if recipe.target == "pi32" else None
     card = _card(path, recipe, graph, same, agreed, photos, searched)
     result = Conversion(
         recipe=recipe, source=path, source_bytes=path.stat().st_size, opset=graph.opset, float_model=model,
         quantised_model=quantised.model if quantised else model, ranges=quantised.ranges if quantised else {},
         search=searched, tflite=add_metadata(int8, CARD_NAME, card.to_json()), card=card, parity=same,
         agreement=agreed, truth=truth, latency=latency, verification=photos.verification,
-        calibration_photos=len(photos.calibration.photos), held_out=photos.held_out, coverage=coverage, warnings=(),
-        stages=tuple(stages.done),
+        calibration_photos=len(photos.calibration.photos), held_out=photos.held_out, coverage=coverage,
+        tflite_runtime_error=ran, warnings=(), stages=tuple(stages.done),
     )  # fmt: skip
     return replace(result, warnings=tuple(_warnings(result, photos)))
 
@@ -178,8 +191,10 @@ def _searched(
     full_precision = load(model.tflite, threads=1)
 
     def drop_on(photos: Sequence[Photo]) -> Callable[[bytes], float]:
+        of_float = mattes(model, photos)
+
         def drop(candidate: bytes) -> float:
-            agreed, truth = judge(model, candidate, photos)
+            agreed, truth = compare_mattes(of_float, mattes(candidate, photos), photos)
             if truth is not None:
                 return max(truth.iou_drop, truth.mae_rise)
             return max(1 - agreed.iou, agreed.mae)
@@ -217,10 +232,19 @@ def _coverage(recipe: Recipe, int8: bytes) -> coral.Coverage | None:
     return replace(coral.check(int8), compiler=edgetpu_compiler.compile_model(int8))
 
 
-def _check_pi32(int8: bytes) -> None:
+def _check_pi32(int8: bytes, image: Image) -> int | None:
+    """How far tflite-runtime 2.14 is from our interpreter on a photo, 0…255; None where it is not installed.
+
+    Raises ConversionError where it would refuse the model, or does.
+    """
     unknown = pi32.check(int8)
     if unknown:
         raise ConversionError(f"a 32-bit Raspberry Pi OS cannot run this model: {'; '.join(map(str, unknown))}")
+    python = pi32.find_python()
+    if python is None:
+        return None
+    there = pi32.run(int8, image[np.newaxis], python)
+    return int(np.abs(there.astype(np.int16) - load(int8, threads=1).run(image[np.newaxis])).max())
 
 
 def _warnings(result: Conversion, photos: Split) -> Iterator[str]:
@@ -244,6 +268,8 @@ def _warnings(result: Conversion, photos: Split) -> Iterator[str]:
         yield f"an Edge TPU takes {result.coverage.mapped} of {total} operators, as far as Google's documents tell"
     if result.recipe.target == "pi":
         yield from _pi_warnings(result.tflite)
+    if result.recipe.target == "pi32":
+        yield from _pi32_warnings(result.tflite_runtime_error)
 
 
 def _pi_warnings(int8: bytes) -> Iterator[str]:
@@ -253,6 +279,16 @@ def _pi_warnings(int8: bytes) -> Iterator[str]:
     left = float_operators(int8)
     if left:
         yield f"{len(left)} operators compute in floating point, {left[0]} first: each island costs two conversions"
+
+
+def _pi32_warnings(error: int | None) -> Iterator[str]:
+    if error is None:
+        yield (
+            f"{pi32.RUNTIME} knows every operator's version by our table, but was not here to run the model; for "
+            f"proof: {pi32.HOW_TO_GET_IT}"
+        )
+    elif error > PI32_STEPS:
+        yield f"{pi32.RUNTIME} runs the model, but its matte differs from ours by up to {error} of 255 on a photo"
 
 
 def _card(

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..runtime.atomic import write_bytes
+from ..runtime.atomic import write_together
 from ..runtime.images import Alpha
 from ..runtime.model_file import parse
 from ..runtime.preprocess import resize
@@ -132,10 +132,15 @@ def summary(result: Conversion) -> Summary:
 
 
 def write_report(result: Conversion, folder: Path, *, command: str, overwrite: bool = False) -> None:
-    """`folder/index.html` and `folder/report.json`, each whole or not there.
+    """`folder/index.html` and `folder/report.json`, both or neither.
 
     Raises OutputExistsError when one is there and `overwrite` is not given, EdgeMatteError when the disk refuses.
     """
+    write_together(report_files(result, folder, command=command), overwrite=overwrite)
+
+
+def report_files(result: Conversion, folder: Path, *, command: str) -> dict[Path, bytes]:
+    """What `write_report` writes: path → content."""
     figures = summary(result)
     layers = quantisation_errors(result.quantised_model, result.tflite, result.verification.images[:LAYER_PHOTOS])
     content = {
@@ -148,8 +153,7 @@ def write_report(result: Conversion, folder: Path, *, command: str, overwrite: b
     }
     data = json.dumps(content, indent=1).encode()
     html = page.page(f"{result.card.name}: int8 conversion", _body(result, figures, layers, command)).encode()
-    write_bytes(folder / "report.json", data, overwrite=overwrite)
-    write_bytes(folder / "index.html", html, overwrite=overwrite)
+    return {folder / "report.json": data, folder / "index.html": html}
 
 
 def _figures(model: bytes, median_ms: float, p95_ms: float) -> Figures:

@@ -16,6 +16,7 @@ import pytest
 from bright import bright_unet
 from onnx import helper, numpy_helper
 
+from edgematte.convert import pi32
 from edgematte.runtime.model_file import read_card
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -94,6 +95,7 @@ def test_normalisation_reaches_the_model(run: Run, network: Path, tmp_path: Path
         (["-o", "out.tflite", "--target", "toaster"], 2, "generic, pi, pi32, coral"),
         (["-o", "out.tflite", "--color", "cmyk"], 1, "rgb or bgr"),
         (["-o", "out.tflite", "--channel", "3"], 1, "channel"),
+        (["-o", "out.tflite", "--max-drop", "7"], 2, "0 to 1"),
         (["-o", "out.tflite", "--max-latency-ratio", "0.000001"], 3, "max-latency-ratio"),
         (["-o", "out.tflite", "--data", "nowhere"], 2, "images/ and masks/"),
     ],
@@ -103,6 +105,20 @@ def test_a_mistake_gets_one_line_and_leaves_nothing(
 ) -> None:
     assert_one_line(run(network, *words), code, says)
     assert left_in(tmp_path) == set()
+
+
+def test_parity_can_be_asked_closer_than_float32_gets(run: Run, network: Path, tmp_path: Path) -> None:
+    done = run(network, "-o", "out.tflite", "--tolerance", "1e-9")
+    assert_one_line(done, 3, "differs by", "at most 1e-09 is allowed")
+    assert left_in(tmp_path) == set()
+    assert_one_line(run(network, "-o", "out.tflite", "--tolerance", "0"), 2, "tolerance")
+
+
+def test_a_32_bit_board_is_proven_by_running_or_said_not_to_be(run: Run, network: Path) -> None:
+    done = run(network, "-o", "out.tflite", "--target", "pi32")
+    assert done.returncode == 0, done.stderr
+    ran = pi32.find_python() is not None
+    assert ("was not here to run the model" in done.stderr) != ran
 
 
 @pytest.mark.parametrize("name", ["out.tflite", "rep/index.html"])
@@ -154,6 +170,12 @@ def broken_networks() -> dict[str, tuple[Callable[[Path], None], str]]:
         model.graph.initializer[2].CopyFrom(numpy_helper.from_array(weights, model.graph.initializer[2].name))
         onnx.save(model, path)
 
+    def overflowing(path: Path) -> None:
+        model = bright_unet()
+        huge = numpy_helper.from_array(np.full((8, 3, 3, 3), 3e38, np.float32), "down.weight")
+        model.graph.initializer[0].CopyFrom(huge)
+        onnx.save(model, path)
+
     def strange(path: Path) -> None:
         model = bright_unet()
         model.graph.node[3].CopyFrom(helper.make_node("Hardmax", ["c"], ["d"], name="oddity"))
@@ -174,6 +196,7 @@ def broken_networks() -> dict[str, tuple[Callable[[Path], None], str]]:
         "disconnected": (disconnected, "nobody"),
         "open size": (open_size, "--imgsz"),
         "NaN weight": (with_nan, "'deep'"),
+        "infinite activations": (overflowing, "'down' (Conv) computes NaN or infinity"),
         "unknown operator": (strange, "Hardmax"),
         "2 GB": (vast, "2 GB"),
     }
@@ -228,6 +251,30 @@ def test_a_disk_that_fills_up_leaves_no_half_file(run: Run, network: Path, tmp_p
     assert "Traceback" not in done.stderr
     assert (tmp_path / "old.tflite").read_bytes() == b"the old model"
     assert left_in(tmp_path) == {"old.tflite"}
+
+
+def test_a_model_that_cannot_be_written_leaves_no_report(run: Run, network: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = run(network, "-o", "file/out.tflite", "--report", "rep")
+    assert done.returncode == 1, done.stderr
+    assert "cannot write file/out.tflite: its folder cannot be made" in done.stderr
+    assert left_in(tmp_path) == {"file"}
+
+
+def test_a_report_that_cannot_be_written_leaves_no_model(run: Run, network: Path, tmp_path: Path) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))  # the model is 15 KB, the page's pictures are more
+
+    done = run(network, "-o", "out.tflite", "--report", "rep", limit=limit)
+    assert done.returncode == 1, done.stderr
+    assert "cannot write rep" in done.stderr
+    assert left_in(tmp_path) == set()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_calibration_folder_that_cannot_be_read_is_named(run: Run, network: Path, tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o000)
+    assert_one_line(run(network, "-o", "out.tflite", calibrate=tmp_path / "locked"), 1, "locked", "cannot be read")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

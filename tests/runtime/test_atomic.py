@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgematte.runtime.atomic import write_bytes
+from edgematte.runtime.atomic import write_bytes, write_together
 from edgematte.runtime.errors import EdgeMatteError, OutputExistsError
 
 
@@ -74,3 +74,29 @@ def test_the_longest_names_can_be_written(tmp_path: Path) -> None:
     for name in ("n" * 255, "ö" * 127):
         write_bytes(tmp_path / name, b"content")
         assert (tmp_path / name).read_bytes() == b"content"
+
+
+def test_files_that_belong_together_are_written_all_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {tmp_path / "report" / "deep" / "page.html": b"page", tmp_path / "model.tflite": b"model"}
+    sync, calls = os.fsync, []
+
+    def full_at_the_second(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        sync(descriptor)
+
+    with monkeypatch.context() as full:
+        full.setattr("os.fsync", full_at_the_second)
+        with pytest.raises(EdgeMatteError, match=r"cannot write .*model\.tflite: No space left"):
+            write_together(files)
+    assert list(tmp_path.iterdir()) == [], "neither a file nor the folders made for one"
+    write_together(files)
+    assert {path.read_bytes() for path in files} == {b"page", b"model"}
+
+
+def test_one_file_in_the_way_keeps_all_from_being_written(tmp_path: Path) -> None:
+    (tmp_path / "second").write_bytes(b"precious")
+    with pytest.raises(OutputExistsError, match="second"):
+        write_together({tmp_path / "first": b"1", tmp_path / "second": b"2"})
+    assert [path.name for path in tmp_path.iterdir()] == ["second"]

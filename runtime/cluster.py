@@ -8,6 +8,7 @@ edgematte, and nothing of the user's. Source for what Dask promises: https://dis
 from __future__ import annotations
 
 import logging
+import re
 import tempfile
 import threading
 import time
@@ -66,6 +67,13 @@ def _version() -> str:
     return version("edgematte")
 
 
+def _silence_loggers() -> None:
+    """What fails is said by the program, once; Dask gives each of its loggers a level of its own."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.split(".")[0] in ("distributed", "tornado", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
 class _SchedulerLostError(Exception):
     """The client has given up on its scheduler."""
 
@@ -98,6 +106,8 @@ class Cluster:
         self._workerless_since: float | None = None
 
     def __enter__(self) -> Cluster:
+        if re.match(r"(tcp|tls|ws|wss|ucx)://.", self.address) is None:
+            raise UsageError(f"--dask {self.address} is no address; expected tcp://HOST:8786")
         try:
             import dask
             import distributed
@@ -106,12 +116,10 @@ class Cluster:
         self._distributed = distributed
         # How the loss of the scheduler shows; broken connections are OSErrors.
         self._lost = (_SchedulerLostError, distributed.CancelledError, OSError)
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what fails is said here, once
+        _silence_loggers()
         dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GiB"})  # a photo is a task's argument
         try:
             self._client = distributed.Client(self.address, timeout=CONNECT_S, set_as_default=False, name="edgematte")
-        except ValueError as error:
-            raise UsageError(f"--dask {self.address} is no address; expected tcp://HOST:8786") from error
         except (OSError, distributed.TimeoutError) as error:
             raise EdgeMatteError(
                 f"no Dask scheduler answers at {self.address}; start one there with: dask scheduler"

@@ -124,7 +124,9 @@ class Workers:
 
 def _work(pipe: Connection, options: CutOptions) -> None:
     """A worker's life."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Signals go to the whole group or service; only the first process answers, and this one ends after its photo.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     import cv2
 
     if options.threads is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .needs import MissingToolError, output_of, tool
@@ -43,46 +43,59 @@ def unpack(architecture: str, packages: Sequence[str], folder: Path) -> Path:
 
 
 def _download(architecture: str, packages: Sequence[str], scratch: Path) -> list[Path]:
-    apt = tool("apt-get", "apt, which only Debian and its relatives have")
-    for part in ("state/lists/partial", "cache/archives/partial"):
+    for part in ("state/lists/partial", "cache/archives/partial", "lists-here/partial"):
         (scratch / part).mkdir(parents=True)
     (scratch / "status").touch()
-    (scratch / "sources.list").write_text(_sources(architecture))
-    settings = {
-        "Dir::State": scratch / "state",
-        "Dir::State::status": scratch / "status",  # empty: as if nothing were installed, so everything comes along
-        "Dir::Cache": scratch / "cache",
-        "Dir::Etc::sourcelist": scratch / "sources.list",
-        "Dir::Etc::sourceparts": "-",
-        "APT::Architecture": architecture,
-        "APT::Architectures": architecture,
-        "APT::Install-Recommends": "false",
+    (scratch / "sources.list").write_text(_sources(architecture, scratch / "lists-here"))
+    command = _apt(
+        {
+            "Dir::State": scratch / "state",
+            "Dir::State::status": scratch / "status",  # empty: as if nothing were installed, so everything comes along
+            "Dir::Cache": scratch / "cache",
+            "Dir::Etc::sourcelist": scratch / "sources.list",
+            "Dir::Etc::sourceparts": "-",
+            "APT::Architecture": architecture,
+            "APT::Architectures": architecture,
+            "APT::Install-Recommends": "false",
+        }
+    )
+    output_of([*command, "update"], seconds=DOWNLOAD_S)
+    output_of([*command, "install", "--yes", "--download-only", *packages], seconds=DOWNLOAD_S)
+    return sorted((scratch / "cache" / "archives").glob("*.deb"))
+
+
+def _apt(settings: Mapping[str, str | Path]) -> list[str | Path]:
+    """The words that start apt-get so that it needs no rights and changes nothing of this PC's."""
+    always = {
         "APT::Sandbox::User": "",
         "Acquire::Languages": "none",
         "Acquire::Retries": "3",
         "Debug::NoLocking": "1",
     }
-    apt_here = [apt, "-q", *(word for name, value in settings.items() for word in ("-o", f"{name}={value}"))]
-    output_of([*apt_here, "update"], seconds=DOWNLOAD_S)
-    output_of([*apt_here, "install", "--yes", "--download-only", *packages], seconds=DOWNLOAD_S)
-    return sorted((scratch / "cache" / "archives").glob("*.deb"))
+    options = [word for name, value in {**always, **settings}.items() for word in ("-o", f"{name}={value}")]
+    return [tool("apt-get", "apt (only Debian and its relatives have it)"), "-q", *options]
 
 
-def _sources(architecture: str) -> str:
-    apt = tool("apt-get", "apt, which only Debian and its relatives have")
-    command = [apt, "indextargets", "--format", "$(REPO_URI) $(CODENAME)", "Created-By: Packages"]
-    known = [line.split() for line in output_of(command, seconds=30).splitlines()]
-    mirrors = {words[0] for words in known if len(words) == 2 and words[1] == RELEASE}
+def _sources(architecture: str, lists: Path) -> str:
+    """Where apt is to look: the mirror this PC is set up with. `lists` is an empty folder for what asking takes."""
+    # apt tells its mirrors only where it has been updated once, which in a fresh container it was not.
+    fresh = _apt({"Dir::State::Lists": lists})
+    mirrors = _mirrors([]) or (output_of([*fresh, "update"], seconds=DOWNLOAD_S) and _mirrors(fresh[1:]))
     if not mirrors:
         raise MissingToolError(
-            f"apt knows no mirror of Debian {RELEASE} here, whose packages a Raspberry Pi's software is built from; "
-            f"add one to /etc/apt/sources.list.d and type: sudo apt update"
+            f"apt has no mirror of Debian {RELEASE} among its sources here; a Raspberry Pi's software is built from "
+            "its packages; add one to /etc/apt/sources.list.d"
         )
     if not KEYS.is_file():
         raise MissingToolError(f"{KEYS} is missing. On Debian: sudo apt install debian-archive-keyring")
-    suites = (RELEASE, f"{RELEASE}-updates")
     signed = f"[arch={architecture} signed-by={KEYS}]"
-    return "".join(f"deb {signed} {mirror} {suite} main\n" for mirror in sorted(mirrors)[:1] for suite in suites)
+    return "".join(f"deb {signed} {mirrors[0]} {suite} main\n" for suite in (RELEASE, f"{RELEASE}-updates"))
+
+
+def _mirrors(options: Sequence[str | Path]) -> list[str]:
+    asked = [*_apt({})[:1], *options, "indextargets", "--format", "$(REPO_URI) $(CODENAME)", "Created-By: Packages"]
+    known = [line.split() for line in output_of(asked, seconds=30).splitlines()]
+    return sorted({words[0] for words in known if len(words) == 2 and words[1] == RELEASE})
 
 
 def _merge_usr(folder: Path) -> None:

@@ -26,7 +26,9 @@ def output_of(command: Sequence[str | Path], *, seconds: float) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired as error:
-        raise MissingToolError(f"{Path(command[0]).name} took longer than {seconds:.0f} s; is a mirror in reach?") from error
+        raise MissingToolError(
+            f"{Path(command[0]).name} took longer than {seconds:.0f} s; is a mirror in reach?"
+        ) from error
     if done.returncode:
         last_words = "\n".join((done.stderr or done.stdout).strip().splitlines()[-5:])
         raise MissingToolError(f"{Path(command[0]).name} failed with {done.returncode}: {last_words}")

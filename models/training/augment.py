@@ -16,9 +16,9 @@ class Mix:
     """How often each kind of photo is drawn and how it is changed."""
 
     source_weights: dict[str, float]  # chance of a kind ("people") or of one source ("people/ccp"), relative
-    new_background: float = 0.45  # chance that the subject is set before another background
+    new_background: float = 0.55  # chance that the subject is set before another background
     second_subject: float = 0.15  # chance, within those, that another subject stands behind it
-    distractor: float = 0.4  # chance, within those, that things which are not the subject are seen behind it
+    distractor: float = 0.6  # chance, within those, that things which are not the subject are seen behind it
     whole_photo: float = 0.5  # chance of the uncropped photo, as most users give it
 
 
@@ -144,9 +144,10 @@ def relight(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
 def spoil(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """What lens, sensor and codec do to an `(H, W, 3)` uint8 image: light, colour, blur, motion, noise, JPEG."""
     image = relight(image, random)
-    if random.random() < 0.12:  # clothes come in every colour
+    if random.random() < 0.2:  # clothes come in every colour, and in stronger ones than most photos show
         hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
         hsv[..., 0] = (hsv[..., 0].astype(np.int16) + int(random.integers(0, 180))) % 180
+        hsv[..., 1] = cv2.multiply(hsv[..., 1], random.uniform(1.0, 2.0))
         image = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
     if random.random() < 0.25:
         grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)

@@ -40,8 +40,9 @@ class EdgePhoto:
 class EdgeMix:
     """How often tiles of each kind are drawn."""
 
-    drawn: float = 0.5  # from a drawn structure; the others from photos
+    drawn: float = 0.65  # from a drawn structure; the others from photos
     own_background: float = 0.3  # photos as they are, not before another background
+    defocused: float = 0.3  # drawn structures out of focus
     damaged: float = 0.2  # coarse alphas that are more than reduced and blurred
     camouflage: float = 0.12  # backgrounds in the subject's own colours
     distractor: float = 0.15  # backgrounds with a drawn structure of their own
@@ -127,6 +128,9 @@ class EdgeSampler:
         alpha, shade = self._view((plate.alpha, plate.shade), np.exp(random.uniform(np.log(0.45), np.log(1.7))))
         if random.random() < 0.1:  # weaker than it was drawn
             alpha = cv2.multiply(alpha, random.uniform(0.3, 0.9))
+        if random.random() < self.mix.defocused:
+            blur_px = random.uniform(0.5, 2.5)
+            alpha, shade = (cv2.GaussianBlur(part, (0, 0), blur_px) for part in (alpha, shade))
         shade = self._inner(shade)
         colours = self._coloured(shade)
         behind = self._behind(colours)

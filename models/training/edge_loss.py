@@ -8,7 +8,7 @@ from torch.nn import functional
 
 FLOOR = 0.02  # mean error of a coarse tile that counts as one; easier tiles must not weigh without bound
 NEIGHBOURHOOD_PX = 16  # no neighbourhood of this size may become worse than it was
-WORSE = 1.0  # weight of making it worse
+WORSE = 2.0  # weight of making it worse
 GRADIENT = 0.5  # weight of the L1 of gradients: it decides whether hair is strands or a haze
 LAPLACIAN_LEVELS = 2
 

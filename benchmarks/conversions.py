@@ -91,7 +91,7 @@ class Plan:
     data: tuple[Path, ...]  # each with images/ and masks/, or photos alone
     limit: int | None = None  # judging photos of each folder
     calibration_photos: int = 100
-    tensorflow: bool = False  # onnx-tf and TFLiteConverter as well
+    tensorflow: tuple[str, ...] = ()  # networks that go through onnx-tf and TFLiteConverter as well, by file stem
 
 
 def measure(plan: Plan, *, report: Report) -> Iterator[Row]:
@@ -134,7 +134,7 @@ def _of_one(subject: Subject, plan: Plan, report: Report) -> Iterator[Row]:
     found = gather(plan.calibrate, model.size, most=plan.calibration_photos)
     calibration = split(found, most=plan.calibration_photos).calibration  # the same that ours took
     yield _attempt(replace(row, way=PEER), judged, lambda: (peer(model, calibration.images, None), None))
-    if plan.tensorflow:
+    if name in plan.tensorflow:
         report(f"{name}: onnx-tf and TensorFlow", 0.0)
         theirs = partial(_through_tensorflow, subject, calibration)
         yield _attempt(replace(row, way=TENSORFLOW), judged, theirs)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -26,7 +26,9 @@ from ..runtime.tables import PIPE_WIDTH
 from .conversions import Plan, Report, Row, measure
 from .converters_table import Document, markdown, table, to_json
 from .machine import Machine, this_machine
-from .networks import KNOWN, gather
+from .networks import KNOWN, Subject, gather
+
+ALL = "all"
 
 
 def main(
@@ -42,8 +44,9 @@ def main(
     limit: Annotated[int | None, typer.Option(min=1, help="Judging photos of each folder; default: all.")] = None,
     photos: Annotated[int, typer.Option(min=1, help="Calibration photos, at most; evenly chosen.")] = 100,
     onnx_tf: Annotated[
-        bool, typer.Option("--onnx-tf", help="Through onnx-tf and TensorFlow as well: minutes for each network.")
-    ] = False,
+        list[str] | None,
+        typer.Option(metavar="NAME|all", help="Through onnx-tf and TensorFlow as well, in minutes; may be repeated."),
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Everything as JSON.")] = None,
     markdown_file: Annotated[
         Path | None, typer.Option("--markdown", metavar="FILE", help="The table as a page.")
@@ -60,7 +63,7 @@ def main(
             raise UsageError("nothing to convert; name a folder with --networks or a file with --model")
         subjects = [found for folder in folders for found in gather(folder, settings) if only in found.path.stem]
         judging = tuple(folder for named in data for folder in _photo_folders(named))
-        plan = Plan(tuple(subjects), calibrate, judging, limit, photos, onnx_tf)
+        plan = Plan(tuple(subjects), calibrate, judging, limit, photos, _chosen(onnx_tf or [], subjects))
         machine, rows = this_machine(), list[Row]()  # read now: later the load is our own
         with _progress(len(subjects)) as report:
             for row in measure(plan, report=report):
@@ -75,6 +78,15 @@ def main(
     Console(width=PIPE_WIDTH + 40 if in_pipe else None, highlight=False).print(table(rows))
     if not all(row.converts for row in rows):
         raise typer.Exit(EdgeMatteError.exit_code)
+
+
+def _chosen(names: Sequence[str], subjects: Sequence[Subject]) -> tuple[str, ...]:
+    """The networks of these names; `all` stands for every one. Raises UsageError for a name there is none of."""
+    there = [subject.path.stem for subject in subjects]
+    unknown = [name for name in names if name != ALL and name not in there]
+    if unknown:
+        raise UsageError(f"--onnx-tf {unknown[0]}: no such network; expected {ALL} or some of: {', '.join(there)}")
+    return tuple(there if ALL in names else names)
 
 
 def _photo_folders(data: Path) -> list[Path]:

@@ -65,9 +65,11 @@ def listed(settings: Path = KNOWN) -> dict[str, Subject]:
 
 
 def gather(folder: Path, settings: Path = KNOWN) -> list[Subject]:
-    """Every .onnx file of a folder, or the one file named, by name, fed as the list says. Raises UsageError."""
+    """Every .onnx file of a folder, or the one file named, fed as the list says and in its order. Raises UsageError."""
     paths = sorted(folder.glob("*.onnx")) if folder.is_dir() else [folder]
     if not paths or not paths[0].is_file():
         raise UsageError(f"{folder} holds no networks; expected .onnx files")
     known = listed(settings)
+    order = list(known)
+    paths.sort(key=lambda path: order.index(path.name) if path.name in known else len(order))
     return [replace(known.get(path.name, Subject(path, Preprocessing(), None)), path=path) for path in paths]

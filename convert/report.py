@@ -74,6 +74,7 @@ class Summary:
     target: str
     float_parity: float
     float_parity_photos: int
+    float_parity_amplified: bool  # above the tolerance although every operator agrees
     agreement_iou: float
     agreement_mae: float
     held_out: bool
@@ -84,6 +85,7 @@ class Summary:
     int8_mae: float | None
     latency_ratio: float
     latency_rounds: int
+    tflite_runtime_error: int | None  # of 255, on a photo; None: not run there
     float_model: Figures
     int8_model: Figures
     photos: tuple[PhotoFigures, ...]
@@ -114,6 +116,7 @@ def summary(result: Conversion) -> Summary:
         target=result.recipe.target,
         float_parity=result.parity.max_error,
         float_parity_photos=result.parity.photos,
+        float_parity_amplified=result.parity.amplified,
         agreement_iou=result.agreement.iou,
         agreement_mae=result.agreement.mae,
         held_out=result.held_out,
@@ -121,6 +124,7 @@ def summary(result: Conversion) -> Summary:
         **means,
         latency_ratio=latency.ratio,
         latency_rounds=latency.rounds,
+        tflite_runtime_error=result.tflite_runtime_error,
         float_model=_figures(result.float_model.tflite, latency.float_ms, latency.float_p95_ms),
         int8_model=_figures(result.tflite, latency.int8_ms, latency.int8_p95_ms),
         photos=tuple(photos),

@@ -26,7 +26,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversions, "EFFORT", Effort(seconds=0.05, least_rounds=3))
 
 
-def plan_of(photos: Path, *paths: Path, tensorflow: bool = False) -> Plan:
+def plan_of(photos: Path, *paths: Path, tensorflow: tuple[str, ...] = ()) -> Plan:
     return Plan(tuple(subject(str(path)) for path in paths), photos, (photos,), tensorflow=tensorflow)
 
 
@@ -69,7 +69,7 @@ def test_tensorflow_that_is_not_there_is_missed_before_anything_is_measured(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(onnx_tf.PYTHON_VARIABLE, "")
     with pytest.raises(UsageError, match="pip install"):
-        next(measure(plan_of(photos, orange, tensorflow=True), report=lambda _what, _share: None))
+        next(measure(plan_of(photos, orange, tensorflow=("orange",)), report=lambda _what, _share: None))
 
 
 def test_the_table_shows_what_was_measured_and_what_was_not() -> None:
@@ -108,5 +108,6 @@ def test_one_command_writes_the_page_and_the_figures(orange: Path, photos: Path,
     assert json.loads(figures.read_text()) == found
 
 
-def test_a_run_without_networks_is_refused(photos: Path) -> None:
+def test_a_run_that_means_nothing_is_refused(orange: Path, photos: Path) -> None:
     assert run("--calibrate", photos, "--data", photos) == 2
+    assert run("--calibrate", photos, "--data", photos, "--model", orange, "--onnx-tf", "apple") == 2

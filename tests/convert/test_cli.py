@@ -119,6 +119,7 @@ def test_a_32_bit_board_is_proven_by_running_or_said_not_to_be(run: Run, network
     assert done.returncode == 0, done.stderr
     ran = pi32.find_python() is not None
     assert ("was not here to run the model" in done.stderr) != ran
+    assert ("runs it" in done.stdout) == ran
 
 
 @pytest.mark.parametrize("name", ["out.tflite", "rep/index.html"])

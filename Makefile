@@ -26,14 +26,18 @@ test-training: .venv-training/installed  ## the training recipe; PyTorch in an e
 test-pi32-operators: $(VENV)/installed-for-tests .venv-tflite-runtime/installed  ## what 32-bit boards run; a Python up to 3.11
 	$(BIN)/python -m pytest tests/convert/test_pi32.py
 
-test-pi: $(VENV)/installed-for-tests .venv-tflite-runtime/installed  ## a 64-bit Pi's programs under QEMU, which downloads 600 MB once; a Python up to 3.11
-	$(BIN)/python -m pytest tests/pi/test_user_space.py tests/pi/test_instructions.py
+# What emulated boards measured is written here as JSON; benchmarks/results/README.md says which files.
+test-pi: RESULTS ?= build/pi/results
+test-pi32 test-pi-boot: RESULTS ?= benchmarks/results
 
-test-pi32: $(VENV)/installed-for-tests .venv-tflite-runtime/installed  ## a 32-bit Pi's; writes benchmarks/results/pi32.json
-	$(BIN)/python -m pytest tests/pi/test_user_space_32.py --results benchmarks/results
+test-pi: $(VENV)/installed-for-tests .venv-tflite-runtime/installed  ## a 64-bit Pi's programs under QEMU; a Python up to 3.11
+	$(BIN)/python -m pytest tests/pi/test_user_space.py tests/pi/test_instructions.py --results $(RESULTS)
 
-test-pi-boot: $(VENV)/installed-for-tests  ## a whole 64-bit system with 512 MB; writes benchmarks/results/pi-boot.json
-	$(BIN)/python -m pytest tests/pi/test_boot.py --results benchmarks/results
+test-pi32: $(VENV)/installed-for-tests .venv-tflite-runtime/installed  ## a 32-bit Pi's
+	$(BIN)/python -m pytest tests/pi/test_user_space_32.py --results $(RESULTS)
+
+test-pi-boot: $(VENV)/installed-for-tests  ## a whole 64-bit system with 512 MB
+	$(BIN)/python -m pytest tests/pi/test_boot.py --results $(RESULTS)
 
 test-cluster: $(VENV)/installed-for-cluster  ## a Dask cluster of two workers on this machine, one of them killed
 	$(BIN)/python -m pytest tests/runtime/test_cluster.py

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +18,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from ..runtime.atomic import write_bytes
 from ..runtime.convention import Color
-from ..runtime.errors import EdgeMatteError, OutputExistsError, UsageError
+from ..runtime.errors import EdgeMatteError, GateRefusedError, OutputExistsError, UsageError
 from ..runtime.interpreter import Device
 from ..runtime.tables import PIPE_WIDTH
 from . import result as results
@@ -125,6 +127,79 @@ def run(
         typer.echo(f"edgematte: {photo.reason}", err=True)
     if skipped:
         raise typer.Exit(EdgeMatteError.exit_code)
+
+
+@app.command()
+def report(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE…", help="What 'bench run --json' wrote, of any machine.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="OUT.html", help="Write one page that opens offline.")
+    ] = None,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables for a README.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page if it exists.")] = False,
+) -> None:
+    """Put runs from many machines into one page, or into tables for a README."""
+    from . import report as reports
+
+    if output is None and not as_markdown:
+        raise UsageError("nothing to make; name a page with -o OUT.html, or ask for tables with --markdown")
+    entries = reports.load_all(files)
+    if output is not None:
+        page = reports.html(entries, command=shlex.join(["edgematte", *sys.argv[1:]]))
+        write_bytes(output, page.encode(), overwrite=overwrite)
+    if as_markdown:
+        typer.echo(reports.markdown(entries), nl=False)
+
+
+@app.command()
+def gate(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE…", help="The runs to judge: what 'bench run --json' wrote.")
+    ],
+    reference: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A run, of a GPU say, to take full precision from where a run has none."),
+    ] = None,
+    max_drop: Annotated[
+        float | None, typer.Option(metavar="X", help="IoU that may be lost against full precision, e.g. 0.003.")
+    ] = None,
+    max_latency_ratio: Annotated[
+        float | None, typer.Option(metavar="X", help="The network's time over the reference's, e.g. 0.6.")
+    ] = None,
+    min_iou: Annotated[float | None, typer.Option(metavar="X", help="IoU with the true masks.")] = None,
+    min_agreement: Annotated[float | None, typer.Option(metavar="X", help="IoU with the reference's masks.")] = None,
+    max_latency_ms: Annotated[float | None, typer.Option(metavar="X", help="From photo to alpha.")] = None,
+    max_size_mb: Annotated[float | None, typer.Option(metavar="X", help="Of the model's file.")] = None,
+    max_memory_mb: Annotated[float | None, typer.Option(metavar="X", help="Peak of a fresh process.")] = None,
+    sure: Annotated[
+        bool, typer.Option("--sure", help="The whole 95 % interval must hold, not only the mean or median.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Exit with 3 when a run does not hold what is asked: a CI job for people who ship models."""
+    from . import gate as gates
+    from .report import load_all
+
+    limits = gates.Limits(
+        max_drop, max_latency_ratio, min_iou, min_agreement, max_latency_ms, max_size_mb, max_memory_mb
+    )
+    judged = load_all(files)
+    beside = judged if reference is None else (*judged, *load_all([reference]))
+    found = {entry.name: gates.check(entry, beside, limits, sure=sure) for entry in judged}
+    if as_json:
+        typer.echo(json.dumps({name: [asdict(finding) for finding in findings] for name, findings in found.items()}))
+    missed: list[str] = []
+    for name, findings in found.items():
+        for finding in findings:
+            words = f"{name}: {finding.words()}"
+            if not finding.holds:
+                missed.append(words)
+            if not as_json:
+                typer.echo(f"{'holds ' if finding.holds else 'MISSED'} {words}")
+    if missed:
+        raise GateRefusedError(f"{len(missed)} of the limits missed: {'; '.join(missed)}")
 
 
 def _warn(machine: Machine) -> None:

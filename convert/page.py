@@ -109,14 +109,20 @@ def preformatted(text: str) -> str:
 
 def photo_rows(heads: Sequence[str], rows: Sequence[tuple[str, str, Sequence[NDArray[np.uint8]]]]) -> str:
     """Pictures side by side under their heads; per row (name, what to know about it, pictures)."""
+    return uri_rows(heads, [(name, remark, [embedded(p) for p in pictures]) for name, remark, pictures in rows])
+
+
+def uri_rows(heads: Sequence[str], rows: Sequence[tuple[str, str, Sequence[str]]]) -> str:
+    """As `photo_rows`, of pictures that are data URIs already; there may be fewer or more than four."""
     cells = [f'<div class="head">{escape(head)}</div>' for head in heads]
-    for name, remark, pictures in rows:
+    for name, remark, uris in rows:
         cells += [
-            f'<img alt="{escape(head)}, {escape(name)}" src="{embedded(p)}">'
-            for head, p in zip(heads, pictures, strict=True)
+            f'<img alt="{escape(head)}, {escape(name)}" src="{escape(uri)}">'
+            for head, uri in zip(heads, uris, strict=True)
         ]
         cells.append(f'<div class="caption"><b>{escape(name)}</b> · {escape(remark)}</div>')
-    return f'<div class="photos">{"".join(cells)}</div>'
+    columns = "" if len(heads) == 4 else f' style="grid-template-columns: repeat({len(heads)}, 1fr)"'
+    return f'<div class="photos"{columns}>{"".join(cells)}</div>'
 
 
 def embedded(picture: NDArray[np.uint8]) -> str:

@@ -278,3 +278,29 @@ def test_ctrl_c_ends_the_run_with_130(
     wanted = tmp_path / "bench.json"
     assert bench("run", orange_tflite, "--data", photos, "--json", wanted, *QUICK).code == 130
     assert not wanted.exists()
+
+
+def test_a_run_becomes_a_page_a_table_and_a_verdict(
+    bench: Bench, orange: Path, orange_tflite: Path, photos: Path, tmp_path: Path
+) -> None:
+    run, page = tmp_path / "pc.json", tmp_path / "report.html"
+    assert bench("run", orange_tflite, "--against", orange, "--data", photos, "--json", run, *QUICK).code == 0
+    ended = bench("report", run, "-o", page, "--markdown")
+    assert (ended.code, ended.err) == (0, "")
+    assert "CPU reference" in ended.out.splitlines()[0]
+    assert page.read_text().count("data:image/") >= 4
+    assert bench("report", run, "-o", page).code == 1, "it is there already"
+    assert bench("report", run).code == 2, "nothing to make"
+
+    # The same network twice: no IoU is lost beyond a rounding at a few pixels.
+    held = bench("gate", run, "--max-drop", "0.001", "--min-agreement", "0.99", "--max-latency-ratio", "1000")
+    assert (held.code, held.err) == (0, "")
+    assert held.out.count("holds") == 3
+    missed = bench("gate", run, "--max-latency-ratio", "0.001", "--max-drop", "0.001")
+    assert missed.code == 3
+    assert "MISSED pc: time of the network / reference" in missed.out
+    assert "1 of the limits missed: pc: time of the network / reference" in missed.err
+    assert bench("gate", run).code == 2, "a gate without a limit is a mistake"
+    assert bench("gate", tmp_path / "other.json", "--max-drop", "1").code == 2
+    as_json = bench("gate", run, "--max-drop", "0.001", "--json")
+    assert json.loads(as_json.out)["pc"][0]["holds"] is True

@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from edgematte.runtime.cli import main
+
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 PROGRAM = "from edgematte.runtime.cli import main; main()"
 COPYRIGHT, ORIENTATION, GPS = 0x8298, 0x0112, 0x8825
@@ -54,6 +56,14 @@ def test_orientation_profile_and_owner_go_with_the_cut_out_and_the_place_does_no
         assert cut.getpixel((50, 45))[3] == 0  # type: ignore[index]
         assert len(cut.info["icc_profile"]) == 128
         assert dict(cut.getexif()) == {COPYRIGHT: "Jane"}, "no orientation, no place"
+
+
+def test_a_trimmed_cut_out_ends_where_the_subject_does(run_program: Run, flag_file: Path, model: Path) -> None:
+    """The left half of 90x60 is the subject; the network sees 48x32, so its edge is known to a few pixels."""
+    assert run_program("cut", flag_file, "-m", model, "--trim", "--refine", "off").returncode == 0
+    with Image.open(flag_file.with_name("flag.cutout.png")) as cut:
+        assert cut.height == 60
+        assert 44 <= cut.width <= 50
 
 
 def test_a_jpeg_goes_over_a_colour(run_program: Run, camera_photo: Path, model: Path) -> None:
@@ -176,6 +186,8 @@ def test_interrupting_several_processes_leaves_whole_files_and_nobody_behind(
     ("words", "says"),
     [
         (["--format", "tiff"], "unknown format"),
+        (["--refine", "worst"], "'worst'"),
+        (["--trim", "--background", "white"], "leave one out"),
         (["--watch"], "name one with -o"),
         (["--watch", "-o", "out"], "needs folders"),
         (["--dask", "tcp://127.0.0.1:8786", "--jobs", "2"], "--jobs is for this machine"),
@@ -183,11 +195,20 @@ def test_interrupting_several_processes_leaves_whole_files_and_nobody_behind(
     ],
 )
 def test_a_wrong_command_is_explained(
-    words: list[str], says: str, run_program: Run, flag_file: Path, model: Path, tmp_path: Path
+    words: list[str],
+    says: str,
+    flag_file: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    done = run_program("cut", flag_file, "-m", model, *words, cwd=tmp_path)
-    assert done.returncode == 2
-    assert says in lines(done)[0]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["edgematte", "cut", str(flag_file), "-m", str(model), *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
 
 
 def test_a_missing_dask_says_what_to_install(flag_file: Path, model: Path) -> None:

@@ -124,7 +124,7 @@ class EdgeSampler:
     def _drawn(self) -> tuple[np.ndarray, np.ndarray]:
         """`(tile, tile, 3)` image and `(window, window)` alpha of a drawn structure before a background."""
         random = self.random
-        plate = self.plates[random.integers(len(self.plates))]
+        plate = self.plates[int(random.integers(len(self.plates)))]
         alpha, shade = self._view((plate.alpha, plate.shade), np.exp(random.uniform(np.log(0.45), np.log(1.7))))
         if random.random() < 0.1:  # weaker than it was drawn
             alpha = cv2.multiply(alpha, random.uniform(0.3, 0.9))
@@ -153,7 +153,7 @@ class EdgeSampler:
     def _photographed(self) -> tuple[np.ndarray, np.ndarray]:
         """`(tile, tile, 3)` image and `(window, window)` alpha of a photo, mostly before another background."""
         random = self.random
-        photo = self.photos[random.integers(len(self.photos))]
+        photo = self.photos[int(random.integers(len(self.photos)))]
         scale = np.exp(random.uniform(np.log(0.4), np.log(1.5)))
         if random.random() < self.mix.own_background:
             alpha, image = self._view((photo.alpha, photo.image), scale)
@@ -169,6 +169,7 @@ class EdgeSampler:
         random, alpha = self.random, parts[0]
         height, width = alpha.shape
         side = min(round(self.window_px * scale), height, width)
+        y = x = 0
         for _ in range(6):
             y, x = int(random.integers(height - side + 1)), int(random.integers(width - side + 1))
             inner = alpha[y + side // 6 : y + side - side // 6 : 2, x + side // 6 : x + side - side // 6 : 2]
@@ -194,7 +195,7 @@ class EdgeSampler:
             share = random.uniform(0.5, 1)
             behind = cv2.addWeighted(plain, share, behind, 1 - share, 0)
         if random.random() < self.mix.distractor:
-            other = self.plates[random.integers(len(self.plates))]
+            other = self.plates[int(random.integers(len(self.plates)))]
             mask, shade = self._view((other.alpha, other.shade), random.uniform(0.5, 1.5))
             behind = blend(self._coloured(self._inner(shade)), self._inner(mask), behind)
         if random.random() < self.mix.camouflage:
@@ -205,7 +206,7 @@ class EdgeSampler:
     def _background(self) -> np.ndarray:
         """A piece of a background picture, `(tile, tile, 3)`, enlarged or reduced."""
         random = self.random
-        picture = self.backgrounds[random.integers(len(self.backgrounds))]
+        picture = self.backgrounds[int(random.integers(len(self.backgrounds)))]
         height, width = picture.shape[:2]
         side = min(round(self.tile_px * np.exp(random.uniform(np.log(0.3), np.log(2)))), height, width)
         y, x = int(random.integers(height - side + 1)), int(random.integers(width - side + 1))
@@ -251,7 +252,7 @@ def _damaged(coarse: np.ndarray, random: np.random.Generator) -> np.ndarray:
         table = np.clip((np.arange(256) - middle) * steep + middle, 0, 255)
         return cv2.LUT(coarse, np.round(table).astype(np.uint8))
     if kind < 0.6:
-        matrix = np.float32([[1, 0, random.normal(0, 0.5)], [0, 1, random.normal(0, 0.5)]])
+        matrix = np.array([[1, 0, random.normal(0, 0.5)], [0, 1, random.normal(0, 0.5)]], np.float32)
         return cv2.warpAffine(coarse, matrix, (side, side), borderMode=cv2.BORDER_REPLICATE)
     if kind < 0.8:
         change = cv2.erode if random.random() < 0.6 else cv2.dilate

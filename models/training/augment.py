@@ -17,8 +17,8 @@ class Mix:
 
     source_weights: dict[str, float]  # chance of a kind ("people") or of one source ("people/ccp"), relative
     new_background: float = 0.55  # chance that the subject is set before another background
-    second_subject: float = 0.15  # chance, within those, that another subject stands behind it
-    distractor: float = 0.6  # chance, within those, that things which are not the subject are seen behind it
+    second_subject: float = 0.15  # chance, within those, that another person stands behind a person
+    distractor: float = 0.7  # chance, within those, that things which are not the subject are seen behind a person
     whole_photo: float = 0.5  # chance of the uncropped photo, as most users give it
 
 
@@ -30,8 +30,7 @@ class Sampler:
         self.random = np.random.default_rng(seed)
         self.backgrounds = [i for i, photo in enumerate(photos) if photo.kind == "backgrounds"]
         self.chance = _chances(photos, mix.source_weights)
-        self.subject_chance = np.where([p.kind == "backgrounds" for p in photos], 0.0, self.chance)
-        self.subject_chance /= self.subject_chance.sum()
+        self.people = [i for i, photo in enumerate(photos) if photo.kind == "people"]
         self.things = [i for i, photo in enumerate(photos) if photo.kind == "objects"]
 
     def batch(self, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -44,17 +43,20 @@ class Sampler:
         photo = self.photos[self.random.choice(len(self.photos), p=self.chance)]
         image, alpha = self._view(photo)
         if self.backgrounds and photo.kind != "backgrounds" and self.random.random() < self.mix.new_background:
-            image, alpha = self._before_another_background(image, alpha)
+            image, alpha = self._before_another_background(image, alpha, person=photo.kind == "people")
         return spoil(image, self.random), alpha
 
-    def _before_another_background(self, image: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _before_another_background(
+        self, image: np.ndarray, alpha: np.ndarray, *, person: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
         behind, _ = self._view(self.photos[self.random.choice(self.backgrounds)])
         if self.random.random() < 0.3:  # a wide aperture blurs what is far
             behind = cv2.GaussianBlur(behind, (0, 0), self.random.uniform(1, 5))
-        if self.random.random() < self.mix.distractor:
+        # Only beside a person is it certain what is not the subject: people first, then animals, then things.
+        if person and self.random.random() < self.mix.distractor:
             behind = self._with_distractor(behind)
-        if self.random.random() < self.mix.second_subject:
-            other, other_alpha = self._view(self.photos[self.random.choice(len(self.photos), p=self.subject_chance)])
+        if person and self.random.random() < self.mix.second_subject:
+            other, other_alpha = self._view(self.photos[self.random.choice(self.people)])
             behind = blend(other, other_alpha, behind)
             image = blend(relight(image, self.random), alpha, behind)
             union = 255 - (255 - alpha.astype(np.uint16)) * (255 - other_alpha.astype(np.uint16)) // 255

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import Block, for_each_block
+from .blocks import Block, for_each_block, with_margin
 from .images import Alpha, Image, Size
 
 Plane = NDArray[np.float32]  # (h, w) or (h, w, channels)
@@ -31,6 +31,7 @@ REACH = 3.0  # half the side of the box in which subject and background colours 
 SLACK = 0.75  # how far the coarse edge may be off
 NOISE = 4.0  # of 255: standard deviation of colours that is there even in a smooth place
 SURE = 4.0  # of 255: a coarse alpha this close to 0 or 255, and to its neighbours', is not touched
+SHARP = 0.5  # softness of an alpha that was reduced by nothing but averaging
 FULL_GAIN_FROM = 5.0  # an alpha enlarged less than this has hidden little, and is corrected in proportion
 
 
@@ -49,8 +50,8 @@ class Doubt:
     @classmethod
     def of(cls, alpha: Alpha, factor: float) -> Doubt:
         """`factor`: how many times the alpha is to be enlarged."""
-        soft, share = softness(alpha), min(1.0, factor / FULL_GAIN_FROM)
-        return cls(share * min(1.5, max(0.0, 2 * (soft - 0.5))), share * min(0.35, 0.2 * soft))
+        soft, share = softness(alpha) - SHARP, min(1.0, factor / FULL_GAIN_FROM)
+        return cls(share * min(1.5, max(0.0, 2.5 * soft)), share * min(0.3, max(0.05, 0.1 + 0.25 * soft)))
 
 
 def softness(alpha: Alpha) -> float:
@@ -120,33 +121,20 @@ def apply(line: ColourLine, image: Image, *, threads: int = 1) -> Alpha:
     """The photo (H, W, 3) seen through the lines → its alpha (H, W)."""
     height, width = image.shape[:2]
     result = np.empty((height, width), np.uint8)
-    edged = cv2.copyMakeBorder(
-        np.dstack((line.slope, line.offset)), *_margins(line, (width, height)), cv2.BORDER_REPLICATE
-    )
-    uncertain = cv2.copyMakeBorder(line.uncertain, *_margins(line, (width, height)), cv2.BORDER_REPLICATE)
-    step = line.step
+    step, size = line.step, (width, height)
+    lines = with_margin(np.dstack((line.slope, line.offset)), step, size)
+    uncertain = with_margin(line.uncertain, step, size)
 
     def paint(block: Block) -> None:
-        top, left, rows, columns = (
-            block.top // step,
-            block.left // step,
-            -(-block.rows // step),
-            -(-block.columns // step),
-        )
-        place = slice(top, top + rows + 2), slice(left, left + columns + 2)
-        target = result[block.place]
-        lines = edged[place]
+        target, place = result[block.place], block.around(step)
         if not uncertain[place].any():
-            target[:] = 255 if lines[1, 1, 3] > 127 else 0
+            target[:] = 255 if lines[place][1, 1, 3] > 127 else 0
             return
-        if step > 1:
-            lines = cv2.resize(lines, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR)
-        lines = lines[step : step + block.rows, step : step + block.columns]
-        weighted = lines[:, :, :3] * image[block.place]
-        told = cv2.transform(weighted, np.ones((1, 3), np.float32))
-        target[:] = cv2.add(told, np.ascontiguousarray(lines[:, :, 3]), dtype=cv2.CV_8U)
+        here = block.enlarged(lines, step)
+        told = cv2.transform(here[:, :, :3] * image[block.place], np.ones((1, 3), np.float32))
+        target[:] = cv2.add(told, np.ascontiguousarray(here[:, :, 3]), dtype=cv2.CV_8U)
 
-    for_each_block((width, height), paint, threads=threads)
+    for_each_block(size, paint, threads=threads)
     return result
 
 
@@ -190,10 +178,3 @@ def _box(reach: float, factor: float) -> int:
 
 def _sum(planes: Plane) -> Plane:
     return np.asarray(cv2.transform(planes, np.ones((1, 3), np.float32)), np.float32)
-
-
-def _margins(line: ColourLine, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """One pixel around the lines, and what is missing at the right and below to cover whole blocks."""
-    height, width = line.offset.shape
-    rows, columns = -(-size[1] // line.step), -(-size[0] // line.step)
-    return 1, 1 + max(0, rows - height), 1, 1 + max(0, columns - width)

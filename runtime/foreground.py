@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import Block, for_each_block
+from .blocks import BLOCK_PX, Block, for_each_block, with_margin
 from .halving import halve
 from .images import Alpha, Image, check_sizes
 from .interpreter import default_threads
@@ -34,13 +34,11 @@ def foreground(image: Image, alpha: Alpha, *, threads: int | None = None) -> Ima
     check_sizes(image, alpha)
     height, width = alpha.shape
     halvings = 0
-    while max(height, width) >> halvings > FIELD_SIDE_PX and 1 << halvings < 128:
+    while max(height, width) >> halvings > FIELD_SIDE_PX and 1 << halvings < BLOCK_PX:
         halvings += 1
     step = 1 << halvings
     subject, behind = fields(halve(image, halvings), halve(alpha, halvings))
-    rows, columns = -(-height // step), -(-width // step)
-    margins = 1, 1 + max(0, rows - subject.shape[0]), 1, 1 + max(0, columns - subject.shape[1])
-    edged = [cv2.copyMakeBorder(field, *margins, cv2.BORDER_REPLICATE) for field in (subject, behind)]
+    edged = [with_margin(field, step, (width, height)) for field in (subject, behind)]
     result = np.empty_like(image)
 
     def clean(block: Block) -> None:
@@ -52,10 +50,7 @@ def foreground(image: Image, alpha: Alpha, *, threads: int | None = None) -> Ima
         if lowest == 255:
             target[:] = seen
             return
-        top, left = block.top // step, block.left // step
-        place = slice(top, top + -(-block.rows // step) + 2), slice(left, left + -(-block.columns // step) + 2)
-        window = slice(step, step + block.rows), slice(step, step + block.columns)
-        own, other = (cv2.resize(field[place], None, fx=step, fy=step)[window] for field in edged)
+        own, other = (block.enlarged(field, step) for field in edged)
         part = cv2.merge((share, share, share)).astype(np.float32) / np.float32(255)
         # own + part · (seen − mixture of own and other)
         difference = own - other

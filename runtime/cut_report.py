@@ -8,9 +8,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-import typer
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.progress import Task
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 def complain(message: str) -> None:
     """One line on stderr."""
     line = " ".join(message.split("\n"))
-    typer.echo(f"edgematte: {line}", err=True)
+    _say(f"edgematte: {line}", sys.stderr)
 
 
 class CutReport:
@@ -40,7 +38,7 @@ class CutReport:
         message = f"{what.name}: {what.why}"
         complain(message)
         if self.as_json:
-            self._line({"input": what.name, "output": None, "error": message})
+            _say(json.dumps({"input": what.name, "output": None, "error": message}), sys.stdout)
 
     def outcome(self, outcome: Outcome) -> None:
         """Complains on stderr; tells of what was done on stdout, where a photo for stdout goes as well."""
@@ -58,13 +56,13 @@ class CutReport:
             elif outcome.error is None:
                 time_ms = round(outcome.time_ms, 1)
                 told.update(output=output, width=outcome.width, height=outcome.height, time_ms=time_ms)
-            self._line(told)
+            _say(json.dumps(told), sys.stdout)
         elif outcome.error is None and not outcome.skipped:
             if job.output is None:
                 sys.stdout.buffer.write(outcome.encoded)
                 sys.stdout.buffer.flush()
             else:
-                typer.echo(output)
+                _say(output, sys.stdout)
 
     def total(self, left_out: int = 0) -> None:
         """The last line, on stderr."""
@@ -73,10 +71,16 @@ class CutReport:
             parts.append(f"{self.skipped} done before")
         if left_out:
             parts.append(f"{left_out} outputs of an earlier run left out")
-        typer.echo(", ".join([*parts, f"{time.perf_counter() - self._start:.1f} s"]), err=True)
+        _say(", ".join([*parts, f"{time.perf_counter() - self._start:.1f} s"]), sys.stderr)
 
-    def _line(self, told: dict[str, object]) -> None:
-        typer.echo(json.dumps(told))
+
+def _say(line: str, stream: TextIO | None) -> None:
+    """One line; nothing where the program was started without that stream.
+
+    Not typer.echo: it writes behind the progress bar's back, into the bar's line.
+    """
+    if stream is not None:
+        print(line, file=stream, flush=True)
 
 
 @contextmanager

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
+import pty
+import re
 import shutil
 import signal
 import struct
 import subprocess
 import sys
+import termios
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -209,6 +214,32 @@ def test_a_wrong_command_is_explained(
         main()
     assert ended.value.code == 2
     assert says in capsys.readouterr().err
+
+
+def test_a_terminal_shows_rate_and_time_left_and_lines_of_their_own(tree: Path, model: Path) -> None:
+    """What goes to a terminal is drawn as one: text that is not erased or moved away from stays on its line."""
+    (tree / "bad.png").write_bytes(b"")
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 200, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "cut", str(tree), "-m", str(model)],
+        stdout=follower,
+        stderr=follower,
+        env={**os.environ, "TERM": "xterm"},
+    )
+    os.close(follower)
+    shown = b""
+    with suppress(OSError):  # how a terminal ends when its last writer has gone
+        while part := os.read(leader, 65536):
+            shown += part
+    os.close(leader)
+    assert process.wait() == 1
+    drawn = re.sub(rb"\x1b\[[0-9;]*m", b"", shown)  # without colours
+    assert re.search(rb"photos/(s|min) +\d:\d\d:\d\d left", drawn)
+    for text in (b".cutout.png", b"edgematte: "):
+        for line in re.split(rb"[\r\n]|\x1b\[2K|\x1b\[1A", drawn):
+            assert not (text in line and b"cutting" in line), line
+    assert drawn.count(b".cutout.png") == 3
 
 
 def test_a_missing_dask_says_what_to_install(flag_file: Path, model: Path) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .capture import Capture, Patience
 from .errors import EdgeMatteError, SinkError
 from .frames import Buffers, Frame
-from .quality import Pacer, Quality
+from .quality import LADDER, Pacer, Quality
 from .sinks import Sink, StreamFormat
 from .slot import Slot
 from .sources import Opener
@@ -55,7 +55,7 @@ class LiveOptions:
     """How to run a pipeline."""
 
     fps: float | None = None  # what to keep up with; None: what the source says
-    adapt: bool = True  # lower the quality when a live source is too fast
+    ladder: tuple[Quality, ...] = LADDER  # what a live source that is too fast may cost, from the best down
     patience: Patience | None = None
     idle_s: float = IDLE_S
 
@@ -178,9 +178,9 @@ class Pipeline:
             if frame is None:
                 continue
             began_s = time.monotonic()
-            if self._live and self._options.adapt and self._pacer is None:
+            if self._live and self._pacer is None:
                 fps = self._options.fps or self._capture.info.fps or USUAL_FPS
-                self._pacer = Pacer(1000 / fps)
+                self._pacer = Pacer(1000 / fps, ladder=self._options.ladder)
             picture = None
             if frame.intact:
                 picture = self._render(frame, self._pacer.quality if self._pacer else best)

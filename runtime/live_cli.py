@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 CHROMA_GREEN = "#00b140"  # what video people put where transparency should be and cannot
 JSON_EVERY_S = 10.0  # a line a second would fill a journal in months
-OnOff = Literal["on", "off"]
 
 ModelOption = Annotated[
     str, typer.Option("-m", "--model", metavar="NAME|FILE.tflite", help="A bundled model or a file of your own.")
@@ -42,6 +41,12 @@ FpsOption = Annotated[float | None, typer.Option(min=0.1, max=1000, help="Frames
 PixelOption = Annotated[str, typer.Option(metavar="rgb24|bgr24|yuv420p", help="Of raw frames on stdin.")]
 ThreadsOption = Annotated[
     int | None, typer.Option(min=1, help="Threads of the network; default: one per core, at most four.")
+]
+StabiliseOption = Annotated[
+    str, typer.Option(metavar="on|off", help="Mattes that do not flicker, carried along with the motion.")
+]
+RefineOption = Annotated[
+    str, typer.Option(metavar="off|fast|best", help="Edges that follow hair; costs more than all the rest.")
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
 
@@ -60,6 +65,8 @@ def camera(
     size: SizeOption = None,
     fps: FpsOption = None,
     pixel_format: PixelOption = "rgb24",
+    stabilise: StabiliseOption = "on",
+    refine: RefineOption = "off",
     threads: ThreadsOption = None,
     overwrite: OverwriteOption = False,
     duration: Annotated[float | None, typer.Option(min=0.1, help="Stop after so many seconds.")] = None,
@@ -88,8 +95,8 @@ def camera(
         timer.daemon = True
         timer.start()
     pipeline = _pipeline(
-        source, words, options, model=model, background=behind, only_mask=only_mask, threads=threads,
-        overwrite=overwrite, encoder="opencv",
+        source, words, options, model=model, background=behind, only_mask=only_mask, stabilise=stabilise,
+        refine=refine, threads=threads, overwrite=overwrite, encoder="opencv",
     )  # fmt: skip
     from .systemd import notify
 
@@ -120,6 +127,8 @@ def video(
     size: SizeOption = None,
     fps: FpsOption = None,
     pixel_format: PixelOption = "rgb24",
+    stabilise: StabiliseOption = "on",
+    refine: RefineOption = "off",
     threads: ThreadsOption = None,
     overwrite: OverwriteOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="What was done, as JSON on stdout.")] = False,
@@ -135,8 +144,8 @@ def video(
         raise UsageError("raw frames would fill the terminal; pipe stdout somewhere, or name a file with -o")
     stop = _stop_on_signals()
     pipeline = _pipeline(
-        source, [output], options, model=model, background=background or "none", only_mask=only_mask, threads=threads,
-        overwrite=overwrite, encoder="auto",
+        source, [output], options, model=model, background=background or "none", only_mask=only_mask,
+        stabilise=stabilise, refine=refine, threads=threads, overwrite=overwrite, encoder="auto",
     )  # fmt: skip
     with _progress() as show:
         last = pipeline.run(stop, report=show)
@@ -160,6 +169,8 @@ def _pipeline(
     model: str,
     background: str,
     only_mask: bool,
+    stabilise: str,
+    refine: str,
     threads: int | None,
     overwrite: bool,
     encoder: Literal["auto", "opencv"],
@@ -170,11 +181,18 @@ def _pipeline(
     from .live import LiveOptions, Pipeline
     from .live_matte import LiveMatte
     from .preprocess import input_size
+    from .quality import LADDER
+    from .refine import check_mode
+    from .refine import refine as refined
     from .render import Renderer
     from .segmenter import Segmenter
     from .sinks import SinkOptions, open_sink
     from .sources import opener
+    from .stabilise import Stabiliser
 
+    if stabilise not in ("on", "off"):
+        raise UsageError(f"--stabilise {stabilise}; expected on or off")
+    mode = check_mode(refine)
     if only_mask and background not in ("none", "blur"):
         raise UsageError("--only-mask and --background exclude each other; leave one out")
     buffers = Buffers()
@@ -191,9 +209,15 @@ def _pipeline(
 
     cv2.setNumThreads(1)  # the stages are the threads; OpenCV's own would take the cores from the network
     segmenter = Segmenter(model, threads=threads)
-    matte = LiveMatte(segmenter.matte, input_size(segmenter.network.inputs[0]))
+    matte = LiveMatte(
+        segmenter.matte,
+        input_size(segmenter.network.inputs[0]),
+        stabiliser=Stabiliser() if stabilise == "on" else None,
+        refine=None if mode == "off" else lambda image, alpha: refined(image, alpha, mode, threads=threads),
+    )
     renderer = Renderer(matte, buffers=buffers, backdrop=backdrop, only_mask=only_mask)
-    live = LiveOptions(fps=options.fps)
+    # Without refinement its rung would change nothing.
+    live = LiveOptions(fps=options.fps, ladder=LADDER[1:] if mode == "off" else LADDER)
     return Pipeline(opening, renderer, sinks, buffers=buffers, options=live)
 
 

@@ -19,7 +19,7 @@ from .emulator import unpacked_program, version
 from .record import write as write_record
 
 MEMORY_MIB = 512
-CORES = 2  # of the board's four: this PC would only make them wait for each other
+CORES = 1  # of the board's four, which QEMU would run by turns
 PHOTO = (3280, 2464)  # of the Raspberry Pi Camera Module 2
 FRAME = "1280x720"
 FRAMES = 50

@@ -1,6 +1,6 @@
 """Runs on the board, as all it does: PHOTO CAMERA → one `cut`, then live frames, and how much memory both needed.
 
-Prints one line, `RESULT` and JSON. What goes wrong is in it too, for nobody sees this system after it is off.
+The last line it prints is `RESULT` and JSON. What goes wrong is in it too, for nobody sees this system after it is off.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class LeastMemory(threading.Thread):
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.available_kib = available_kib()
-        self._stop = threading.Event()
+        self._ended = threading.Event()
 
     def run(self) -> None:
-        while not self._stop.wait(SAMPLE_S):
+        while not self._ended.wait(SAMPLE_S):
             self.available_kib = min(self.available_kib, available_kib())
 
     def __enter__(self) -> LeastMemory:
@@ -38,7 +38,7 @@ class LeastMemory(threading.Thread):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
+        self._ended.set()
         self.join()
 
 
@@ -79,6 +79,7 @@ def live(source: str, output: str) -> dict[str, object]:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert process.stdout is not None
         for line in process.stdout:
+            print(line, end="", flush=True)
             frames = max(frames, json.loads(line).get("frames", 0))
             if frames >= LIVE_FRAMES:
                 process.send_signal(signal.SIGINT)
@@ -93,13 +94,17 @@ def live(source: str, output: str) -> dict[str, object]:
 
 
 photo, source = sys.argv[1:]
+available_at_start_mib = available_kib() // 1024
+photo_cut = cut(photo, "/var/tmp/cutout.png")
+print(json.dumps(photo_cut), flush=True)
+frames_cut = live(source, "/var/tmp/live.mp4")
 result = {
     "kernel": os.uname().release,
     "machine": os.uname().machine,
     "memory_mib": meminfo("MemTotal") // 1024,
-    "available_at_start_mib": available_kib() // 1024,
-    "cut": cut(photo, "/var/tmp/cutout.png"),
-    "live": live(source, "/var/tmp/live.mp4"),
+    "available_at_start_mib": available_at_start_mib,
+    "cut": photo_cut,
+    "live": frames_cut,
     "killed_for_memory": killed_for_memory(),
 }
 print("RESULT", json.dumps(result), flush=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -15,6 +17,7 @@ from .images import PHOTO_SUFFIXES, WRITABLE_SUFFIXES, find_photos
 STREAM = "-"  # stands for stdin as an input and for stdout as an output
 # Pictures that no decoder here reads. They are found all the same, so that each is named and none is missed in silence.
 REFUSED_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".gif", ".jxl", ".jp2"})
+MARK_DIGITS = 8  # of a path's hash: two of a thousand photos of one name share it once in ten thousand runs
 FORMAT_SUFFIXES = {"png": ".png", "webp": ".webp", "jpeg": ".jpg", "jpg": ".jpg"}
 
 
@@ -59,28 +62,45 @@ class Plan:
 class Names:
     """Gives every photo an output file that no other photo has.
 
-    `<stem>.<kind>.<suffix>` beside the photo, or under `output` with the input folder's tree kept; where another photo
-    has that name, the photo's whole file name, then a number.
+    `<stem>.<kind>.<suffix>` beside the photo, or under `output` with the input folder's tree kept; where photos share
+    that name, their whole file names, then those with a mark made of their paths.
     """
 
     def __init__(self, output: Path | None, kind: Kind, format_suffix: str | None = None) -> None:
         self.output, self.kind, self.format_suffix = output, kind, format_suffix
         self._taken: set[str] = set()
 
-    def take(self, found: Found, *, unless_there: bool = False) -> Path:
-        """`unless_there`: a name that exists on the disk is taken as well."""
-        name = Path("stdin.png") if found.source is None else found.source
-        place = name.parent
+    def assign(self, photos: Sequence[Found]) -> list[Path]:
+        """Names for photos that are all known, whatever their order: resuming must not give one the other's name."""
+        tries = [0] * len(photos)
+        while True:
+            candidates = [self._candidate(photo, attempt) for photo, attempt in zip(photos, tries, strict=True)]
+            keys = [_key(candidate) for candidate in candidates]
+            shared = {key for key, times in Counter(keys).items() if times > 1}
+            if not shared:
+                return candidates
+            tries = [attempt + (key in shared) for attempt, key in zip(tries, keys, strict=True)]
+
+    def take(self, photo: Found, *, unless_there: bool = False) -> Path:
+        """A name for one more photo. `unless_there`: a name that exists on the disk is taken as well."""
+        attempt = 0
+        while True:
+            candidate = self._candidate(photo, attempt)
+            if _key(candidate) not in self._taken and not (unless_there and os.path.lexists(candidate)):
+                self.keep(candidate)
+                return candidate
+            attempt += 1
+
+    def _candidate(self, found: Found, attempt: int) -> Path:
+        photo = Path("stdin.png") if found.source is None else found.source
+        place = photo.parent
         if self.output is not None:
-            place = self.output if found.folder is None else self.output / name.parent.relative_to(found.folder)
-        suffix = self.suffix_for(name)
-        candidate = place / f"{name.stem}.{self.kind}{suffix}"
-        number = 1
-        while _key(candidate) in self._taken or (unless_there and os.path.lexists(candidate)):
-            candidate = place / f"{name.name}{'' if number == 1 else f'-{number}'}.{self.kind}{suffix}"
-            number += 1
-        self.keep(candidate)
-        return candidate
+            place = self.output if found.folder is None else self.output / photo.parent.relative_to(found.folder)
+        name = photo.stem if attempt == 0 else photo.name
+        if attempt > 1:
+            mark = hashlib.sha256(os.fsencode(os.path.realpath(photo))).hexdigest()[:MARK_DIGITS]
+            name = f"{name}-{mark}" if attempt == 2 else f"{name}-{mark}-{attempt - 1}"
+        return place / f"{name}.{self.kind}{self.suffix_for(photo)}"
 
     def keep(self, output: Path) -> None:
         """Marks a name as taken."""
@@ -117,14 +137,14 @@ def plan(inputs: Sequence[str], output: str | None, kind: Kind, *, format_suffix
     elif kind == "cutout" and format_suffix in (".jpg", ".jpeg"):
         raise UsageError("a JPEG cannot be transparent; use --format png or webp, or give a --background")
     names = Names(folder, kind, format_suffix)
+    outputs = [None] * len(found) if to_file or (output is None and STREAM in inputs) else names.assign(found)
     jobs: list[Job] = []
-    for photo in found:
+    for photo, target in zip(found, outputs, strict=True):
         if to_file and output != STREAM:
             jobs.append(Job(photo.source, Path(str(output)), Path(str(output)).suffix))
-        elif to_file or (photo.source is None and output is None):
+        elif target is None:
             jobs.append(Job(photo.source, None, names.suffix_for(Path("stdin"))))
         else:
-            target = names.take(photo)
             jobs.append(Job(photo.source, target, target.suffix))
     return Plan(tuple(jobs), tuple(finder.failures), finder.left_out)
 

@@ -84,7 +84,7 @@ def refine_tiles(image: Image, coarse: Alpha, network: TileNetwork) -> Alpha:
     side, (height, width) = network.tile_px, coarse.shape
     four = np.dstack([image, coarse])
     below, right = max(0, side - height), max(0, side - width)
-    four = cv2.copyMakeBorder(four, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    four = np.asarray(cv2.copyMakeBorder(four, 0, below, 0, right, cv2.BORDER_REPLICATE), np.uint8)
     ramp = np.minimum(np.arange(side) + 1, side - np.arange(side)).clip(max=OVERLAP_PX).astype(np.float32)
     window = np.outer(ramp, ramp)
     total, weight = np.zeros(four.shape[:2], np.float32), np.zeros(four.shape[:2], np.float32)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..runtime.images import Alpha, Image, Size
 from ..runtime.inspection import precision
 from ..runtime.interpreter import Device
-from ..runtime.preprocess import Convention, input_size, resize, to_alpha, to_input
+from ..runtime.preprocess import Convention, input_size, to_alpha, to_input
 from ..runtime.segmenter import Segmenter
 from .profile import OperatorTime
 
@@ -55,8 +55,8 @@ class Contender(Protocol):
         """The network alone: input tensor → output tensor, done when it returns."""
         ...
 
-    def finish(self, output: NDArray, size: Size) -> Alpha:
-        """The output tensor as the alpha of a photo of `size`, (H, W)."""
+    def finish(self, output: NDArray) -> Alpha:
+        """The output tensor as a matte of the network's own size, (h, w)."""
         ...
 
     def operators(self, tensor: NDArray) -> tuple[OperatorTime, ...] | None:
@@ -91,9 +91,9 @@ class Converted:
     def run(self, tensor: NDArray) -> NDArray:
         return self.segmenter.network.run(tensor, output=self.segmenter.convention.tensor)
 
-    def finish(self, output: NDArray, size: Size) -> Alpha:
+    def finish(self, output: NDArray) -> Alpha:
         convention = self.segmenter.convention
-        return resize(to_alpha(output, self.segmenter.network.outputs[convention.tensor], convention), size)
+        return to_alpha(output, self.segmenter.network.outputs[convention.tensor], convention)
 
     def operators(self, tensor: NDArray) -> tuple[OperatorTime, ...] | None:  # noqa: ARG002 - the contender's signature
         """None: the interpreters' Python packages leave their profiler out."""

@@ -71,15 +71,15 @@ class Reference:
     def __call__(self, image: Image) -> Alpha:
         """(H, W, 3) RGB → (H, W), the matte enlarged to the photo's size as `Segmenter` does it."""
         height, width = image.shape[:2]
-        return self.finish(self.run(self.prepare(image)), (width, height))
+        return resize(self.matte(image), (width, height))
 
     def matte(self, image: Image) -> Alpha:
         """(H, W, 3) RGB → (h, w), the matte at the network's own size."""
-        return to_alpha(self.run(self.prepare(image)), self._output, self._convention)
+        return self.finish(self.run(self.prepare(image)))
 
-    def finish(self, output: NDArray, size: Size) -> Alpha:
-        """The output tensor → (H, W) of `size`, a photo's (width, height)."""
-        return resize(to_alpha(output, self._output, self._convention), size)
+    def finish(self, output: NDArray) -> Alpha:
+        """The output tensor → (h, w)."""
+        return to_alpha(output, self._output, self._convention)
 
     def prepare(self, image: Image) -> NDArray:
         """(H, W, 3) RGB → the network's float32 input tensor."""

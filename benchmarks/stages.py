@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from functools import partial
 
-from ..runtime.composite import cutout
-from ..runtime.images import Image, decode, encode
+from ..runtime.foreground import foreground
+from ..runtime.images import Image, decode, encode, encode_cutout
+from ..runtime.refine import refine
 from .contender import Contender
 from .latency import Call
 
-STAGES = ("decode", "preprocess", "network", "postprocess", "cut out", "encode")  # in the order a photo goes through
+OWN_STAGES = ("preprocess", "network", "postprocess")  # the network's; all others are the same for every network
+STAGES = ("decode", *OWN_STAGES, "refine", "foreground", "encode")  # in the order a photo goes through
 
 
 def photo_file(image: Image) -> bytes:
@@ -23,20 +25,23 @@ def photo_file(image: Image) -> bytes:
 def stage_calls(contender: Contender, photo: bytes) -> dict[str, Call]:
     """The keys are `STAGES`: a JPEG's bytes are decoded, and end as the bytes of a transparent PNG.
 
-    "preprocess" makes the input tensor, resizing included; "postprocess" the alpha at the photo's size.
+    "preprocess" makes the input tensor, resizing included; "postprocess" the matte at the network's size; "refine" that
+    of the photo's size, as `edgematte cut` does it unless told otherwise.
     """
+    threads = contender.facts.threads
     image = decode(photo, name="the photo")
-    height, width = image.shape[:2]
     tensor = contender.prepare(image)
     output = contender.run(tensor)
-    alpha = contender.finish(output, (width, height))
-    subject = cutout(image, alpha)
+    matte = contender.finish(output)
+    alpha = refine(image, matte, threads=threads)
+    colours = foreground(image, alpha, threads=threads)
     calls: tuple[Call, ...] = (
         partial(decode, photo, name="the photo"),
         partial(contender.prepare, image),
         partial(contender.run, tensor),
-        partial(contender.finish, output, (width, height)),
-        partial(cutout, image, alpha),
-        partial(encode, subject, ".png"),
+        partial(contender.finish, output),
+        partial(refine, image, matte, threads=threads),
+        partial(foreground, image, alpha, threads=threads),
+        partial(encode_cutout, colours, alpha, ".png"),
     )
     return dict(zip(STAGES, calls, strict=True))

@@ -16,7 +16,7 @@ from .dataset import Pair
 from .latency import Call, Effort, Timing, cpu_ratio, interleave, ratio
 from .machine import temperature_c
 from .result import CallTimings, Latency, Stage, ThreadsPoint
-from .stages import STAGES, photo_file, stage_calls
+from .stages import OWN_STAGES, STAGES, photo_file, stage_calls
 
 FRAME_SIZE: Size = (1280, 720)  # what cameras deliver; one size everywhere, so that machines can be compared
 SYNTHETIC_CELLS: Size = (16, 9)  # of the made-up picture: smooth colours, as large as a photo's shapes
@@ -102,12 +102,21 @@ def sweep_threads(
 
 
 def _stages(contenders: dict[str, Contender], frame: Frame, effort: Effort) -> dict[str, tuple[Stage, ...]]:
+    """What is the same for every network is timed once, on the model's alpha."""
     photo = photo_file(frame.image)
     of_role = {role: stage_calls(contender, photo) for role, contender in contenders.items()}
-    calls = {f"{role} {name}": of_role[role][name] for name in STAGES for role in contenders}
+    calls = {
+        f"{role} {name}": of_role[role][name]
+        for name in STAGES
+        for role in contenders
+        if role == "model" or name in OWN_STAGES
+    }
     share = replace(effort, seconds=effort.seconds * STAGES_SHARE, least_rounds=STAGES_LEAST_ROUNDS)
     timings: dict[str, Timing] = interleave(calls, effort=share)
-    return {role: tuple(Stage(name, timings[f"{role} {name}"]) for name in STAGES) for role in contenders}
+    return {
+        role: tuple(Stage(name, timings.get(f"{role} {name}", timings[f"model {name}"])) for name in STAGES)
+        for role in contenders
+    }
 
 
 def _cpu_ratio(model: Contender, reference: Contender, timing: Timing, other: Timing) -> Interval | None:

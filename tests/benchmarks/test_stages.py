@@ -9,17 +9,15 @@ import numpy as np
 from edgematte.benchmarks.contender import Contender, Converted
 from edgematte.benchmarks.reference import Reference
 from edgematte.benchmarks.stages import STAGES, photo_file, stage_calls
-from edgematte.runtime.composite import cutout
-from edgematte.runtime.images import decode, encode, read
-from edgematte.runtime.segmenter import Segmenter
+from edgematte.runtime.cut_photo import CutOptions, load_cutter
+from edgematte.runtime.images import read
 
 
 def test_the_last_stage_gives_the_file_that_the_program_would_write(orange_tflite: Path, astronaut: Path) -> None:
     photo = photo_file(read(astronaut))
     calls = stage_calls(Converted(orange_tflite), photo)
-    image = decode(photo, name="photo")
-    expected = encode(cutout(image, Segmenter(orange_tflite)(image)), ".png")
-    assert calls["encode"]() == expected
+    cut = load_cutter(CutOptions(model=str(orange_tflite)))(photo, name="photo", suffix=".png")
+    assert calls["encode"]() == cut.data
 
 
 def test_every_stage_can_be_called_again_and_gives_the_same(orange: Path, orange_tflite: Path, astronaut: Path) -> None:

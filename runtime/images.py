@@ -31,7 +31,9 @@ LARGEST_PICTURE_PIXELS = 256_000_000  # 0.8 GB as RGB; four times the largest co
 JPEG_QUALITY = 95
 WEBP_QUALITY = 90  # of the colours; alpha is kept exactly
 _WEBP_LOSSLESS = 101  # OpenCV's number for it
-LONGEST_SIDE_PX = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}  # what libjpeg and WebP can write
+LONGEST_PICTURE_SIDE_PX = 1_000_000  # libpng's limit; OpenCV's own is a little more
+# What libpng, libjpeg and WebP can write.
+LONGEST_SIDE_PX = {".png": LONGEST_PICTURE_SIDE_PX, ".jpg": 65500, ".jpeg": 65500, ".webp": 16383}
 MOST_STRAY_BYTES = 32  # behind the data of a sound JPEG
 
 # OpenCV's own flags: never turn the picture (the header's orientation is applied here, once), keep alpha, any depth.
@@ -97,6 +99,11 @@ def decode_picture(data: bytes, *, name: str, largest_pixels: int = LARGEST_PICT
         header = inspect_picture(data)
         if header.width < 1 or header.height < 1:
             raise ImageError(f"the picture's size is {header.width}x{header.height}")
+        if max(header.width, header.height) > LONGEST_PICTURE_SIDE_PX:
+            raise ImageError(
+                f"the picture has {header.width}x{header.height} pixels, and sides end at {LONGEST_PICTURE_SIDE_PX}; "
+                "cut it into parts first"
+            )
         if header.width * header.height > largest_pixels:
             raise ImageError(
                 f"the picture has {header.width}x{header.height} pixels; more than {largest_pixels / 1_000_000:g} "

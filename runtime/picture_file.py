@@ -21,7 +21,8 @@ PNG_MARK = b"\x89PNG\r\n\x1a\n"
 JPEG_MARK = b"\xff\xd8\xff"
 _JPEG_END = b"\xff\xd9"
 _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_PROFILE = 0x0100, 0x0101, 0x8773
-_TIFF_KIND, _DNG_VERSION = 0x00FE, 0xC612
+_TIFF_KIND, _TIFF_COLOURS, _DNG_VERSION = 0x00FE, 0x0106, 0xC612
+_TIFF_LAB = (8, 9, 10)  # values of _TIFF_COLOURS: three kinds of CIE L*a*b*
 _TIFF_REDUCED = 1  # bit of _TIFF_KIND: this page is a preview of another one
 _TIFF_NUMBER_CODES = {1: "B", 3: "H", 4: "I", 16: "Q"}  # byte, short, long, long8
 
@@ -200,6 +201,8 @@ def _tiff(data: bytes) -> PictureFile:
         raise IndexError("no picture size")
     if _DNG_VERSION in tags or _is_preview(tags) or data[8:10] == b"CR":
         raise ImageError(f"not a picture; {_RAW}")  # what OpenCV would decode is the small preview
+    if tags.get(_TIFF_COLOURS) in _TIFF_LAB:  # OpenCV reads them as if they were RGB, or nearly
+        raise ImageError("the TIFF's colours are L*a*b*; export it as RGB")
     several = after != 0 and not _is_preview(_tiff_tags(data, order, after)[0])
     profile = tags.get(_TIFF_PROFILE)
     # OpenCV turns a TIFF itself, even when told to ignore the orientation.
@@ -224,8 +227,8 @@ def _tiff_tags(data: bytes, order: str, directory: int) -> tuple[dict[int, int |
         place = directory + 2 + 12 * index + 8
         if values == 1 and kind in _TIFF_NUMBER_CODES and struct.calcsize(_TIFF_NUMBER_CODES[kind]) <= 4:
             (tags[tag],) = struct.unpack_from(order + _TIFF_NUMBER_CODES[kind], data, place)
-        elif kind in (1, 7) and 4 < values <= LARGEST_PROFILE_BYTES:
-            (offset,) = struct.unpack_from(order + "I", data, place)
+        elif kind in (1, 7) and values <= LARGEST_PROFILE_BYTES:
+            offset = place if values <= 4 else struct.unpack_from(order + "I", data, place)[0]
             tags[tag] = data[offset : offset + values]
     (after,) = struct.unpack_from(order + "I", data, directory + 2 + 12 * count)
     return tags, after

@@ -78,6 +78,7 @@ class ColourLine:
     slope: Plane  # (h, w, 3), alpha 0…255 per colour step
     offset: Plane  # (h, w), alpha 0…255
     uncertain: NDArray[np.uint8]  # (h, w), 255 where alpha is neither surely 0 nor surely 255
+    weight: Plane  # (h, w), 0…1: how much of the alpha the colours decide, and not the coarse alpha
     step: int
 
 
@@ -114,7 +115,7 @@ def fit(small: Image, alpha: Alpha, *, step: int, size: Size) -> ColourLine:
     weight = variance / (variance + 1 / precision)
     slope *= (255 * weight / precision)[:, :, np.newaxis]
     offset = prior * (1 - weight) - _sum(slope * behind)
-    return ColourLine(slope, offset, uncertain, step)
+    return ColourLine(slope, offset, uncertain, weight, step)
 
 
 def apply(line: ColourLine, image: Image, *, threads: int = 1) -> Alpha:
@@ -144,9 +145,9 @@ def sharpened(alpha: Alpha, amount: float) -> Plane:
     return np.clip(values + amount * (values - cv2.GaussianBlur(values, (0, 0), 1)), 0, 255)
 
 
-def enlarge(values: Plane, size: tuple[int, int], across: float, down: float) -> Plane:
+def enlarge(values: Plane, size: Size, across: float, down: float, *, interpolation: int = cv2.INTER_CUBIC) -> Plane:
     """A coarse alpha (h, w) by exactly these factors, cropped or continued to (width, height), in 0…255."""
-    large = cv2.resize(values, None, fx=across, fy=down, interpolation=cv2.INTER_CUBIC)
+    large = cv2.resize(values, None, fx=across, fy=down, interpolation=interpolation)
     large = np.clip(large, 0, 255)
     height, width = large.shape
     missing = max(0, size[1] - height), max(0, size[0] - width)

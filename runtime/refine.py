@@ -1,9 +1,9 @@
 """Coarse alpha + full-size photo → full-size alpha that follows hair, fur and rims, computed only around the edge.
 
 "fast" is colour_line.py. "best" lets the edge network correct that, in tiles, at a scale where what the coarse alpha
-leaves open is as large as in its training; what it changes is enlarged and added. It is given the filtered alpha and
-not the coarse one, and only a part of its change is taken: measured, that is better than either alone, and what the
-network cannot judge, as in an alpha that is exact but soft, does not get worse (benchmarks/photo_edges.py).
+leaves open is as large as in its training. Its opinion counts where the colours' does not, and half at most: measured,
+the two err in different places, and what neither can judge, as in an alpha that is exact but soft, is left alone
+(benchmarks/photo_edges.py).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FIELD_FACTOR = 2.0
 TILE_FACTOR = 4.0
 LONGEST_TILED_SIDE_PX = 2048  # bounds the network's work on any photo, however large the coarse alpha
 LARGEST_STEP = 64  # half a block of blocks.py
-NETWORK_SHARE = 0.5  # of the edge network's change that is taken
+NETWORK_SHARE = 0.5  # of the way towards the edge network's alpha, where colours tell nothing
 
 
 def refine(
@@ -65,18 +65,26 @@ def refine(
     if mode == "best":
         edges = edges or _bundled_edges(threads)
         if edges is not None:
-            _correct(refined, image, line, edges, factor, threads)
+            _correct(refined, image, alpha, line, edges, threads)
     return refined
 
 
-def _correct(refined: Alpha, image: Image, line: ColourLine, edges: EdgeNetwork, factor: float, threads: int) -> None:
-    """Adds what the edge network would change, found at a smaller scale, to the alpha in place."""
+def _correct(refined: Alpha, image: Image, coarse: Alpha, line: ColourLine, edges: EdgeNetwork, threads: int) -> None:
+    """Moves the alpha in place towards what the edge network makes of the coarse one, found at a smaller scale."""
     height, width = refined.shape
-    halvings = times_halved(factor, TILE_FACTOR)
+    halvings = times_halved(min(width / coarse.shape[1], height / coarse.shape[0]), TILE_FACTOR)
     while max(height, width) >> halvings > LONGEST_TILED_SIDE_PX and 1 << halvings < line.step:
         halvings += 1
     step = 1 << halvings
-    change = edges.residual(halve(image, halvings), halve(refined, halvings)) * np.float32(NETWORK_SHARE)
+    small, known = halve(image, halvings), halve(refined, halvings).astype(np.float32)
+    size = known.shape[1], known.shape[0]
+    across, down = width / step / coarse.shape[1], height / step / coarse.shape[0]
+    plain = colour_line.enlarge(coarse.astype(np.float32), size, across, down, interpolation=cv2.INTER_LINEAR)
+    change = edges.residual(small, np.rint(plain).astype(np.uint8)) + plain - known
+    # Squared: colours that decide half of the alpha already know better than the network.
+    open_ = np.where(line.uncertain > 0, 1 - line.weight * line.weight, 0).astype(np.float32)
+    beside = line.step // step
+    change *= np.float32(NETWORK_SHARE) * Block(0, 0, *size).enlarged(with_margin(open_, beside, size), beside)
     changes = with_margin(change, step, (width, height))
 
     def add(block: Block) -> None:

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PHOTOS := tests/photos
 
-.PHONY: demo test check test-training test-onnx-tf test-pi32-operators test-pi test-pi32 test-pi-boot test-cluster clean
+.PHONY: demo test check install-size test-training test-onnx-tf test-pi32-operators test-pi test-pi32 test-pi-boot test-cluster clean
 
 demo: $(VENV)/installed  ## convert the bundled U-Net to int8, cut out a photo, compare int8 with full precision
 	$(BIN)/edgematte convert models/unet-live.onnx -o demo/unet-live.tflite --calibrate $(PHOTOS)/images --mean 128 --std 128 --data $(PHOTOS) --report demo/report --overwrite
@@ -44,6 +44,9 @@ test-cluster: $(VENV)/installed-for-cluster  ## a Dask cluster of two workers on
 
 test-onnx-tf: $(VENV)/installed-for-tests .venv-onnx-tf/installed  ## a second opinion on our lowering; TensorFlow, 1.8 GB
 	$(BIN)/python -m pytest tests/convert/test_onnx_tf.py
+
+install-size: $(VENV)/installed  ## what `pip install '.[convert]'` takes in a fresh environment, package by package
+	$(BIN)/python -m edgematte.benchmarks.install_size --extra convert
 
 clean:  ## what the other commands made, trained networks excepted
 	rm -rf $(VENV) .venv-training .venv-onnx-tf .venv-tflite-runtime demo build *.egg-info

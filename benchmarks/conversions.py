@@ -94,20 +94,26 @@ class Plan:
     tensorflow: tuple[str, ...] = ()  # networks that go through onnx-tf and TFLiteConverter as well, by file stem
 
 
-def measure(plan: Plan, *, report: Report) -> Iterator[Row]:
+def measure(plan: Plan, *, report: Report, known: Sequence[Row] = ()) -> Iterator[Row]:
     """Every network every way, a row as soon as it is known; a refusal is a row too.
 
-    Raises UsageError where photos or the environment of onnx-tf are missing.
+    `known`: rows of an earlier run; a network that has them all is not measured again. Raises UsageError where photos
+    or the environment of onnx-tf are missing.
     """
     if plan.tensorflow:
         onnx_tf.find_python()
     for subject in plan.subjects:
-        yield from _of_one(subject, plan, report)
+        sha256 = hashlib.sha256(subject.path.read_bytes()).hexdigest()
+        earlier = {row.way: row for row in known if row.sha256 == sha256}
+        ways = [OWN, PEER, *([TENSORFLOW] if subject.path.stem in plan.tensorflow else [])]
+        if all(way in earlier for way in ways) or (OWN in earlier and earlier[OWN].refused):
+            yield from earlier.values()
+        else:
+            yield from _of_one(subject, sha256, plan, report)
 
 
-def _of_one(subject: Subject, plan: Plan, report: Report) -> Iterator[Row]:
+def _of_one(subject: Subject, sha256: str, plan: Plan, report: Report) -> Iterator[Row]:
     name = subject.path.stem
-    sha256 = hashlib.sha256(subject.path.read_bytes()).hexdigest()
     row = Row(name, sha256, OWN)
     try:
         made = _ours(subject, plan, lambda stage, share: report(f"{name}: {stage}", share))

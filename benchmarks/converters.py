@@ -24,7 +24,7 @@ from ..runtime.atomic import write_bytes
 from ..runtime.errors import EdgeMatteError, OutputExistsError, UsageError
 from ..runtime.tables import PIPE_WIDTH
 from .conversions import Plan, Report, Row, measure
-from .converters_table import Document, markdown, table, to_json
+from .converters_table import Document, markdown, rows_of, table, to_json
 from .machine import Machine, this_machine
 from .networks import KNOWN, Subject, gather
 
@@ -51,14 +51,18 @@ def main(
     markdown_file: Annotated[
         Path | None, typer.Option("--markdown", metavar="FILE", help="The table as a page.")
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep the rows that the JSON file holds; measure only what is missing.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
 ) -> None:
     """Convert every network every way and compare: parity, agreement, latency, operators, time."""
     try:
         for output in (json_file, markdown_file):
-            if output is not None and os.path.lexists(output) and not overwrite:
+            if output is not None and os.path.lexists(output) and not overwrite and not resume:
                 raise OutputExistsError(f"{output} exists already; add --overwrite to replace it, or name another file")
-        folders = [*([networks] if networks else []), *(model or [])]
+        known = _known(json_file) if resume else []
+        folders = [*(model or []), *([networks] if networks else [])]
         if not folders:
             raise UsageError("nothing to convert; name a folder with --networks or a file with --model")
         subjects = [found for folder in folders for found in gather(folder, settings) if only in found.path.stem]
@@ -66,7 +70,7 @@ def main(
         plan = Plan(tuple(subjects), calibrate, judging, limit, photos, _chosen(onnx_tf or [], subjects))
         machine, rows = this_machine(), list[Row]()  # read now: later the load is our own
         with _progress(len(subjects)) as report:
-            for row in measure(plan, report=report):
+            for row in measure(plan, report=report, known=known):
                 rows.append(row)
                 typer.echo(f"{row.network}, {row.way}: {_line(row)}", err=True)
                 # After every row: the run takes long, and what is known by then is worth keeping.
@@ -87,6 +91,18 @@ def _chosen(names: Sequence[str], subjects: Sequence[Subject]) -> tuple[str, ...
     if unknown:
         raise UsageError(f"--onnx-tf {unknown[0]}: no such network; expected {ALL} or some of: {', '.join(there)}")
     return tuple(there if ALL in names else names)
+
+
+def _known(json_file: Path | None) -> list[Row]:
+    """The rows that an earlier run left. Raises UsageError."""
+    if json_file is None:
+        raise UsageError("--resume continues what --json FILE holds; name the file")
+    if not json_file.is_file():
+        return []
+    try:
+        return rows_of(json_file.read_text(encoding="utf-8"))
+    except (UsageError, ValueError) as error:
+        raise UsageError(f"cannot resume {json_file}: {error}") from error
 
 
 def _photo_folders(data: Path) -> list[Path]:

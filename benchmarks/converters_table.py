@@ -11,7 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ..convert.recipe import PARITY_TOLERANCE
-from .conversions import Row
+from ..runtime.errors import UsageError
+from .bootstrap import Interval
+from .conversions import FolderIou, Row
 from .machine import Machine
 
 SCHEMA = "edgematte.bench.converters"
@@ -78,6 +80,29 @@ def to_json(document: Document) -> str:
     """Indented JSON with the schema's name and version; what was not measured is null."""
     content = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **asdict(document)}
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def rows_of(text: str) -> list[Row]:
+    """The rows of what `to_json` wrote. Raises UsageError for anything else."""
+    try:
+        content = json.loads(text)
+        if (content["schema"], content["schema_version"]) != (SCHEMA, SCHEMA_VERSION):
+            raise UsageError(
+                f"it is {content['schema']} {content['schema_version']}; expected {SCHEMA} {SCHEMA_VERSION}"
+            )
+        return [
+            Row(
+                **{
+                    **row,
+                    "folder_ious": tuple(FolderIou(**folder) for folder in row["folder_ious"]),
+                    "latency_ratio": row["latency_ratio"] and Interval(**row["latency_ratio"]),
+                    "in_float": None if row["in_float"] is None else tuple(row["in_float"]),
+                }
+            )
+            for row in content["rows"]
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"it is not what this command writes: {error!r}") from error
 
 
 def _cells(row: Row) -> list[str]:

@@ -58,7 +58,7 @@ def installed(python: Path | str) -> list[Installed]:
 
 
 def measure(extras: Sequence[str]) -> list[Installed]:
-    """Install the checkout into a fresh environment, then its extras. Raises EdgeMatteError with the installer's words."""
+    """Install the checkout into a fresh environment, then its extras. Raises EdgeMatteError with what pip said."""
     if not (ROOT / "pyproject.toml").is_file():
         raise UsageError(f"{ROOT} is no checkout of the project; run this from one, where pyproject.toml is")
     with TemporaryDirectory(prefix="edgematte-install-") as folder:

@@ -108,6 +108,23 @@ def test_one_command_writes_the_page_and_the_figures(orange: Path, photos: Path,
     assert json.loads(figures.read_text()) == found
 
 
+def test_a_run_that_was_cut_short_goes_on_where_it_stopped(
+    save_onnx: SaveOnnx, orange: Path, photos: Path, tmp_path: Path
+) -> None:
+    figures = tmp_path / "table.json"
+    words = ("--calibrate", photos, "--data", photos, "--json", figures, "--resume")
+    assert run("--model", orange, *words) == 0
+    first = json.loads(figures.read_text())["rows"]
+    blue = save_onnx([[-12.0, 0.0, 12.0]], bias=[-3.0], name="blue")
+    assert run("--model", orange, "--model", blue, *words) == 0
+    rows = json.loads(figures.read_text())["rows"]
+    assert [row["network"] for row in rows] == ["orange", "orange", "blue", "blue"]
+    assert rows[:2] == first, "not even timed again"
+    figures.write_text("{}")
+    assert run("--model", orange, *words) == 2
+    assert run("--model", orange, "--calibrate", photos, "--data", photos, "--resume") == 2
+
+
 def test_a_run_that_means_nothing_is_refused(orange: Path, photos: Path) -> None:
     assert run("--calibrate", photos, "--data", photos) == 2
     assert run("--calibrate", photos, "--data", photos, "--model", orange, "--onnx-tf", "apple") == 2

@@ -19,6 +19,7 @@ class Mix:
     new_background: float = 0.55  # chance that the subject is set before another background
     second_subject: float = 0.15  # chance, within those, that another person stands behind a person
     distractor: float = 0.7  # chance, within those, that things which are not the subject are seen behind a person
+    wall: float = 0.3  # chance, within those, that the background is a plain wall, as studios and booths have it
     whole_photo: float = 0.5  # chance of the uncropped photo, as most users give it
 
 
@@ -49,7 +50,10 @@ class Sampler:
     def _before_another_background(
         self, image: np.ndarray, alpha: np.ndarray, *, person: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        behind, _ = self._view(self.photos[self.random.choice(self.backgrounds)])
+        if self.random.random() < self.mix.wall:
+            behind = paint_wall(self.size, self.random)
+        else:
+            behind, _ = self._view(self.photos[self.random.choice(self.backgrounds)])
         if self.random.random() < 0.3:  # a wide aperture blurs what is far
             behind = cv2.GaussianBlur(behind, (0, 0), self.random.uniform(1, 5))
         # Only beside a person is it certain what is not the subject: people first, then animals, then things.
@@ -64,11 +68,15 @@ class Sampler:
         return blend(relight(image, self.random), alpha, behind), alpha
 
     def _with_distractor(self, behind: np.ndarray) -> np.ndarray:
-        """A thing or hanging cloth before the background: what stands behind a person is not the person."""
-        if self.things and self.random.random() < 0.5:
-            thing, thing_alpha = self._view(self.photos[self.random.choice(self.things)])
-            return blend(spoil(thing, self.random), thing_alpha, behind)
-        return hang_cloth(behind, self.random)
+        """One to three things or hanging cloths before a background: what stands behind a person is not the person."""
+        for _ in range(1 + int(self.random.random() < 0.4) + int(self.random.random() < 0.2)):
+            if self.things and self.random.random() < 0.5:
+                thing, thing_alpha = self._view(self.photos[self.random.choice(self.things)])
+                thing, thing_alpha = put_somewhere(spoil(thing, self.random), thing_alpha, self.random)
+                behind = blend(thing, thing_alpha, behind)
+            else:
+                behind = hang_cloth(behind, self.random)
+        return behind
 
     def _view(self, photo: Photo) -> tuple[np.ndarray, np.ndarray]:
         """A crop of the photo, stretched to the sample size, sometimes turned and mirrored."""
@@ -104,9 +112,34 @@ def blend(front: np.ndarray, alpha: np.ndarray, behind: np.ndarray) -> np.ndarra
     return cv2.add(cv2.multiply(front, weight, scale=1 / 255), cv2.multiply(behind, 255 - weight, scale=1 / 255))
 
 
+def paint_wall(size: tuple[int, int], random: np.random.Generator) -> np.ndarray:
+    """A plain wall or mottled backdrop of `size` (width, height), lit unevenly; `(H, W, 3)` uint8."""
+    tint = random.normal(0, 12, 3) if random.random() < 0.7 else random.normal(0, 60, 3)
+    light = random.normal(0, 18, (2, 2, 1)).astype(np.float32)
+    mottle = random.normal(0, random.uniform(0, 14), (7, 7)).astype(np.float32)
+    wall = random.uniform(20, 245) + tint + cv2.resize(light, size)[..., None]
+    return np.clip(wall + cv2.resize(mottle, size, interpolation=cv2.INTER_CUBIC)[..., None], 0, 255).astype(np.uint8)
+
+
+def put_somewhere(thing: np.ndarray, alpha: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """An `(H, W, 3)` thing with its `(H, W)` alpha, made smaller and moved, perhaps partly out of the picture."""
+    height, width = alpha.shape
+    scale = random.uniform(0.25, 1.0)
+    left, top = random.uniform(-0.2, 1.2 - scale) * width, random.uniform(-0.2, 1.2 - scale) * height
+    matrix = np.array([[scale, 0, left], [0, scale, top]])
+    return tuple(cv2.warpAffine(part, matrix, (width, height), flags=cv2.INTER_LINEAR) for part in (thing, alpha))
+
+
 def hang_cloth(behind: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """A striped, folded, perhaps spotted cloth before an `(H, W, 3)` uint8 background: a curtain, a banner."""
     height, width = behind.shape[:2]
+    shape = np.zeros((height, width), np.uint8)
+    outline = _drape(width, height, random) if random.random() < 0.5 else _banner(width, height, random)
+    cv2.fillPoly(shape, [np.round(outline).astype(np.int32)], 255, cv2.LINE_AA)
+    return blend(_cloth(width, height, random), shape, behind)
+
+
+def _cloth(width: int, height: int, random: np.random.Generator) -> np.ndarray:
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     turn = random.uniform(0, np.pi)
     across = columns * np.cos(turn) + rows * np.sin(turn) + random.uniform(0, 8) * np.sin(rows / random.uniform(8, 40))
@@ -118,19 +151,32 @@ def hang_cloth(behind: np.ndarray, random: np.random.Generator) -> np.ndarray:
             centre = (int(random.integers(width)), int(random.integers(height)))
             cv2.circle(spots, centre, int(random.integers(2, 8)), 255, -1, cv2.LINE_AA)
         cloth = np.where(spots[..., None] > 127, random.integers(0, 256, 3), cloth)
+    if random.random() < 0.4:  # a field of another colour, as in a corner of many banners
+        edge = random.uniform(0, height)
+        cloth = np.where(
+            rows[..., None] < edge + random.normal(0, 0.3) * columns[..., None], cloth, random.integers(0, 256, 3)
+        )
     folds = 1 + random.uniform(0, 0.4) * np.sin(columns / random.uniform(4, 30) + random.uniform(0, 6))
-    cloth = np.clip(cloth * folds[..., None], 0, 255).astype(np.uint8)
-    shape = np.zeros((height, width), np.uint8)
-    middle = np.array(
-        [random.choice([random.uniform(0, 0.3), random.uniform(0.7, 1)]) * width, random.uniform(0, 0.8) * height]
-    )
-    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * (
-        random.uniform(0.1, 0.35) * width,
-        random.uniform(0.2, 0.7) * height,
-    )
-    corners += middle + random.normal(0, 0.06 * width, (4, 2))
-    cv2.fillPoly(shape, [np.round(corners).astype(np.int32)], 255, cv2.LINE_AA)
-    return blend(cloth, shape, behind)
+    return np.clip(cloth * folds[..., None], 0, 255).astype(np.uint8)
+
+
+def _banner(width: int, height: int, random: np.random.Generator) -> np.ndarray:
+    """Four corners, stretched between two poles somewhere to the side."""
+    side = random.uniform(0, 0.3) if random.random() < 0.5 else random.uniform(0.7, 1)
+    reach = (random.uniform(0.1, 0.35) * width, random.uniform(0.2, 0.7) * height)
+    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * reach
+    middle = np.array([side * width, random.uniform(0, 0.8) * height])
+    return middle + corners + random.normal(0, 0.06 * width, (4, 2))
+
+
+def _drape(width: int, height: int, random: np.random.Generator) -> np.ndarray:
+    """A cloth that hangs from above the picture, with wavy sides, wider or narrower below."""
+    middle = random.uniform(-0.1, 0.35) if random.random() < 0.5 else random.uniform(0.65, 1.1)
+    down = np.linspace(-0.1, random.uniform(0.3, 1.2), 9)
+    half = random.uniform(0.04, 0.2) + random.uniform(-0.1, 0.25) * np.clip(down, 0, 1)
+    lean = random.normal(0, 0.1) * down
+    left, right = (middle + lean + sign * half + random.normal(0, 0.012, 9) for sign in (-1, 1))
+    return np.concatenate([np.stack([left, down], 1), np.stack([right, down], 1)[::-1]]) * (width, height)
 
 
 def relight(image: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -52,7 +52,7 @@ class Installed:
 
 def installed(python: Path | str) -> list[Installed]:
     """The packages of the environment that a Python belongs to, largest first."""
-    listed = json.loads(_run([str(python), "-c", _LIST]))
+    listed = json.loads(_run([str(python), "-I", "-c", _LIST]))
     packages = [Installed(*entry) for entry in listed if entry[0] not in NOT_OURS]
     return sorted(packages, key=lambda package: -package.bytes - package.bytecode_bytes)
 

@@ -28,7 +28,12 @@ def convert(
     network: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A trained network in full precision.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT.tflite", help="The int8 model to write.")],
     calibrate: Annotated[
-        Path, typer.Option(metavar="PHOTOS", help="A folder of photos like those the model will see; 100 are plenty.")
+        Path,
+        typer.Option(
+            metavar="PHOTOS",
+            help="A folder of photos like those the model will see; 100 are plenty. For a refiner: tiles whose "
+            "transparency is the coarse alpha.",
+        ),
     ],
     mean: Annotated[str, typer.Option(metavar="R,G,B", help=f"Subtracted from pixels. {NUMBERS_HELP}")] = "0",
     std: Annotated[str, typer.Option(metavar="R,G,B", help=f"Then divided by. {NUMBERS_HELP}")] = "255",

@@ -82,6 +82,32 @@ def test_blending_shows_the_front_where_alpha_is_full_and_the_back_where_it_is_e
     assert blended[:, 1].tolist() == [[40] * 3] * 2
 
 
+def test_a_thing_and_its_alpha_move_together() -> None:
+    alpha = np.zeros((60, 80), np.uint8)
+    alpha[20:40, 30:50] = 255
+    thing = cv2.merge([alpha] * 3)
+    for seed in range(20):
+        moved, moved_alpha = augment.put_somewhere(thing, alpha, np.random.default_rng(seed))
+        assert np.array_equal(moved[..., 0], moved_alpha)
+
+
+def test_cloth_covers_a_part_of_the_background_and_leaves_the_rest_alone() -> None:
+    behind = np.full((96, 128, 3), 77, np.uint8)
+    untouched = [
+        (augment.hang_cloth(behind, np.random.default_rng(seed)) == 77).all(axis=2).mean() for seed in range(40)
+    ]
+    assert min(untouched) > 0.2, "a cloth beside the subject, not a new background"
+    assert np.mean(untouched) < 0.97, "most cloths are to be seen"
+
+
+def test_a_painted_wall_is_plain() -> None:
+    for seed in range(20):
+        wall = augment.paint_wall((128, 96), np.random.default_rng(seed))
+        assert wall.shape == (96, 128, 3)
+        steps = np.abs(np.diff(wall.astype(int), axis=1))
+        assert steps.max() < 12, "light and mottling, no edge that could be a subject's"
+
+
 def test_a_motion_kernel_keeps_the_brightness() -> None:
     assert augment.motion_kernel(7, 0.4).sum() == pytest.approx(1.0, abs=1e-6)
 

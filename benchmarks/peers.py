@@ -46,7 +46,7 @@ PACKAGES = {
     "opencv": "opencv-python-headless",
     "onnxruntime": "onnxruntime opencv-python-headless",
     "onnxruntime-int8": "onnxruntime opencv-python-headless",
-    "rembg": "'rembg[cpu]'",
+    "rembg": "'rembg[cpu]' opencv-python-headless",
 }
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 MB = 1_000_000
@@ -188,7 +188,7 @@ class Worker:
             return json.loads(line)
         self._process.wait(timeout=60)
         said = self._errors.read_text(errors="replace").strip().splitlines()
-        raise EdgeMatteError(f"{self.name} ended: {said[-1] if said else f'exit code {self._process.returncode}'}")
+        raise EdgeMatteError(f"it ended: {said[-1] if said else f'exit code {self._process.returncode}'}")
 
     @staticmethod
     def _pipe(pipe: IO[str] | None) -> IO[str]:

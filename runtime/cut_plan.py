@@ -126,6 +126,8 @@ def plan(inputs: Sequence[str], output: str | None, kind: Kind, *, format_suffix
     """
     to_file = output is not None and (output == STREAM or _names_a_file(output))
     folder = None if output is None or to_file else Path(output)
+    if folder is not None and folder.is_file():
+        raise UsageError(f"-o {output} is a file, and no picture by its name; name a folder, or a file ending in .png")
     finder = Finder(folder)
     found = list(finder.find(inputs))
     if to_file and (len(found) > 1 or any(map(_is_folder, inputs))):

@@ -80,6 +80,12 @@ def test_a_single_photo_may_name_its_output(tree: Path, tmp_path: Path) -> None:
         plan([str(tree / "a.png")], str(tmp_path / "cut.bmp"), "cutout")
 
 
+def test_an_output_that_is_a_file_of_another_kind_is_refused_before_any_work(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("precious")
+    with pytest.raises(UsageError, match="is a file"):
+        plan([str(tree)], str(tmp_path / "notes"), "cutout")
+
+
 def test_streams_are_told_apart_from_files() -> None:
     assert plan(["-"], None, "cutout").jobs == (Job(None, None),)
     assert plan(["-"], "out.png", "cutout").jobs == (Job(None, Path("out.png")),)

@@ -30,10 +30,26 @@ class Block:
     def place(self) -> tuple[slice, slice]:
         return slice(self.top, self.top + self.rows), slice(self.left, self.left + self.columns)
 
+    def part(self, left: int, top: int, right: int, bottom: int) -> Block:
+        """What lies of it within these bounds, which count from its own corner and may go beyond it."""
+        left, top = max(0, left), max(0, top)
+        return Block(self.left + left, self.top + top, min(right, self.columns) - left, min(bottom, self.rows) - top)
+
+    def grown(self, across: int, down: int, size: Size) -> Block:
+        """With so much more on every side, within a picture of (width, height)."""
+        left, top = max(0, self.left - across), max(0, self.top - down)
+        right, bottom = min(size[0], self.left + self.columns + across), min(size[1], self.top + self.rows + down)
+        return Block(left, top, right - left, bottom - top)
+
+    def within(self, window: Block) -> tuple[slice, slice]:
+        """Where the block is in the pixels of a window that holds it."""
+        return Block(self.left - window.left, self.top - window.top, self.columns, self.rows).place
+
     def around(self, step: int) -> tuple[slice, slice]:
         """Where `with_margin`'s result has this block, with a pixel more on every side."""
         top, left = self.top // step, self.left // step
-        return slice(top, top + -(-self.rows // step) + 2), slice(left, left + -(-self.columns // step) + 2)
+        bottom, right = -(-(self.top + self.rows) // step), -(-(self.left + self.columns) // step)
+        return slice(top, bottom + 2), slice(left, right + 2)
 
     def enlarged(self, field: NDArray, step: int) -> NDArray:
         """The block of `with_margin`'s result at the picture's size, (rows, columns[, channels]).
@@ -43,7 +59,8 @@ class Block:
         part = field[self.around(step)]
         if step > 1:
             part = cv2.resize(part, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR)
-        return part[step : step + self.rows, step : step + self.columns]
+        top, left = step + self.top % step, step + self.left % step
+        return part[top : top + self.rows, left : left + self.columns]
 
 
 def with_margin(field: NDArray, step: int, size: Size) -> NDArray:
@@ -56,15 +73,15 @@ def with_margin(field: NDArray, step: int, size: Size) -> NDArray:
     return cv2.copyMakeBorder(field, 1, 1 + below, 1, 1 + right, cv2.BORDER_REPLICATE)
 
 
-def for_each_block(size: Size, work: Callable[[Block], None], *, threads: int = 1) -> None:
+def for_each_block(size: Size, work: Callable[[Block], None], *, threads: int = 1, block_px: int = BLOCK_PX) -> None:
     """Calls `work` once for every block of a picture of (width, height), from so many threads."""
     width, height = size
 
     def row(top: int) -> None:
-        for left in range(0, width, BLOCK_PX):
-            work(Block(left, top, min(BLOCK_PX, width - left), min(BLOCK_PX, height - top)))
+        for left in range(0, width, block_px):
+            work(Block(left, top, min(block_px, width - left), min(block_px, height - top)))
 
-    tops = range(0, height, BLOCK_PX)
+    tops = range(0, height, block_px)
     if threads < 2 or len(tops) < 2:
         for top in tops:
             row(top)

@@ -32,6 +32,7 @@ SLACK = 0.75  # how far the coarse edge may be off
 NOISE = 4.0  # of 255: standard deviation of colours that is there even in a smooth place
 SURE = 4.0  # of 255: a coarse alpha this close to 0 or 255, and to its neighbours', is not touched
 SHARP = 0.5  # softness of an alpha that was reduced by nothing but averaging
+FIT_BLOCK_PX = 64  # of the small photo
 FULL_GAIN_FROM = 5.0  # an alpha enlarged less than this has hidden little, and is corrected in proportion
 
 
@@ -75,14 +76,13 @@ def softness(alpha: Alpha) -> float:
 class ColourLine:
     """alpha = slope · colour + offset, at one pixel per `step`×`step` pixels of the photo."""
 
-    slope: Plane  # (h, w, 3), alpha 0…255 per colour step
-    offset: Plane  # (h, w), alpha 0…255
-    uncertain: NDArray[np.uint8]  # (h, w), 255 where alpha is neither surely 0 nor surely 255
+    lines: Plane  # (h, w, 4): slopes, alpha 0…255 per colour step, and offset, alpha 0…255
     weight: Plane  # (h, w), 0…1: how much of the alpha the colours decide, and not the coarse alpha
+    uncertain: NDArray[np.uint8]  # (h, w), 255 where alpha is neither surely 0 nor surely 255
     step: int
 
 
-def fit(small: Image, alpha: Alpha, *, step: int, size: Size) -> ColourLine:
+def fit(small: Image, alpha: Alpha, *, step: int, size: Size, threads: int = 1) -> ColourLine:
     """Small photo (h, w, 3) and coarse alpha, both of one whole photo → lines at the small photo's size.
 
     `small` is the photo of `size` (width, height) halved down to 1/`step`; a pixel of the coarse alpha should span two
@@ -91,49 +91,83 @@ def fit(small: Image, alpha: Alpha, *, step: int, size: Size) -> ColourLine:
     height, width = small.shape[:2]
     # Pixels of the small photo per pixel of the coarse alpha; a network may see the photo stretched.
     across, down = size[0] / step / alpha.shape[1], size[1] / step / alpha.shape[0]
-    doubt = Doubt.of(alpha, min(across, down) * step)
+    doubt = Doubt.of(alpha, math.sqrt(across * down) * step)
     prior = enlarge(sharpened(alpha, doubt.sharpen), (width, height), across, down)
     slack = np.ones((_box(SLACK, down), _box(SLACK, across)), np.uint8)
-    lowest, highest = cv2.erode(prior, slack), cv2.dilate(prior, slack)
-    uncertain = cv2.compare(cv2.subtract(highest, lowest), SURE, cv2.CMP_GT) | cv2.inRange(prior, SURE, 255 - SURE)
-    share = prior / np.float32(255)
-
-    colours = small.astype(np.float32)
-    squares = colours * colours
+    spread = cv2.subtract(cv2.dilate(prior, slack), cv2.erode(prior, slack))
+    uncertain = cv2.compare(spread, SURE, cv2.CMP_GT) | cv2.inRange(prior, SURE, 255 - SURE)
+    deviation = spread * np.float32(doubt.spread / 255)
     box = _box(REACH, across), _box(REACH, down)
-    subject, subject_variance = _side(colours, squares, 2 * share - 1, share, box, NOISE)
-    behind, behind_variance = _side(colours, squares, 1 - 2 * share, 1 - share, box, NOISE)
+    lines, weight = np.zeros((height, width, 4), np.float32), np.zeros((height, width), np.float32)
+    lines[:, :, 3] = prior
 
+    def fill(block: Block) -> None:
+        if not uncertain[block.place].any():
+            return
+        # Colours are gathered beyond the block, so that its lines are those of the whole photo.
+        window = block.grown(box[0] // 2, box[1] // 2, (width, height))
+        place, inner = window.place, block.within(window)
+        found, trusted = _lines(small[place], prior[place], deviation[place], box)
+        lines[block.place], weight[block.place] = found[inner], trusted[inner]
+
+    for_each_block((width, height), fill, threads=threads, block_px=FIT_BLOCK_PX)
+    return ColourLine(lines, weight, uncertain, step)
+
+
+def _lines(colours_8bit: Image, prior: Plane, deviation: Plane, box: tuple[int, int]) -> tuple[Plane, Plane]:
+    """Slopes and offset (h, w, 4), and the colours' weight (h, w)."""
+    colours = colours_8bit.astype(np.float32)
+    squares = colours * colours
+    share = prior / np.float32(255)
+    rest = 1 - share
+    subject, subject_variance = _side(colours, squares, share - rest, share, box)
+    behind, behind_variance = _side(colours, squares, rest - share, rest, box)
     # Variance of a colour that mixes both, channel by channel; then of the alpha that a colour tells.
-    mixed = (share * share)[:, :, np.newaxis] * subject_variance + ((1 - share) ** 2)[
-        :, :, np.newaxis
-    ] * behind_variance
+    subject_variance *= (share * share)[:, :, np.newaxis]
+    behind_variance *= (rest * rest)[:, :, np.newaxis]
     apart = subject - behind
-    slope = apart / mixed
+    slope = apart / (subject_variance + behind_variance)
     precision = _sum(apart * slope) + np.float32(1e-6)
-    variance = ((highest - lowest) * np.float32(doubt.spread / 255)) ** 2
+    variance = deviation * deviation
     weight = variance / (variance + 1 / precision)
     slope *= (255 * weight / precision)[:, :, np.newaxis]
-    offset = prior * (1 - weight) - _sum(slope * behind)
-    return ColourLine(slope, offset, uncertain, weight, step)
+    return np.dstack((slope, prior * (1 - weight) - _sum(slope * behind))), weight
 
 
-def apply(line: ColourLine, image: Image, *, threads: int = 1) -> Alpha:
-    """The photo (H, W, 3) seen through the lines → its alpha (H, W)."""
+def apply(
+    line: ColourLine, image: Image, *, added: Plane | None = None, added_step: int = 1, threads: int = 1
+) -> Alpha:
+    """The photo (H, W, 3) seen through the lines → its alpha (H, W).
+
+    `added` is enlarged by `added_step` and added, where the alpha is uncertain.
+    """
     height, width = image.shape[:2]
     result = np.empty((height, width), np.uint8)
     step, size = line.step, (width, height)
-    lines = with_margin(np.dstack((line.slope, line.offset)), step, size)
+    lines = with_margin(line.lines, step, size)
     uncertain = with_margin(line.uncertain, step, size)
+    sure = with_margin(cv2.compare(line.lines[:, :, 3], 127, cv2.CMP_GT), step, size)
+    more = None if added is None else with_margin(added, added_step, size)
 
     def paint(block: Block) -> None:
-        target, place = result[block.place], block.around(step)
-        if not uncertain[place].any():
-            target[:] = 255 if lines[place][1, 1, 3] > 127 else 0
+        place, target = block.around(step), result[block.place]
+        left, top, columns, rows = cv2.boundingRect(uncertain[place])
+        known = sure[place]
+        if columns < known.shape[1] or rows < known.shape[0]:
+            known = cv2.resize(known, None, fx=step, fy=step, interpolation=cv2.INTER_NEAREST)
+            target[:] = known[step : step + block.rows, step : step + block.columns]
+        if columns == 0:
             return
-        here = block.enlarged(lines, step)
-        told = cv2.transform(here[:, :, :3] * image[block.place], np.ones((1, 3), np.float32))
-        target[:] = cv2.add(told, np.ascontiguousarray(here[:, :, 3]), dtype=cv2.CV_8U)
+        # One pixel more, for lines are blended with their neighbours'; the margin is the pixel less.
+        open_ = block.part((left - 2) * step, (top - 2) * step, (left + columns) * step, (top + rows) * step)
+        if open_.columns < 1 or open_.rows < 1:
+            return
+        here = open_.enlarged(lines, step)
+        told = cv2.transform(here[:, :, :3] * image[open_.place], np.ones((1, 3), np.float32))
+        told += here[:, :, 3]
+        if more is not None:
+            told += open_.enlarged(more, added_step)
+        result[open_.place] = cv2.add(told, 0, dtype=cv2.CV_8U)
 
     for_each_block(size, paint, threads=threads)
     return result
@@ -156,9 +190,7 @@ def enlarge(values: Plane, size: Size, across: float, down: float, *, interpolat
     return np.asarray(large[: size[1], : size[0]], np.float32)
 
 
-def _side(
-    colours: Plane, squares: Plane, sure: Plane, share: Plane, box: tuple[int, int], noise: float
-) -> tuple[Plane, Plane]:
+def _side(colours: Plane, squares: Plane, sure: Plane, share: Plane, box: tuple[int, int]) -> tuple[Plane, Plane]:
     """Mean and variance (h, w, 3) of the colours on one side of the edge, in a box around every pixel.
 
     `sure` is above 0 where a pixel belongs more to this side than to the other. Where no such pixel is near, as in a
@@ -169,7 +201,7 @@ def _side(
     weighted = weight[:, :, np.newaxis]
     mean = cv2.blur(colours * weighted, box) / total
     variance = cv2.blur(squares * weighted, box) / total - mean * mean
-    return mean, np.maximum(variance, 0) + np.float32(noise * noise)
+    return mean, np.maximum(variance, 0) + np.float32(NOISE * NOISE)
 
 
 def _box(reach: float, factor: float) -> int:

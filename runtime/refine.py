@@ -8,14 +8,17 @@ the two err in different places, and what neither can judge, as in an alpha that
 
 from __future__ import annotations
 
+import math
 import threading
+from dataclasses import replace
 from typing import Literal, get_args
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from . import colour_line
-from .blocks import Block, for_each_block, with_margin
+from .blocks import Block, with_margin
 from .colour_line import ColourLine
 from .edge_tiles import EdgeNetwork, bundled_edge_network
 from .errors import UsageError
@@ -31,7 +34,7 @@ DEFAULT_MODE: Refine = "best"
 LEAST_FACTOR = 1.5  # an alpha that is enlarged less than this has lost nothing that could be found again
 # Photo pixels per coarse pixel where the colours are gathered, and where the edge network looks: so many to twice as
 # many.
-FIELD_FACTOR = 2.0
+FIELD_FACTOR = 1.75
 TILE_FACTOR = 4.0
 LONGEST_TILED_SIDE_PX = 2048  # bounds the network's work on any photo, however large the coarse alpha
 LARGEST_STEP = 64  # half a block of blocks.py
@@ -54,45 +57,43 @@ def refine(
     """
     check_mode(mode)
     height, width = image.shape[:2]
-    factor = min(width / alpha.shape[1], height / alpha.shape[0])
-    if mode == "off" or factor < LEAST_FACTOR:
+    across, down = width / alpha.shape[1], height / alpha.shape[0]
+    factor = math.sqrt(across * down)  # a network may see the photo stretched
+    if mode == "off" or min(across, down) < 1 or factor < LEAST_FACTOR:
         return np.asarray(resize(alpha, (width, height)), np.uint8)
-    size = (width, height)
-    threads = threads or default_threads()
+    size, threads = (width, height), threads or default_threads()
+    edges = (edges or _bundled_edges(threads)) if mode == "best" else None
     halvings = times_halved(factor, FIELD_FACTOR)
-    line = colour_line.fit(halve(image, halvings), alpha, step=1 << halvings, size=size)
-    refined = colour_line.apply(line, image, threads=threads)
-    if mode == "best":
-        edges = edges or _bundled_edges(threads)
-        if edges is not None:
-            _correct(refined, image, alpha, line, edges, threads)
-    return refined
+    if edges is None:
+        small = halve(image, halvings)
+        line = colour_line.fit(small, alpha, step=1 << halvings, size=size, threads=threads)
+        return colour_line.apply(line, image, threads=threads)
+    tiled = times_halved(factor, TILE_FACTOR)
+    while max(size) >> tiled > LONGEST_TILED_SIDE_PX and tiled < halvings:
+        tiled += 1
+    middle = halve(image, tiled)
+    small = halve(middle, halvings - tiled)
+    line = colour_line.fit(small, alpha, step=1 << halvings, size=size, threads=threads)
+    nearer = replace(line, step=1 << halvings - tiled)  # the same lines, for the halved photo
+    change = _change(middle, alpha, nearer, edges, (across / (1 << tiled), down / (1 << tiled)), threads)
+    return colour_line.apply(line, image, added=change, added_step=1 << tiled, threads=threads)
 
 
-def _correct(refined: Alpha, image: Image, coarse: Alpha, line: ColourLine, edges: EdgeNetwork, threads: int) -> None:
-    """Moves the alpha in place towards what the edge network makes of the coarse one, found at a smaller scale."""
-    height, width = refined.shape
-    halvings = times_halved(min(width / coarse.shape[1], height / coarse.shape[0]), TILE_FACTOR)
-    while max(height, width) >> halvings > LONGEST_TILED_SIDE_PX and 1 << halvings < line.step:
-        halvings += 1
-    step = 1 << halvings
-    small, known = halve(image, halvings), halve(refined, halvings).astype(np.float32)
-    size = known.shape[1], known.shape[0]
-    across, down = width / step / coarse.shape[1], height / step / coarse.shape[0]
-    plain = colour_line.enlarge(coarse.astype(np.float32), size, across, down, interpolation=cv2.INTER_LINEAR)
-    change = edges.residual(small, np.rint(plain).astype(np.uint8)) + plain - known
+def _change(
+    middle: Image, coarse: Alpha, line: ColourLine, edges: EdgeNetwork, factors: tuple[float, float], threads: int
+) -> NDArray[np.float32]:
+    """What to add to the filtered alpha, so that it moves towards what the edge network makes of the coarse one.
+
+    `middle` is the photo (h, w, 3) halved for the network, by `factors` larger than the coarse alpha; gives (h, w).
+    """
+    size = middle.shape[1], middle.shape[0]
+    filtered = colour_line.apply(line, middle, threads=threads)
+    plain = colour_line.enlarge(coarse.astype(np.float32), size, *factors, interpolation=cv2.INTER_LINEAR)
+    change = edges.residual(middle, np.rint(plain).astype(np.uint8)) + plain - filtered
     # Squared: colours that decide half of the alpha already know better than the network.
-    open_ = np.where(line.uncertain > 0, 1 - line.weight * line.weight, 0).astype(np.float32)
-    beside = line.step // step
-    change *= np.float32(NETWORK_SHARE) * Block(0, 0, *size).enlarged(with_margin(open_, beside, size), beside)
-    changes = with_margin(change, step, (width, height))
-
-    def add(block: Block) -> None:
-        if changes[block.around(step)].any():
-            target = refined[block.place]
-            target[:] = cv2.add(target, np.ascontiguousarray(block.enlarged(changes, step)), dtype=cv2.CV_8U)
-
-    for_each_block((width, height), add, threads=threads)
+    open_ = np.where(line.uncertain > 0, NETWORK_SHARE * (1 - line.weight * line.weight), 0).astype(np.float32)
+    change *= Block(0, 0, *size).enlarged(with_margin(open_, line.step, size), line.step)
+    return change
 
 
 _LOADED = threading.local()  # a network may not be shared between threads

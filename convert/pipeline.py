@@ -34,6 +34,7 @@ from .verify import (
     Parity,
     check_activations,
     judge,
+    mae,
     mattes,
     parity,
     refuse_difference,
@@ -41,9 +42,7 @@ from .verify import (
 from .verify import compare as compare_mattes
 
 RANKING_PHOTOS = 16  # enough to order layers by what int8 costs them; the choice itself is measured on all
-PI32_STEPS = (
-    8  # of 255; its kernels round halves otherwise, which a steep sigmoid enlarges, see tests/convert/test_pi32.py
-)
+PI32_MAE = 0.005  # tflite-runtime rounds halves otherwise, which a steep sigmoid enlarges along contours
 Progress = Callable[[str, float], None]  # what is being done, and the share of it that is, 0…1
 
 
@@ -69,9 +68,9 @@ class Conversion:
     calibration_photos: int
     held_out: bool  # no photo both calibrated and judged
     coverage: coral.Coverage | None  # for --target coral
-    # For --target pi32: largest difference of tflite-runtime 2.14's matte from ours on a photo, 0…255; None: it is not
-    # installed, so that only the operators' versions were checked.
-    tflite_runtime_error: int | None
+    # For --target pi32: mean absolute difference of tflite-runtime 2.14's matte from ours on a photo, 0…1; None: it is
+    # not installed, so that only the operators' versions were checked.
+    tflite_runtime_mae: float | None
     warnings: tuple[str, ...]  # what a user should know before shipping
     stages: tuple[tuple[str, float], ...]  # (stage, seconds)
 
@@ -165,7 +164,7 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
         search=searched, tflite=add_metadata(int8, CARD_NAME, card.to_json()), card=card, parity=same,
         agreement=agreed, truth=truth, latency=latency, verification=photos.verification,
         calibration_photos=len(photos.calibration.photos), held_out=photos.held_out, coverage=coverage,
-        tflite_runtime_error=ran, warnings=(), stages=tuple(stages.done),
+        tflite_runtime_mae=ran, warnings=(), stages=tuple(stages.done),
     )  # fmt: skip
     return replace(result, warnings=tuple(_warnings(result, photos)))
 
@@ -232,8 +231,8 @@ def _coverage(recipe: Recipe, int8: bytes) -> coral.Coverage | None:
     return replace(coral.check(int8), compiler=edgetpu_compiler.compile_model(int8))
 
 
-def _check_pi32(int8: bytes, image: Image) -> int | None:
-    """How far tflite-runtime 2.14 is from our interpreter on a photo, 0…255; None where it is not installed.
+def _check_pi32(int8: bytes, image: Image) -> float | None:
+    """How far tflite-runtime 2.14 is from our interpreter on a photo, 0…1 on average; None where it is not installed.
 
     Raises ConversionError where it would refuse the model, or does.
     """
@@ -243,8 +242,8 @@ def _check_pi32(int8: bytes, image: Image) -> int | None:
     python = pi32.find_python()
     if python is None:
         return None
-    there = pi32.run(int8, image[np.newaxis], python)
-    return int(np.abs(there.astype(np.int16) - load(int8, threads=1).run(image[np.newaxis])).max())
+    picture = image[np.newaxis]
+    return mae(pi32.run(int8, picture, python), load(int8, threads=1).run(picture))
 
 
 def _warnings(result: Conversion, photos: Split) -> Iterator[str]:
@@ -269,7 +268,7 @@ def _warnings(result: Conversion, photos: Split) -> Iterator[str]:
     if result.recipe.target == "pi":
         yield from _pi_warnings(result.tflite)
     if result.recipe.target == "pi32":
-        yield from _pi32_warnings(result.tflite_runtime_error)
+        yield from _pi32_warnings(result.tflite_runtime_mae)
 
 
 def _pi_warnings(int8: bytes) -> Iterator[str]:
@@ -281,14 +280,14 @@ def _pi_warnings(int8: bytes) -> Iterator[str]:
         yield f"{len(left)} operators compute in floating point, {left[0]} first: each island costs two conversions"
 
 
-def _pi32_warnings(error: int | None) -> Iterator[str]:
+def _pi32_warnings(error: float | None) -> Iterator[str]:
     if error is None:
         yield (
             f"{pi32.RUNTIME} knows every operator's version by our table, but was not here to run the model; for "
             f"proof: {pi32.HOW_TO_GET_IT}"
         )
-    elif error > PI32_STEPS:
-        yield f"{pi32.RUNTIME} runs the model, but its matte differs from ours by up to {error} of 255 on a photo"
+    elif error > PI32_MAE:
+        yield f"{pi32.RUNTIME} runs the model, but its matte of a photo differs from ours by {error:.4f} on average"
 
 
 def _card(

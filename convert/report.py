@@ -85,7 +85,7 @@ class Summary:
     int8_mae: float | None
     latency_ratio: float
     latency_rounds: int
-    tflite_runtime_error: int | None  # of 255, on a photo; None: not run there
+    tflite_runtime_mae: float | None  # of its matte and ours of a photo, 0…1; None: not run there
     float_model: Figures
     int8_model: Figures
     photos: tuple[PhotoFigures, ...]
@@ -124,7 +124,7 @@ def summary(result: Conversion) -> Summary:
         **means,
         latency_ratio=latency.ratio,
         latency_rounds=latency.rounds,
-        tflite_runtime_error=result.tflite_runtime_error,
+        tflite_runtime_mae=result.tflite_runtime_mae,
         float_model=_figures(result.float_model.tflite, latency.float_ms, latency.float_p95_ms),
         int8_model=_figures(result.tflite, latency.int8_ms, latency.int8_p95_ms),
         photos=tuple(photos),

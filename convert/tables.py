@@ -30,8 +30,10 @@ def show_conversion(result: Conversion, output: Path, report: Path | None) -> No
         ("float to ONNX", f"{result.parity.max_error:.1e} of the matte's range apart ({result.parity.photos} photos)"),
         ("int8 to float", f"IoU {agreed.iou:.4f}, MAE {agreed.mae:.4f} ({judges})"),
     ]
-    if result.tflite_runtime_error is not None:
-        rows.append((RUNTIME, f"runs it; its matte of a photo is within {result.tflite_runtime_error} of 255 of ours"))
+    if result.tflite_runtime_mae is not None:
+        rows.append(
+            (RUNTIME, f"runs it; its matte of a photo differs from ours by {result.tflite_runtime_mae:.4f} on average")
+        )
     if report is not None:
         rows.append(("report", str(report / "index.html")))
     for label, text in rows:

@@ -37,8 +37,9 @@ def dask(*words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "dask", *words], **quiet)  # type: ignore[call-overload]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
+    """Started once, for that takes longest; a test that kills a worker starts another, the last kills the scheduler."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -113,6 +114,7 @@ def test_a_lost_workers_photos_are_cut_by_the_other_none_lost_none_doubled(
     assert here.returncode == 1
     assert len(contents(tmp_path / "near")) == 23
     assert contents(tmp_path / "far") == contents(tmp_path / "near"), "to the last byte"
+    cluster.add_worker()
 
 
 def test_a_model_of_the_users_own_travels_with_the_photos(
@@ -123,25 +125,6 @@ def test_a_model_of_the_users_own_travels_with_the_photos(
     done = run_program("cut", flag_file, "-m", model, "-o", far, "--dask", cluster.address)
     assert done.returncode == 0, done.stderr
     assert far.read_bytes() == near.read_bytes()
-
-
-def test_a_scheduler_that_goes_is_named_and_resuming_finishes_the_rest(
-    cluster: Cluster, many: Path, tmp_path: Path, run_program: Run
-) -> None:
-    words = ["cut", str(many), "-o", str(tmp_path / "out")]
-    command = [sys.executable, "-u", "-c", PROGRAM, *words, "--dask", cluster.address]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert running.stdout is not None
-    running.stdout.readline()
-    cluster.scheduler.kill()
-    _, said = running.communicate(timeout=240)
-    assert running.returncode == 1
-    assert f"the Dask scheduler at {cluster.address} is gone" in said.decode().splitlines()[-1]
-    assert "--resume" in said.decode()
-    assert "Traceback" not in said.decode()
-    done = run_program(*words, "--resume")
-    assert done.returncode == 1
-    assert len(contents(tmp_path / "out")) == 23
 
 
 def test_nobody_at_the_address_is_named(run_program: Run, flag_file: Path, model: Path) -> None:
@@ -169,4 +152,23 @@ def test_ctrl_c_ends_the_run_and_leaves_the_cluster_working(
     assert not list((tmp_path / "out").rglob(".*")), "no temporary file stays"
     again = run_program("cut", many, "-o", tmp_path / "out", "--dask", cluster.address, "--resume")
     assert again.returncode == 1
+    assert len(contents(tmp_path / "out")) == 23
+
+
+def test_a_scheduler_that_goes_is_named_and_resuming_finishes_the_rest(
+    cluster: Cluster, many: Path, tmp_path: Path, run_program: Run
+) -> None:
+    words = ["cut", str(many), "-o", str(tmp_path / "out")]
+    command = [sys.executable, "-u", "-c", PROGRAM, *words, "--dask", cluster.address]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert running.stdout is not None
+    running.stdout.readline()
+    cluster.scheduler.kill()
+    _, said = running.communicate(timeout=240)
+    assert running.returncode == 1
+    assert f"the Dask scheduler at {cluster.address} is gone" in said.decode().splitlines()[-1]
+    assert "--resume" in said.decode()
+    assert "Traceback" not in said.decode()
+    done = run_program(*words, "--resume")
+    assert done.returncode == 1
     assert len(contents(tmp_path / "out")) == 23

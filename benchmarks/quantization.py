@@ -24,17 +24,13 @@ from ..convert.onnx_graph import load as load_graph
 from ..convert.partitions import partitions
 from ..convert.photos import gather
 from ..convert.tflite_graph import TfliteGraph, float_operators
-from ..convert.to_int8 import Steps, parted, to_int8
+from ..convert.to_int8 import PLAIN, Steps, parted, rewritten, to_int8
 from ..runtime.errors import EdgeMatteError
 from ..runtime.images import Image
 from ..runtime.interpreter import Network, load
 from .latency import Effort, interleave, ratio
 from .networks import subject
 
-PLAIN = Steps(
-    int8_forms=False, equalise=(False,), only_visible=False, compensate_means=False, methods=("minmax",),
-    share_concatenations=False, half_step=False, roundings=(False,), bias_corrections=(False,),
-)  # fmt: skip
 EFFORT = Effort(seconds=3.0, least_rounds=15)
 
 
@@ -58,13 +54,22 @@ def ways(model: FloatModel, images: Sequence[Image]) -> dict[str, Callable[[], b
     """What to call it → how to make it, each adding to or varying the one before."""
     calibrating, _ = parted(images)
     statistics = observe(model, calibrating)
+    seen: dict[tuple[bool, bool], dict[str, Statistics]] = {(False, False): statistics}
 
     def own(steps: Steps) -> Callable[[], bytes]:
-        return lambda: to_int8(model, images, steps=steps, statistics=statistics).tflite
+        def make() -> bytes:
+            forms = (steps.int8_forms, steps.branches)
+            if forms not in seen:
+                seen[forms] = observe(rewritten(model, steps), calibrating)
+            return to_int8(model, images, steps=steps, statistics=seen[forms]).tflite
+
+        return make
 
     shared = replace(PLAIN, share_concatenations=True)
     forms = replace(shared, int8_forms=True)
-    visible = replace(forms, only_visible=True)
+    branched = replace(forms, branches=True)
+    divided = replace(branched, segments=True)
+    visible = replace(divided, only_visible=True)
     equal = replace(visible, equalise=(True,))
     meant = replace(equal, compensate_means=True)
     centred = replace(meant, half_step=True)
@@ -74,6 +79,8 @@ def ways(model: FloatModel, images: Sequence[Image]) -> dict[str, Callable[[], b
         "own parameters": own(PLAIN),
         "+ shared concat scales": own(shared),
         "+ int8 forms": own(forms),
+        "+ branches": own(branched),
+        "+ segments": own(divided),
         "+ visible ranges only": own(visible),
         "+ equalisation": own(equal),
         "+ compensated means": own(meant),
@@ -87,6 +94,8 @@ def ways(model: FloatModel, images: Sequence[Image]) -> dict[str, Callable[[], b
         "default - means": own(replace(Steps(), compensate_means=False)),
         "default - rounding": own(replace(Steps(), roundings=(False,))),
         "default - equalisation": own(replace(Steps(), equalise=(False,))),
+        "default - branches": own(replace(Steps(), branches=False)),
+        "default - segments": own(replace(Steps(), segments=False)),
         "default - visible ranges": own(replace(Steps(), only_visible=False)),
     }
 
@@ -116,7 +125,7 @@ def peer(model: FloatModel, images: Sequence[Image], statistics: dict[str, Stati
     peer_quantizer.load_quantization_recipe(manager.get_quantization_recipe())
     samples = [{"image": model.to_input(image)} for image in images]
     found = peer_quantizer.calibrate({"serving_default": samples})
-    ranges = choose_ranges(model, statistics, only_visible=False) if statistics else {}
+    ranges = choose_ranges(model, statistics) if statistics else {}
     for name, (low, high) in ranges.items():
         entry = found.get(name, {})
         if "min" in entry:

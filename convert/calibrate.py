@@ -16,7 +16,7 @@ from .activations import Activations
 from .int8_kernels import HIGHEST, LOWEST, Encoding, encode
 from .shared_scales import Ranges, share_scales
 from .tflite_graph import TfliteGraph
-from .visible_range import EVERYTHING, visible_ranges
+from .visible_range import visible_ranges
 
 if TYPE_CHECKING:
     from .lower import FloatModel
@@ -113,28 +113,33 @@ def calibrate(
     minmax: everything seen. percentile: 99.99 % of it on either side. mse: the range whose int8 encoding has the least
     mean squared error (rounding plus clipping). Raises what `observe` raises.
     """
-    return choose_ranges(model, observe(model, images, progress=progress), method=method)
+    return choose_ranges(model, visible(model, observe(model, images, progress=progress)), method=method)
+
+
+def visible(model: FloatModel, statistics: Mapping[str, Statistics]) -> dict[str, Statistics]:
+    """Statistics of the part of each tensor that its readers can tell apart (`visible_range`)."""
+    graph = TfliteGraph(model.tflite)
+    result = dict(statistics)
+    for tensor, bounds in visible_ranges(graph).items():
+        low, high = np.asarray(bounds[0], np.float32), np.asarray(bounds[1], np.float32)
+        if np.isfinite(low).any() or np.isfinite(high).any():
+            s = statistics[graph.name(tensor)]
+            lowest, highest, sample = (np.clip(values, low, high) for values in (s.lowest, s.highest, s.sample))
+            result[graph.name(tensor)] = Statistics(lowest, highest, s.mean, sample)
+    return result
 
 
 def choose_ranges(
-    model: FloatModel, statistics: Mapping[str, Statistics], *, method: Method = "minmax", only_visible: bool = True
-) -> Ranges:
-    """Ranges from statistics that were gathered already; see `calibrate`.
-
-    `only_visible`: no range reaches beyond what the tensor's readers can tell apart (`visible_range`).
-    """
+    model: FloatModel, statistics: Mapping[str, Statistics], *, method: Method = "minmax"
+) -> dict[str, tuple[float, float]]:
+    """Ranges from statistics that were gathered already; see `calibrate`."""
     if method not in METHODS:
         raise UsageError(f"unknown calibration method '{method}'; expected one of: {', '.join(METHODS)}")
     graph = TfliteGraph(model.tflite)
-    visible = visible_ranges(graph) if only_visible else {}
     seen: dict[str, _Seen] = {}
     for tensor in graph.activations():
         s = statistics[graph.name(tensor)]
-        low, high = visible.get(tensor, EVERYTHING)
-        lowest, highest = float(s.lowest.min()), float(s.highest.max())
-        if low > lowest or high < highest:
-            lowest, highest = max(low, lowest), min(high, highest)
-        seen[graph.name(tensor)] = _Seen(lowest, highest, np.clip(s.sample.reshape(-1), lowest, highest))
+        seen[graph.name(tensor)] = _Seen(float(s.lowest.min()), float(s.highest.max()), s.sample.reshape(-1))
     widest = {name: (s.lowest, s.highest) for name, s in seen.items()}
     shared = share_scales(graph, widest, inputs=input_encodings(graph, model))
     ranges: dict[str, tuple[float, float]] = {}

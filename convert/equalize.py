@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from .lower import FloatModel
 
 RELU6_LIMIT = 6.0
-SATURATED = (
-    0.999 * RELU6_LIMIT
-)  # a channel seen above this is clipped by its ReLU6, and a factor would change what is cut
+UNSEEN = 1.25  # times what calibration saw of a channel that a ReLU6 ends: other photos may show as much
+SATURATED = RELU6_LIMIT / UNSEEN  # a channel seen above this may be clipped by its ReLU6: a factor would move the cut
 MOST_FACTOR = 256.0  # a channel 256 times smaller than the rest is below one int8 step of it: noise or dead
 # Shares of the activation's imbalance, and of the readers' weights', that a candidate evens out; (0, 0) leaves it.
 CANDIDATES = (
@@ -68,7 +67,8 @@ class Equalised:
 def equalize(model: FloatModel, statistics: Mapping[str, Statistics]) -> Equalised:
     """Choose and apply the factors. `statistics`: of every activation of `model` (`calibrate.observe`).
 
-    The function stays the same to float rounding on every picture whose ReLU6 channels keep to the range observed.
+    The function stays the same to float rounding on every picture whose ReLU6 channels keep to the range observed and
+    a quarter more.
     """
     graph = TfliteGraph(model.tflite)
     channels = _Channels(graph)
@@ -172,7 +172,7 @@ class _Channels:
                 return True
             if inputs[0] == inputs[1]:
                 return False
-            # A gate has few numbers (1 by 1 by C) or many; the larger operand carries the factor, the other stays.
+            # A gate has few numbers (1 by 1 by C) or is the second factor: the other operand carries the factor.
             large, small = sorted(inputs, key=lambda t: -int(np.prod(graph.shape(t))))
             self._tie(large, output)
             self._freeze(small)
@@ -253,7 +253,7 @@ class _Chooser:
                 ids = channels.ids[operator.outputs[0]]
                 top = self._statistics(operator.outputs[0]).highest.astype(np.float64)
                 channels.frozen[ids[top >= SATURATED]] = True
-                np.minimum.at(self.limit, ids, RELU6_LIMIT / np.maximum(top, RELU6_LIMIT / MOST_FACTOR))
+                np.minimum.at(self.limit, ids, RELU6_LIMIT / np.maximum(UNSEEN * top, RELU6_LIMIT / MOST_FACTOR))
 
     def _statistics(self, tensor: int) -> Statistics:
         return self.statistics[self.graph.name(tensor)]

@@ -29,11 +29,12 @@ _RELUS = {
 def with_int8_forms(model: FloatModel) -> FloatModel:
     """The network rewritten; tensors keep their names, so ranges and islands still find them."""
     graph = TfliteGraph(model.tflite)
+    producers = graph.producers()
     operators = []
     for operator in graph.operators:
         kind = graph.kind(operator)
         if kind in _RELUS:
-            operator = _relu_as_sum(graph, operator)
+            operator = _relu_as_sum(graph, operator, producers)
         elif kind == "AVERAGE_POOL_2D":
             operator = _pool(graph, operator)
         operators.append(operator)
@@ -41,8 +42,13 @@ def with_int8_forms(model: FloatModel) -> FloatModel:
     return replace(model, tflite=graph.to_bytes())
 
 
-def _relu_as_sum(graph: TfliteGraph, operator: Operator) -> Operator:
+def _relu_as_sum(graph: TfliteGraph, operator: Operator, producers: dict[int, Operator]) -> Operator:
+    """x + 0 with the ReLU fused; where x is a sum itself, the same sum again, which spares a rounding."""
     options = schema.AddOptionsT()
+    maker = producers.get(operator.inputs[0])
+    if maker is not None and graph.kind(maker) == "ADD" and graph.fused(maker) == "NONE":
+        options.fusedActivationFunction = _RELUS[graph.kind(operator)]
+        return graph.new_operator("ADD", maker.inputs, operator.outputs, options=options)
     options.fusedActivationFunction = _RELUS[graph.kind(operator)]
     zero = _constant(graph, f"{graph.name(operator.outputs[0])}/zero", np.zeros(1, np.float32))
     return graph.new_operator("ADD", [operator.inputs[0], zero], operator.outputs, options=options)

@@ -16,12 +16,16 @@ from ..runtime.images import Image
 from ..runtime.interpreter import load
 from ..runtime.preprocess import resize
 from .bias_correction import correct_biases, half_step
-from .calibrate import METHODS, Method, Statistics, choose_ranges, observe
+from .branches import with_branches
+from .calibrate import METHODS, Method, Statistics, choose_ranges, observe, visible
 from .equalize import equalize
+from .faint import without_faint
 from .int8_forms import with_int8_forms
 from .quantize import RoundedWeights, quantize
 from .rounding import round_weights
+from .segments import with_segments
 from .shared_scales import Ranges
+from .shuffles import without_shuffles
 
 if TYPE_CHECKING:
     from .lower import FloatModel
@@ -37,6 +41,8 @@ class Steps:
     """Which steps a quantisation takes."""
 
     int8_forms: bool = True  # operators without a fast int8 kernel are rewritten first
+    branches: bool = True  # what reads a convolution through a threshold gets a convolution of its own
+    segments: bool = True  # gates' single-pixel vectors get two more bits
     only_visible: bool = True  # ranges end where the readers stop telling values apart
     share_concatenations: bool = True  # one scale on both sides of a CONCATENATION
     compensate_means: bool = True  # each bias takes back what rounding its weights adds on average
@@ -47,6 +53,14 @@ class Steps:
     methods: tuple[Method, ...] = METHODS  # how ranges are taken from what was seen
     roundings: tuple[bool, ...] = (False, True)  # weights rounded to keep each layer's output
     bias_corrections: tuple[bool, ...] = (False, True)  # channel means as measured, or as in float
+
+
+# Nothing but int8 parameters written down: what every step is measured against.
+PLAIN = Steps(
+    int8_forms=False, branches=False, segments=False, only_visible=False, share_concatenations=False,
+    compensate_means=False, half_step=False, equalise=(False,), methods=("minmax",), roundings=(False,),
+    bias_corrections=(False,),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -89,17 +103,22 @@ def to_int8(
     """Quantise with ranges from `images` (about 100 photos like those the model will see).
 
     Where steps leave a choice, every sixth photo or so is kept from calibration and decides. `statistics`: what
-    `observe` saw of `model` on the others (`parted`), where that is known already.
+    `observe` saw of the `rewritten` model on the others (`parted`), where that is known already.
 
     Raises UsageError without photos, ConversionError for an operator without an int8 kernel or activations that are not
     finite, each named.
     """
     steps = steps or Steps()
     calibrating, judging = parted(images)
+    model = rewritten(model, steps)
     if statistics is None:
         statistics = observe(model, calibrating, progress=progress)
     if steps.int8_forms:
-        model = with_int8_forms(model)  # its tensors keep their names and values
+        model = without_faint(model, statistics)
+    if steps.segments:
+        model, statistics = with_segments(model, statistics)
+    if steps.only_visible:
+        statistics = visible(model, statistics)
     few = calibrating[:: max(1, len(calibrating) // TRIAL_PHOTOS)][:TRIAL_PHOTOS]
     judge = _Judge(model, judging)
     versions = list(_versions(model, statistics, steps))
@@ -107,6 +126,15 @@ def to_int8(
     best = judge.best([_rounded(best, few) if wanted else best for wanted in steps.roundings])
     corrected = [_corrected(best, few) if wanted else best for wanted in steps.bias_corrections]
     return judge.best(corrected)
+
+
+def rewritten(model: FloatModel, steps: Steps) -> FloatModel:
+    """The same function in the operators that are quantised."""
+    if steps.int8_forms:
+        model = without_shuffles(model)
+    if steps.branches:
+        model = with_branches(model)
+    return with_int8_forms(model) if steps.int8_forms else model
 
 
 def parted(images: Sequence[Image]) -> tuple[Sequence[Image], Sequence[Image]]:
@@ -135,7 +163,7 @@ def _versions(
 
 def _plain(model: FloatModel, statistics: Mapping[str, Statistics], method: Method, steps: Steps) -> Quantised:
     """The network with ranges by one method."""
-    ranges = choose_ranges(model, statistics, method=method, only_visible=steps.only_visible)
+    ranges = choose_ranges(model, statistics, method=method)
     means = {name: s.mean for name, s in statistics.items()} if steps.compensate_means else {}
     centred = half_step(model, ranges) if steps.half_step else {}
     return _emitted(Quantised(b"", model, ranges, steps, means, centred))

@@ -128,7 +128,8 @@ def leaky_relu(lowering: Lowering, node: Node) -> None:
 def leaky(lowering: Lowering, value: Value, slopes: NDArray, name: str) -> Value:
     """x where x ≥ 0, slope · x elsewhere.
 
-    With slopes up to 1 that is slope · x + relu((1 − slope) · x); with larger ones relu(x) − slope · relu(−x).
+    That is relu(x) − relu(−slope · x), where one of the two is zero and adds no rounding in int8. Negative slopes need
+    slope · x + relu((1 − slope) · x), or relu(x) − slope · relu(−x) where some are above 1 as well.
     """
     if not np.any(slopes):
         return rectified(lowering, value, name)
@@ -148,6 +149,10 @@ def leaky(lowering: Lowering, value: Value, slopes: NDArray, name: str) -> Value
     each = slopes.reshape(-1).astype(np.float64)
     source, scale, offset = unfolded(lowering, before if before.order == value.order else value)
     source = lowering.kept(source)
+    if np.all(each >= 0):
+        above = affine(lowering, source, scale, offset, f"{name}/above", activation=Activation.RELU)
+        below = affine(lowering, source, -each * scale, -each * offset, f"{name}/below", activation=Activation.RELU)
+        return lowering.emit(Code.SUB, [above, below], name, value.shape, value.order, schema.SubOptionsT())
     if np.all(each <= 1):
         left = affine(lowering, source, each * scale, each * offset, f"{name}/scaled")
         part = (1 - each) * scale, (1 - each) * offset

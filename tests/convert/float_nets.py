@@ -93,6 +93,14 @@ class Net:
         self.builder.operator(CODE.MUL, [one, other], [y], options)
         return y
 
+    def times(self, name: str, x: int, factor: float) -> int:
+        """Every number multiplied by a constant."""
+        y = self._tensor(name, self.shapes[x])
+        self.builder.operator(
+            CODE.MUL, [x, self._constant(f"{name}/factor", np.array([factor]))], [y], schema.MulOptionsT()
+        )
+        return y
+
     def unary(self, name: str, kind: str, x: int) -> int:
         """RELU, LOGISTIC, SQRT, … of every number."""
         y = self._tensor(name, self.shapes[x])

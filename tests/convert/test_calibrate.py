@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from float_nets import Net, unet
 
-from edgematte.convert.calibrate import calibrate, choose_ranges, least_error_range, observe, percentile_range
+from edgematte.convert.calibrate import calibrate, choose_ranges, least_error_range, observe, percentile_range, visible
 from edgematte.convert.int8_kernels import encode
 from edgematte.convert.visible_range import LOGISTIC_REACH
 from edgematte.runtime.errors import ConversionError, UsageError
@@ -45,8 +45,8 @@ def test_logits_are_cut_where_the_logistic_saturates(images) -> None:
     statistics = observe(model, images)
     wide = dict(statistics)
     wide["logits"] = type(s := statistics["logits"])(s.lowest - 900, s.highest + 400, s.mean, s.sample)
-    assert choose_ranges(model, wide)["logits"] == pytest.approx((-LOGISTIC_REACH, LOGISTIC_REACH))
-    assert choose_ranges(model, wide, only_visible=False)["logits"][0] < -900
+    assert choose_ranges(model, visible(model, wide))["logits"] == pytest.approx((-LOGISTIC_REACH, LOGISTIC_REACH))
+    assert choose_ranges(model, wide)["logits"][0] < -900
 
 
 def test_a_range_of_least_error_cuts_a_heavy_tail() -> None:

@@ -15,7 +15,7 @@ from edgematte.runtime.interpreter import CHOICE_VARIABLE
 
 from . import debian
 from .cores import A72, A76, Core
-from .device_install import build_wheel, install, requirements
+from .device_install import build_wheel, install, requirements, unpacked
 from .emulator import Guest, board, unpacked_program, version
 from .needs import MissingToolError
 from .record import Cut, NetworkCount, write
@@ -132,14 +132,17 @@ def litert_guest(request: pytest.FixtureRequest, guest: Callable[[Core, str], Gu
 
 
 @pytest.fixture(scope="session")
-def this_pc() -> Callable[[str], tuple[list[str], dict[str, str]]]:
-    """Interpreter → the words that start `edgematte` on this PC with it, and the environment they need."""
+def this_pc(wheel: Path) -> Callable[[str], tuple[list[str], dict[str, str]]]:
+    """Interpreter → the words that start `edgematte` on this PC with it, and the environment they need.
+
+    The program is the wheel's, as on the board, so that processors are compared and not two states of the repository.
+    """
 
     def program(interpreter: str) -> tuple[list[str], dict[str, str]]:
         python = Path(sys.executable) if interpreter == LITERT else pi32.find_python()
         if python is None:
             pytest.exit(f"no Python with tflite-runtime to compare with: {pi32.HOW_TO_GET_IT}", returncode=2)
         command = [str(python), "-c", "from edgematte.runtime.cli import main; main()"]
-        return command, os.environ | {CHOICE_VARIABLE: interpreter}
+        return command, os.environ | {CHOICE_VARIABLE: interpreter, "PYTHONPATH": str(unpacked(wheel))}
 
     return program

@@ -40,6 +40,15 @@ def build_wheel(root: Path, folder: Path) -> Path:
     return wheel
 
 
+def unpacked(wheel: Path) -> Path:
+    """A folder beside the wheel with its files, for Python's path."""
+    folder = wheel.parent / "unpacked"
+    if not folder.is_dir():
+        with zipfile.ZipFile(wheel) as content:
+            content.extractall(folder)
+    return folder
+
+
 def requirements(wheel: Path, machine: str) -> list[Requirement]:
     """What the wheel needs on a machine of that name ("armv7l", "aarch64"), extras aside."""
     with zipfile.ZipFile(wheel) as content:

@@ -57,8 +57,17 @@ def pc_alpha(this_pc: Program, astronaut: Path, tmp_path_factory: pytest.TempPat
     return alpha
 
 
-def test_it_is_imported_from_where_pip_put_it_and_loads_the_interpreter_asked_for(any_guest: Guest) -> None:
-    machine, package, _, place = json.loads(any_guest.said("-c", WHO_AM_I))
+@pytest.fixture(scope="module")
+def identity(any_guest: Guest) -> tuple[str, str, str, str]:
+    """The guest's machine, interpreter, its version, and where edgematte was imported from."""
+    machine, package, version, place = json.loads(any_guest.said("-c", WHO_AM_I))
+    return machine, package, version, place
+
+
+def test_it_is_imported_from_where_pip_put_it_and_loads_the_interpreter_asked_for(
+    any_guest: Guest, identity: tuple[str, str, str, str]
+) -> None:
+    machine, package, _, place = identity
     assert machine == "aarch64", "the emulator runs the board's programs and not this PC's"
     assert package == any_guest.environment[CHOICE_VARIABLE]
     assert Path(place).is_relative_to(any_guest.packages[0]), "the wheel and not the repository"
@@ -73,6 +82,7 @@ def test_help_lists_what_a_device_can_do(litert_guest: Guest) -> None:
 
 def test_a_photo_is_cut_out_as_on_a_pc(
     any_guest: Guest,
+    identity: tuple[str, str, str, str],
     pc_alpha: Callable[[str], Alpha],
     astronaut: Path,
     tmp_path: Path,
@@ -86,8 +96,7 @@ def test_a_photo_is_cut_out_as_on_a_pc(
     assert alpha.shape == read(astronaut).shape[:2]
     assert alpha[FACE].min() > 200, "her face is opaque"
     difference = int(np.abs(alpha.astype(int) - expected).max())
-    version = json.loads(any_guest.said("-c", WHO_AM_I))[2]
-    found.append(Cut(astronaut.name, any_guest.core.name, f"{interpreter} {version}", difference))
+    found.append(Cut(astronaut.name, any_guest.core.name, f"{interpreter} {identity[2]}", difference))
     assert difference <= LARGEST_DIFFERENCE
 
 

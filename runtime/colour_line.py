@@ -14,6 +14,7 @@ differ at their seams: blocks only divide the work.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .blocks import Block, for_each_block, with_margin
+from .halving import halve
 from .images import Alpha, Image, Size
 
 Plane = NDArray[np.float32]  # (h, w) or (h, w, channels)
@@ -28,6 +30,8 @@ Plane = NDArray[np.float32]  # (h, w) or (h, w, channels)
 
 # Lengths are in pixels of the coarse alpha.
 REACH = 3.0  # half the side of the box in which subject and background colours are gathered
+FAR_STEP = 4  # what is farther off is gathered at a quarter of the small photo's size, in boxes four times as wide
+FAR_SHARE = 0.03  # that counts so little that it decides only where nothing is near: at a hair's tip, far from the head
 SLACK = 0.75  # how far the coarse edge may be off
 NOISE = 4.0  # of 255: standard deviation of colours that is there even in a smooth place
 SURE = 4.0  # of 255: a coarse alpha this close to 0 or 255, and to its neighbours', is not touched
@@ -98,6 +102,7 @@ def fit(small: Image, alpha: Alpha, *, step: int, size: Size, threads: int = 1) 
     uncertain = cv2.compare(spread, SURE, cv2.CMP_GT) | cv2.inRange(prior, SURE, 255 - SURE)
     deviation = spread * np.float32(doubt.spread / 255)
     box = _box(REACH, across), _box(REACH, down)
+    far = _far(small, prior, box)
     lines, weight = np.zeros((height, width, 4), np.float32), np.zeros((height, width), np.float32)
     lines[:, :, 3] = prior
 
@@ -107,21 +112,23 @@ def fit(small: Image, alpha: Alpha, *, step: int, size: Size, threads: int = 1) 
         # Colours are gathered beyond the block, so that its lines are those of the whole photo.
         window = block.grown(box[0] // 2, box[1] // 2, (width, height))
         place, inner = window.place, block.within(window)
-        found, trusted = _lines(small[place], prior[place], deviation[place], box)
+        beyond = [[window.enlarged(field, FAR_STEP) for field in side] for side in far]
+        found, trusted = _lines(small[place], prior[place], deviation[place], beyond, box)
         lines[block.place], weight[block.place] = found[inner], trusted[inner]
 
     for_each_block((width, height), fill, threads=threads, block_px=FIT_BLOCK_PX)
     return ColourLine(lines, weight, uncertain, step)
 
 
-def _lines(colours_8bit: Image, prior: Plane, deviation: Plane, box: tuple[int, int]) -> tuple[Plane, Plane]:
+def _lines(
+    small: Image, prior: Plane, deviation: Plane, beyond: Sequence[Sequence[Plane]], box: Size
+) -> tuple[Plane, Plane]:
     """Slopes and offset (h, w, 4), and the colours' weight (h, w)."""
-    colours = colours_8bit.astype(np.float32)
-    squares = colours * colours
+    colours = small.astype(np.float32)
     share = prior / np.float32(255)
     rest = 1 - share
-    subject, subject_variance = _side(colours, squares, share - rest, share, box)
-    behind, behind_variance = _side(colours, squares, rest - share, rest, box)
+    subject, subject_variance = _side(*_sums(colours, share, box), *beyond[0])
+    behind, behind_variance = _side(*_sums(colours, rest, box), *beyond[1])
     # Variance of a colour that mixes both, channel by channel; then of the alpha that a colour tells.
     subject_variance *= (share * share)[:, :, np.newaxis]
     behind_variance *= (rest * rest)[:, :, np.newaxis]
@@ -190,17 +197,34 @@ def enlarge(values: Plane, size: Size, across: float, down: float, *, interpolat
     return np.asarray(large[: size[1], : size[0]], np.float32)
 
 
-def _side(colours: Plane, squares: Plane, sure: Plane, share: Plane, box: tuple[int, int]) -> tuple[Plane, Plane]:
-    """Mean and variance (h, w, 3) of the colours on one side of the edge, in a box around every pixel.
+def _far(small: Image, prior: Plane, box: Size) -> list[list[Plane]]:
+    """`_sums` of both sides from farther off, at 1 / FAR_STEP of the small photo's size, to be enlarged by block."""
+    size = small.shape[1], small.shape[0]
+    halvings = FAR_STEP.bit_length() - 1
+    colours = halve(small, halvings).astype(np.float32)
+    share = halve(np.rint(prior).astype(np.uint8), halvings).astype(np.float32) / 255
+    sides = (_sums(colours, part, box) for part in (share, 1 - share))
+    return [[with_margin(field * np.float32(FAR_SHARE), FAR_STEP, size) for field in side] for side in sides]
 
-    `sure` is above 0 where a pixel belongs more to this side than to the other. Where no such pixel is near, as in a
-    net or behind glass, the mixed ones count by their `share`: their large variance then says how little that is worth.
+
+def _sums(colours: Plane, share: Plane, box: Size) -> tuple[Plane, Plane]:
+    """Colours of one side in a box around every pixel: their weighted sums and weights (h, w, 4), of squares (h, w, 3).
+
+    `share` is how much of a pixel belongs to the side. Those that belong to it for the most part count; where no such
+    pixel is near, as in a net or behind glass, the mixed ones count as well, and their large variance then says how
+    little that is worth.
     """
-    weight = np.clip(sure, 0, 1) ** 2 + np.float32(1e-3) * share + np.float32(1e-7)
-    total = cv2.blur(weight, box)[:, :, np.newaxis]
-    weighted = weight[:, :, np.newaxis]
-    mean = cv2.blur(colours * weighted, box) / total
-    variance = cv2.blur(squares * weighted, box) / total - mean * mean
+    weight = np.clip(2 * share - 1, 0, 1) ** 2 + np.float32(1e-3) * share + np.float32(1e-7)
+    weighted = colours * weight[:, :, np.newaxis]
+    return cv2.blur(np.dstack((weighted, weight)), box), cv2.blur(weighted * colours, box)
+
+
+def _side(near: Plane, near_squares: Plane, far: Plane, far_squares: Plane) -> tuple[Plane, Plane]:
+    """Mean and variance (h, w, 3) of a side's colours around every pixel."""
+    sums = near + far
+    total = sums[:, :, 3:]
+    mean = sums[:, :, :3] / total
+    variance = (near_squares + far_squares) / total - mean * mean
     return mean, np.maximum(variance, 0) + np.float32(NOISE * NOISE)
 
 

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgematte import composite, cutout, read
-from edgematte.runtime.composite import cover, read_background
+from edgematte.runtime.composite import contain, cover, read_background, trimmed
 from edgematte.runtime.errors import ImageError, UsageError
 
 
@@ -104,6 +104,46 @@ def test_a_background_file_that_is_no_picture_is_an_image_error(tmp_path: Path) 
     (tmp_path / "beach.png").write_bytes(b"sand")
     with pytest.raises(ImageError, match=r"beach\.png"):
         read_background(str(tmp_path / "beach.png"))
+
+
+def test_a_contained_picture_is_wholly_seen() -> None:
+    picture = np.full((40, 80, 3), (200, 0, 0), np.uint8)
+    picture[:2] = picture[-2:] = picture[:, :2] = picture[:, -2:] = 255
+    seen = contain(picture, (160, 160))
+    assert seen.shape == (160, 160, 3)
+    assert (seen[40:120, 1].min(), seen[41, 1:-1].min()) == (255, 255), "its white frame is there, twice as large"
+    assert seen[5, 5].tolist() == pytest.approx(picture.mean(axis=(0, 1)).tolist(), abs=1), "its mean colour around it"
+    for shape in ((1, 1, 3), (1, 5000, 3), (3000, 2, 3)):
+        assert contain(np.full(shape, 9, np.uint8), (70, 30)).tolist() == np.full((30, 70, 3), 9).tolist()
+
+
+def test_linear_light_mixes_light_and_leaves_the_rest_alone(flag: NDArray[np.uint8]) -> None:
+    half = np.full(flag.shape[:2], 128, np.uint8)
+    white = np.full_like(flag, 255)
+    mixed = composite(white, half, (0, 0, 0), light="linear")
+    # Half the light of white is the sRGB number 188, by the standard's formula; half the number is 128.
+    assert mixed[0, 0].tolist() == [188, 188, 188]
+    assert composite(white, half, (0, 0, 0))[0, 0].tolist() == [128, 128, 128]
+    every = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, 2)
+    for value, kept in ((255, every), (0, np.full_like(every, 7))):
+        result = composite(every, np.full((16, 16), value, np.uint8), (7, 7, 7), light="linear")
+        assert np.array_equal(result, kept)
+
+
+def test_blocks_leave_no_seams() -> None:
+    random = np.random.default_rng(6)
+    image, behind = random.integers(0, 256, (2, 300, 419, 3)).astype(np.uint8)
+    alpha = random.integers(0, 256, (300, 419)).astype(np.uint8)
+    share = alpha[:, :, np.newaxis] / 255
+    expected = image * share + behind * (1 - share)
+    assert np.abs(composite(image, alpha, behind, threads=3) - expected).max() <= 0.501, "rounded, nothing else"
+
+
+def test_trimming_keeps_everything_visible(alpha: NDArray[np.uint8]) -> None:
+    alpha[:7] = 0
+    assert trimmed(alpha) == (slice(7, 60), slice(0, 46))
+    empty = np.zeros((5, 9), np.uint8)
+    assert empty[trimmed(empty)].shape == (5, 9), "there is no picture of no pixels"
 
 
 def test_sizes_that_differ_are_refused(flag: NDArray[np.uint8]) -> None:

@@ -70,6 +70,9 @@ def run(
     starts: Annotated[
         int, typer.Option(min=0, help="Processes to start for the cold start and the memory; 0: neither is measured.")
     ] = Plan.starts,
+    live_frames: Annotated[int, typer.Option(min=0, help="Frames for the live pipeline's rate; 0: not measured.")] = (
+        Plan.live_frames
+    ),
     up_to_threads: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Time the networks with 1, 2 … N threads as well.")
     ] = None,
@@ -107,7 +110,8 @@ def run(
             against, _numbers("--mean", mean), _numbers("--std", std), color, channel, provider, precision
         )
     plan = Plan(
-        model, original, data, limit, threads, device, Effort(seconds=seconds), pictures, starts, up_to_threads,
+        model, original, data, limit, threads, device, Effort(seconds=seconds), pictures, starts, live_frames,
+        up_to_threads,
         None if sustained is None else sustained * S_PER_MINUTE,
     )  # fmt: skip
     with _progress() as report:

@@ -35,6 +35,12 @@ def latency_tables(result: Result, *, narrow: bool) -> Iterator[RenderableType]:
         count = len(result.starts.model.to_alpha.samples_ms)
         yield _title(f"A process from its start to the first alpha, ms, median of {count}")
         yield _starts(result.starts, name)
+    if result.live is not None:
+        live = result.live
+        yield Text(
+            f"Live pipeline, {live.frames} frames of that size: {live.fps:.1f} frames per second, {live.cpu_ms:.1f} ms "
+            "of CPU time per frame; no camera, no encoder."
+        )
     if result.sustained is not None:
         minutes, slowdown = result.sustained.seconds / 60, result.sustained.slowdown
         yield _title(

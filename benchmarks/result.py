@@ -21,6 +21,7 @@ from .contender import Facts
 from .energy import Energy
 from .fresh import ColdStart
 from .latency import Timing
+from .live_rate import LiveRate
 from .machine import Machine
 from .paired import PairedTest, paired_test
 from .profile import OperatorTime
@@ -211,6 +212,7 @@ class Result:
     starts: Starts | None = None
     energy: EnergyUse | None = None
     operators: Operators | None = None
+    live: LiveRate | None = None  # of the model
 
 
 def fair_ms(timing: Timing, facts: Facts) -> float:

@@ -23,6 +23,7 @@ from .contender import Contender, Converted, Precision, Provider
 from .dataset import Pair, find_pairs, fingerprint
 from .fresh import Job, cold_start
 from .latency import Effort
+from .live_rate import FRAMES, live_rate
 from .machine import Machine, this_machine
 from .pictures import shown, worst
 from .result import (
@@ -72,6 +73,7 @@ class Plan:
     effort: Effort = field(default_factory=Effort)
     pictures: int = 6  # of the worst photos
     starts: int = 5  # fresh processes for each network; 0: no cold start
+    live_frames: int = FRAMES  # through the live pipeline; 0: not measured
     up_to_threads: int | None = None  # the networks alone with 1, 2 … this many; None: not measured
     sustained_s: float | None = None  # one long run of the model; None: not measured
 
@@ -114,6 +116,7 @@ def run(plan: Plan, *, command: str, report: Report | None = None, checked: Call
         starts=_starts(plan, model, reference, frame, report),
         energy=_energy(model, reference, frame),
         operators=_operators(model, reference, frame),
+        live=live_rate(model.segmenter, frame.image, frames=plan.live_frames) if plan.live_frames else None,
         sustained=None
         if plan.sustained_s is None
         else sustain(partial(model, frame.image), seconds=plan.sustained_s, progress=partial(report, "sustained")),

@@ -169,6 +169,9 @@ def details(entry: Entry) -> Table:
             row("start → first alpha, ms", first[0] or "", first[1]),
             row("peak memory, MB", peak[0] or "", peak[1]),
         ]
+    if result.live is not None:
+        rows.append(facts("live pipeline, frames per second", f"{result.live.fps:.1f}", ""))
+        rows.append(facts("live pipeline, CPU ms per frame", f"{result.live.cpu_ms:.1f}", ""))
     if result.energy is not None:
         use = result.energy
         joules = use.reference and f"{use.reference.joules_per_call:.4f}"

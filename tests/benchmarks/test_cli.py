@@ -28,7 +28,16 @@ from edgematte.runtime.preprocess import resize
 
 from .conftest import SaveOnnx
 
-QUICK = ("--seconds", "0", "--threads", "1", "--starts", "0")  # the least number of rounds, and no more processes
+QUICK = (
+    "--seconds",
+    "0",
+    "--threads",
+    "1",
+    "--starts",
+    "0",
+    "--live-frames",
+    "0",
+)  # the least number of rounds, and no more processes
 
 
 @dataclass(frozen=True)

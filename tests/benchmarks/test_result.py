@@ -65,6 +65,7 @@ def test_the_fields_of_schema_version_2_stay(result: Result) -> None:
     assert set(read) == {
         "schema", "schema_version", "made_by", "made_at", "command", "machine", "model", "reference", "same_source",
         "data", "accuracy", "latency", "threads", "sustained", "starts", "energy", "operators",
+        "live",
     }  # fmt: skip
     assert set(read["accuracy"]) == {
         "model", "reference", "difference", "agreement", "photos", "significance", "shown",

@@ -11,6 +11,7 @@ import pytest
 from edgematte.benchmarks.energy import Energy
 from edgematte.benchmarks.fresh import ColdStart
 from edgematte.benchmarks.latency import Timing
+from edgematte.benchmarks.live_rate import LiveRate
 from edgematte.benchmarks.profile import OperatorTime
 from edgematte.benchmarks.result import (
     SCHEMA_VERSION,
@@ -44,6 +45,7 @@ def full(result: Result) -> Result:
         sustained=Sustained(60.0, (Window(30.0, 100, 8.0, 9.0, 7.5, 61.0, None),)),
         starts=Starts(start, None),
         energy=EnergyUse(Energy("ina219 power1", 2.0, 0.05), None),
+        live=LiveRate(120, 31.5, 12.25),
         operators=Operators(None, (OperatorTime("Conv", "stem", 0.4),)),
     )
 

@@ -2,7 +2,8 @@
 
 Every operator (in a deep network: every few neighbours) computes in int8 alone, all others in float32, to see what int8
 costs there; raising one alone would show little while all the others still spoil the result. Those that cost most for
-their work are then raised together until the budget holds, and the smallest set that does is looked for by bisection.
+their work are then raised together until the budget holds, the smallest set of that order is looked for by bisection,
+and what turns out not to be needed goes back to int8, in halves, quarters, … (Zeller and Hildebrandt 2002, ddmin).
 16-bit activations are not tried: TensorFlow Lite computes them on reference kernels, twenty times slower than float32.
 """
 
@@ -15,6 +16,7 @@ from ..runtime.errors import GateRefusedError
 from .tflite_graph import Operator, TfliteGraph
 from .to_int8 import Quantised
 
+MOST_RETURNS = 32  # attempts to give operators back to int8
 MOST_CANDIDATES = 48  # runs that are tried alone; each costs an inference per photo
 # Passing on values costs an island its conversions, whatever it computes: taken as this share of the whole network.
 CONVERSION_SHARE = 0.05
@@ -121,7 +123,31 @@ def search(
                 high = middle
             else:
                 low = middle
+        _returned(candidates[:high], quantised, quick_drop, max_drop, lambda islands: measure(islands).drop)
     return result(candidates)
+
+
+def _returned(
+    raised: Sequence[Candidate],
+    quantised: Quantised,
+    quick_drop: Measure,
+    max_drop: float,
+    drop: Callable[[tuple[str, ...]], float],
+) -> None:
+    """Measure ever smaller sets of islands that hold the budget: all of `raised` but what int8 can have back."""
+    kept = list(raised)
+    size, attempts = len(kept) // 2, 0
+    while size and attempts < MOST_RETURNS:
+        start = len(kept) - size
+        while start >= 0 and attempts < MOST_RETURNS and len(kept) > size:
+            fewer = kept[:start] + kept[start + size :]
+            islands = tuple(dict.fromkeys(name for candidate in fewer for name in candidate.operators))
+            attempts += 1
+            # The few photos first: a set that fails on them is not worth a look at all the others.
+            if quick_drop(quantised.with_islands(islands)) <= max_drop and drop(islands) <= max_drop:
+                kept = fewer
+            start -= size
+        size //= 2
 
 
 def _ranked(quantised: Quantised, drop: Measure, progress: Callable[[float], None] | None) -> list[Candidate]:

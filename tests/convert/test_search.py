@@ -63,6 +63,20 @@ def test_the_sabotaged_layer_is_raised_and_little_else(sabotaged, images) -> Non
     assert result.pareto[-1].drop <= result.pareto[0].drop
 
 
+def test_what_is_raised_without_need_goes_back_to_int8(quantised, images) -> None:
+    """Two far operators are needed; those between them rank higher, and only trying tells that they are not."""
+    names = ("skip", "deep", "middle", "last", "logits")
+    needed = {"skip", "logits"}
+
+    def drop(content: bytes) -> float:
+        raised = {title.split("'")[1].removesuffix("_float") for title in float_operators(content)}
+        return 0.0 if needed <= raised else 0.1 + 0.01 * sum(name not in raised for name in names)
+
+    result = search(quantised, drop=drop, latency_ratio=by_islands, max_drop=0.05)
+    assert needed <= set(result.chosen.islands)
+    assert len(result.chosen.islands) == len(needed)
+
+
 def test_forbidden_islands_leave_full_int8_or_a_refusal(sabotaged, quantised, images) -> None:
     drop = drop_on(images)
     good = search(quantised, drop=drop, latency_ratio=by_islands, max_drop=BUDGET, forbid_islands=True)

@@ -63,7 +63,7 @@ def test_the_sabotaged_layer_is_raised_and_little_else(sabotaged, images) -> Non
     assert result.pareto[-1].drop <= result.pareto[0].drop
 
 
-def test_what_is_raised_without_need_goes_back_to_int8(quantised, images) -> None:
+def test_what_is_raised_without_need_goes_back_to_int8(quantised) -> None:
     """Two far operators are needed; those between them rank higher, and only trying tells that they are not."""
     names = ("skip", "deep", "middle", "last", "logits")
     needed = {"skip", "logits"}

@@ -14,7 +14,7 @@ from .bootstrap import Interval, mean_interval
 from .contender import Facts
 from .fresh import ColdStart
 from .latency import Timing
-from .paired import PairedTest, paired_test
+from .paired import PairedTest
 from .result import CallTimings, Machine, Result, Stage, fair_ms, reference_name
 
 NOT_MEASURED = "not measured"
@@ -44,7 +44,6 @@ class Cost:
     """What a model loses against full precision, photo by photo."""
 
     iou: Interval  # model minus reference
-    test: PairedTest
     reference: str  # "CPU reference", with the file's name where it ran elsewhere
 
 
@@ -75,8 +74,8 @@ def cost(entry: Entry, entries: Sequence[Entry]) -> Cost | None:
     accuracy = entry.result.accuracy
     if accuracy is None:
         return None
-    if accuracy.difference is not None and accuracy.significance is not None and entry.result.reference is not None:
-        return Cost(accuracy.difference.iou, accuracy.significance.iou, reference_name(entry.result.reference))
+    if accuracy.difference is not None and entry.result.reference is not None:
+        return Cost(accuracy.difference.iou, reference_name(entry.result.reference))
     elsewhere = [other for other in entries if _same_photos(entry, other) and other.result.reference is not None]
     elsewhere.sort(key=lambda other: other.result.reference is not None and other.result.reference.device == "CPU")
     for other in elsewhere:
@@ -85,9 +84,8 @@ def cost(entry: Entry, entries: Sequence[Entry]) -> Cost | None:
         theirs = {photo.stem: photo.reference.iou for photo in other.result.accuracy.photos if photo.reference}
         pairs = [(photo.model.iou, theirs[photo.stem]) for photo in accuracy.photos if photo.stem in theirs]
         if pairs:
-            ours, full = zip(*pairs, strict=True)
             name = f"{reference_name(other.result.reference)} of {other.name}"
-            return Cost(mean_interval([a - b for a, b in pairs]), paired_test(ours, full), name)
+            return Cost(mean_interval([ours - full for ours, full in pairs]), name)
     return None
 
 

@@ -67,10 +67,10 @@ def found(request: pytest.FixtureRequest, results: Path, qemu_user: Path) -> Ite
 
 
 @pytest.fixture(scope="session")
-def wheel(root: Path, work: Path) -> Path:
+def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `pip install` gives a device, of the working tree."""
     with plainly():
-        return build_wheel(root, work / "wheel")
+        return build_wheel(root, tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="session")

@@ -58,7 +58,7 @@ def test_everything_measured_is_said(result: Result) -> None:
 
 def test_what_was_not_measured_takes_no_room(result: Result) -> None:
     text = shown(result)
-    for words in ("threads", "first alpha", "minutes", "Energy", "frames per second", "transparent PNG"):
+    for words in ("by threads", "first alpha", "minutes", "Energy", "frames per second", "transparent PNG"):
         assert words not in text
 
 

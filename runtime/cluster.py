@@ -27,6 +27,7 @@ from .errors import EdgeMatteError, MissingExtraError, ModelError, UsageError
 
 CONNECT_S = 10.0
 LOOK_S = 1.0  # between two looks at whether there are still workers
+RECEIVE_S = 60.0  # for one cut to arrive; when its worker dies just then, Dask waits for another to cut it again
 WORKERLESS_S = 60.0  # how long work waits for a worker when there is none
 PER_THREAD = 2  # photos on their way for each of the cluster's threads: one in work, one at hand
 
@@ -177,7 +178,10 @@ class Cluster:
                 if not sent and exhausted:
                     return
                 for future in self._finished(list(sent)):
-                    yield self._receive(future, sent.pop(future))
+                    outcome = self._receive(future, sent[future])
+                    if outcome is not None:
+                        del sent[future]
+                        yield outcome
         except self._lost as error:
             raise EdgeMatteError(
                 f"the Dask scheduler at {self.address} is gone; start it and run the same command with --resume"
@@ -207,7 +211,6 @@ class Cluster:
         except self._distributed.TimeoutError:
             self._check_alive()
             return []
-        self._workerless_since = None
         return list(done)
 
     def _check_alive(self) -> None:
@@ -225,11 +228,17 @@ class Cluster:
                 "same command with --resume"
             )
 
-    def _receive(self, future: Any, sent: _Sent) -> Outcome:
+    def _receive(self, future: Any, sent: _Sent) -> Outcome | None:
+        """Writes a cut; None where it was lost on its way and is being made again."""
         try:
-            return written(sent.job, future.result(), self.options, start=sent.start)
+            cut = future.result(timeout=RECEIVE_S)
+            self._workerless_since = None
+            return written(sent.job, cut, self.options, start=sent.start)
         except ModelError:
             raise
+        except self._distributed.TimeoutError:
+            self._check_alive()
+            return None
         except self._distributed.KilledWorker:
             lost = "every worker that cut it died; perhaps for want of memory: cut it on a larger machine"
             return Outcome(sent.job, f"{sent.job.name}: {lost}")

@@ -15,7 +15,7 @@ from ..runtime.inspection import precision
 from ..runtime.interpreter import Device
 from ..runtime.preprocess import Convention, input_size, to_alpha, to_input
 from ..runtime.segmenter import Segmenter
-from .profile import OperatorTime
+from .operator_times import OperatorTime
 
 # Where a full-precision network runs; auto: CUDA or DirectML where onnxruntime has a usable one, else the CPU.
 Provider = Literal["auto", "cpu", "cuda", "tensorrt", "coreml", "directml"]

@@ -21,11 +21,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, Annotated, Any
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from ..runtime.atomic import write_bytes
 from ..runtime.errors import EdgeMatteError, MissingExtraError, UsageError
@@ -151,7 +150,8 @@ class Worker:
         job = folder / f"{peer.kind}-{id(self)}.json"
         self._errors = job.with_suffix(".log")
         job.write_text(json.dumps({**asdict(peer), "calibrate": None, "threads": threads}))
-        environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
+        # Without the safe path, a peer that imports a module of one of this folder's names would get ours.
+        environment = {**os.environ, "PYTHONSAFEPATH": "1", **dict.fromkeys(THREAD_VARIABLES, str(threads))}
         try:
             with self._errors.open("w") as errors:
                 self._process = subprocess.Popen(
@@ -294,13 +294,13 @@ def _quantised(peer: Peer, input_name: str, size: Size, folder: Path) -> Path:
     images = iter(gather(peer.calibrate, size, most=100).images)
 
     class Photos(CalibrationDataReader):
-        """Hands photos to onnxruntime, one by one."""
+        """Hands photos to onnxruntime, one by one; None is the end."""
 
-        def get_next(self) -> dict[str, NDArray] | None:
+        def get_next(self) -> Any:
             image = next(images, None)
             if image is None:
                 return None
-            real = (image.astype(np.float32) - np.float32(peer.mean)) / np.float32(peer.std)
+            real = (image.astype(np.float32) - np.asarray(peer.mean, np.float32)) / np.asarray(peer.std, np.float32)
             return {input_name: np.ascontiguousarray(real.transpose(2, 0, 1)[np.newaxis])}
 
     prepared, quantised = folder / "prepared.onnx", folder / f"{Path(peer.model).stem}.int8.onnx"

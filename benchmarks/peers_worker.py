@@ -79,7 +79,7 @@ def open_onnxruntime(job: Job) -> tuple[AlphaOf, str]:
     def alpha(image: NDArray) -> NDArray:
         planes = normalised(image, tuple(job["size"]), job).transpose(2, 0, 1)
         (output,) = session.run(None, {name: np.ascontiguousarray(planes[np.newaxis])})
-        return enlarged(output[0, 0], image)
+        return enlarged(np.asarray(output)[0, 0], image)
 
     return alpha, f"onnxruntime {onnxruntime.__version__}"
 
@@ -101,7 +101,7 @@ def open_rembg(job: Job) -> tuple[AlphaOf, str]:
 def normalised(image: NDArray, size: tuple[int, int], job: Job) -> NDArray:
     """(H, W, 3) uint8 → (h, w, 3) float32 as the network was trained."""
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    return (small - np.float32(job["mean"])) / np.float32(job["std"])
+    return (small - np.asarray(job["mean"], np.float32)) / np.asarray(job["std"], np.float32)
 
 
 def enlarged(share: NDArray, image: NDArray) -> NDArray:

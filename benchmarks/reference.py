@@ -20,7 +20,7 @@ from ..runtime.images import Alpha, Image, Size
 from ..runtime.interpreter import TensorInfo
 from ..runtime.preprocess import Convention, input_size, resize, to_alpha, to_input
 from .contender import Facts, Precision, Provider, in_words
-from .profile import OperatorTime, onnx_operators
+from .operator_times import OperatorTime, onnx_operators
 from .provider import CPU, Placement, choose, in_precision
 
 ERRORS_ONLY = 3  # onnxruntime's log severity

@@ -13,7 +13,7 @@ from ..convert.page import Tone
 from ..runtime.errors import UsageError
 from .charts import Bar, Line, Point, lines, log_scatter, stacked_bars
 from .machine import remarks
-from .profile import OperatorTime
+from .operator_times import OperatorTime
 from .result import Result, Shown, fair_ms, reference_name
 from .schema import load
 from .summary import NOT_MEASURED, Entry, Table, comparison, cost, details, fair_parts, machine_words, overview, title

@@ -23,8 +23,8 @@ from .fresh import ColdStart
 from .latency import Timing
 from .live_rate import LiveRate
 from .machine import Machine
+from .operator_times import OperatorTime
 from .paired import PairedTest, paired_test
-from .profile import OperatorTime
 from .sustained import Sustained
 
 SCHEMA = "edgematte.bench.run"

@@ -88,6 +88,11 @@ def _built(kind: Any, value: Any, path: str) -> Any:
         return _tuple(get_args(kind), value, path)
     if is_dataclass(kind) and isinstance(kind, type):
         return _dataclass(kind, value, path)
+    return _simple(kind, value, path)
+
+
+def _simple(kind: type, value: Any, path: str) -> Any:
+    """Text, a number or a truth value; a whole number is a float too, and True is no number."""
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):

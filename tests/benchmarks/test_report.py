@@ -13,7 +13,7 @@ from edgematte.benchmarks import report
 from edgematte.benchmarks.bootstrap import Interval
 from edgematte.benchmarks.fresh import ColdStart
 from edgematte.benchmarks.latency import Timing
-from edgematte.benchmarks.profile import OperatorTime
+from edgematte.benchmarks.operator_times import OperatorTime
 from edgematte.benchmarks.result import (
     CallTimings,
     Operators,

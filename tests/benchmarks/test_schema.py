@@ -12,7 +12,7 @@ from edgematte.benchmarks.energy import Energy
 from edgematte.benchmarks.fresh import ColdStart
 from edgematte.benchmarks.latency import Timing
 from edgematte.benchmarks.live_rate import LiveRate
-from edgematte.benchmarks.profile import OperatorTime
+from edgematte.benchmarks.operator_times import OperatorTime
 from edgematte.benchmarks.result import (
     SCHEMA_VERSION,
     EnergyUse,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgematte.benchmarks.profile import RUNS, WARM_UP, from_onnx_log
+from edgematte.benchmarks.operator_times import RUNS, WARM_UP, from_onnx_log
 from edgematte.benchmarks.reference import Reference
 from edgematte.runtime.images import read
 

@@ -10,7 +10,8 @@ demo: $(VENV)/installed  ## convert the bundled U-Net to int8, cut out a photo, 
 	$(BIN)/edgematte convert models/unet-live.onnx -o demo/unet-live.tflite --calibrate $(PHOTOS)/images --mean 128 --std 128 --data $(PHOTOS) --report demo/report --overwrite
 	$(BIN)/edgematte cut $(PHOTOS)/images/astronaut.jpg -m demo/unet-live.tflite -o demo --overwrite
 	$(BIN)/edgematte bench run demo/unet-live.tflite --against models/unet-live.onnx --data $(PHOTOS) --json demo/bench.json --overwrite
-	@echo; echo "demo/astronaut.cutout.png is the cut-out, demo/unet-live.tflite the int8 model, demo/report/index.html the evidence."
+	$(BIN)/edgematte bench report demo/bench.json -o demo/bench.html --overwrite
+	@echo; echo "demo/astronaut.cutout.png is the cut-out, demo/unet-live.tflite the int8 model, demo/report/index.html and demo/bench.html the evidence."
 
 test: $(VENV)/installed-for-tests  ## everything that needs no PyTorch and no special hardware
 	$(BIN)/python -m pytest

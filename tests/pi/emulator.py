@@ -12,7 +12,7 @@ from .device_install import PYTHON
 from .needs import output_of
 
 LAST_WORDS = 2000  # characters of what a failed program said
-RUN_S = 300  # for one program; emulation is some fifty times slower than this PC, which others may be using too
+RUN_S = 1800  # for one program: seconds of an idle PC, many minutes of one that twenty others use
 
 
 class BoardError(Exception):

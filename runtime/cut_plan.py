@@ -67,6 +67,9 @@ class Names:
     """
 
     def __init__(self, output: Path | None, kind: Kind, format_suffix: str | None = None) -> None:
+        """Raises UsageError for a cut-out as JPEG."""
+        if kind == "cutout" and format_suffix in (".jpg", ".jpeg"):
+            raise UsageError("a JPEG cannot be transparent; use --format png or webp, or give a --background")
         self.output, self.kind, self.format_suffix = output, kind, format_suffix
         self._taken: set[str] = set()
 
@@ -136,8 +139,6 @@ def plan(inputs: Sequence[str], output: str | None, kind: Kind, *, format_suffix
         raise UsageError("the photo from stdin would go to stdout, but there are others; name a folder with -o")
     if output is not None and to_file and output != STREAM:
         _check_suffix(Path(output), kind, format_suffix)
-    elif kind == "cutout" and format_suffix in (".jpg", ".jpeg"):
-        raise UsageError("a JPEG cannot be transparent; use --format png or webp, or give a --background")
     names = Names(folder, kind, format_suffix)
     outputs = [None] * len(found) if to_file or (output is None and STREAM in inputs) else names.assign(found)
     jobs: list[Job] = []

@@ -35,6 +35,7 @@ from ..runtime.images import Image, Size, decode, encode_cutout, read
 from ..runtime.preprocess import to_input
 from ..runtime.refine import DEFAULT_MODE, Refine, check_mode, refine
 from ..runtime.segmenter import DEFAULT_MODEL, Segmenter
+from .bootstrap import Interval
 from .latency import Effort, Timing, cpu_ratio, interleave, ratio
 from .machine import Machine, remarks, this_machine
 
@@ -66,7 +67,7 @@ class Measured:
     height: int
     threads: int
     timings: dict[str, Timing]  # keys: STAGES, BARE, WHOLE
-    to_bare: tuple[float, float, float]  # whole cut / bare way: median of rounds, and its 95 % interval
+    to_bare: Interval  # whole cut / bare way, of the rounds
     cpu_to_bare: float | None  # the same of CPU times
     process_ms: tuple[float, ...]  # start of `edgematte cut` → it has written its file and ended
     peak_memory_mb: float | None  # of that process, in 10⁶ bytes
@@ -80,9 +81,9 @@ def photo(source: Image, size: Size) -> bytes:
     left, top = (source.shape[1] - columns) // 2, (source.shape[0] - rows) // 2
     part = source[top : top + rows, left : left + columns]
     large = cv2.resize(part, size, interpolation=cv2.INTER_CUBIC)
-    noise = np.empty((min(height, 1024), width), np.int16)
-    cv2.setRNGSeed(1)
-    cv2.randn(noise, 0, NOISE)
+    tile = np.random.default_rng(1).normal(0, NOISE, (256, 512))
+    shape = min(height, 1024), width
+    noise = np.resize(np.tile(tile, (1, -(-width // 512)))[:, :width], shape).astype(np.int16)
     for row in range(0, height, len(noise)):
         strip = large[row : row + len(noise)]
         here = noise[: len(strip)]
@@ -115,10 +116,9 @@ def calls(data: bytes, segmenter: Segmenter, mode: Refine, threads: int) -> dict
         partial(foreground, image, alpha, threads=threads),
         partial(encode_cutout, subject, alpha, ".png"),
     )
-    return dict(zip(STAGES, stages, strict=True)) | {
-        BARE: bare,
-        WHOLE: partial(cutter, data, name="the photo", suffix=".png"),
-    }
+    named: dict[str, Callable[[], object]] = dict(zip(STAGES, stages, strict=True))
+    named[BARE], named[WHOLE] = bare, partial(cutter, data, name="the photo", suffix=".png")
+    return named
 
 
 def cut_in_a_process(path: Path, model: str, mode: Refine, threads: int) -> tuple[float, float | None]:
@@ -155,7 +155,7 @@ def measure(
         *SIZES[size],
         threads,
         timings,
-        (interval.value, interval.low, interval.high),
+        interval,
         None if cpu is None else cpu.value,
         tuple(elapsed_ms for elapsed_ms, _ in processes),
         max(peaks, default=None),
@@ -173,7 +173,8 @@ def table(measured: list[Measured]) -> Table:
             one.size,
             str(one.threads),
             *cells,
-            f"{one.to_bare[0]:.2f} ({one.to_bare[1]:.2f}…{one.to_bare[2]:.2f})",
+            f"{one.to_bare.value:.2f}"
+            + (f" ({one.to_bare.low:.2f}…{one.to_bare.high:.2f})" if one.to_bare.low else ""),
             "" if one.cpu_to_bare is None else f"{one.cpu_to_bare:.2f}",
             f"{np.median(one.process_ms):.0f}",
             "" if one.peak_memory_mb is None else f"{one.peak_memory_mb:.0f}",

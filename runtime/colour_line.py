@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -25,7 +26,7 @@ from .blocks import Block, for_each_block, with_margin
 from .halving import halve
 from .images import Alpha, Image, Size
 
-Plane = NDArray[np.float32]  # (h, w) or (h, w, channels)
+Plane: TypeAlias = NDArray[np.floating]  # (h, w) or (h, w, channels), of 32 bits
 
 
 # Lengths are in pixels of the coarse alpha.
@@ -99,7 +100,7 @@ def fit(small: Image, alpha: Alpha, *, step: int, size: Size, threads: int = 1) 
     prior = enlarge(sharpened(alpha, doubt.sharpen), (width, height), across, down)
     slack = np.ones((_box(SLACK, down), _box(SLACK, across)), np.uint8)
     spread = cv2.subtract(cv2.dilate(prior, slack), cv2.erode(prior, slack))
-    uncertain = cv2.compare(spread, SURE, cv2.CMP_GT) | cv2.inRange(prior, SURE, 255 - SURE)
+    uncertain = cv2.inRange(spread, SURE, 255) | cv2.inRange(prior, SURE, 255 - SURE)
     deviation = spread * np.float32(doubt.spread / 255)
     box = _box(REACH, across), _box(REACH, down)
     far = _far(small, prior, box)
@@ -153,7 +154,7 @@ def apply(
     step, size = line.step, (width, height)
     lines = with_margin(line.lines, step, size)
     uncertain = with_margin(line.uncertain, step, size)
-    sure = with_margin(cv2.compare(line.lines[:, :, 3], 127, cv2.CMP_GT), step, size)
+    sure = with_margin(cv2.inRange(np.ascontiguousarray(line.lines[:, :, 3]), 127.5, 1e9), step, size)
     more = None if added is None else with_margin(added, added_step, size)
 
     def paint(block: Block) -> None:
@@ -171,10 +172,9 @@ def apply(
             return
         here = open_.enlarged(lines, step)
         told = cv2.transform(here[:, :, :3] * image[open_.place], np.ones((1, 3), np.float32))
-        told += here[:, :, 3]
         if more is not None:
             told += open_.enlarged(more, added_step)
-        result[open_.place] = cv2.add(told, 0, dtype=cv2.CV_8U)
+        result[open_.place] = cv2.add(told, np.ascontiguousarray(here[:, :, 3]), dtype=cv2.CV_8U)
 
     for_each_block(size, paint, threads=threads)
     return result
@@ -216,7 +216,8 @@ def _sums(colours: Plane, share: Plane, box: Size) -> tuple[Plane, Plane]:
     """
     weight = np.clip(2 * share - 1, 0, 1) ** 2 + np.float32(1e-3) * share + np.float32(1e-7)
     weighted = colours * weight[:, :, np.newaxis]
-    return cv2.blur(np.dstack((weighted, weight)), box), cv2.blur(weighted * colours, box)
+    sums = cv2.blur(np.dstack((weighted, weight)), box), cv2.blur(weighted * colours, box)
+    return np.asarray(sums[0], np.float32), np.asarray(sums[1], np.float32)
 
 
 def _side(near: Plane, near_squares: Plane, far: Plane, far_squares: Plane) -> tuple[Plane, Plane]:

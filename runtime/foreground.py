@@ -9,6 +9,8 @@ small scale with box filters; only the fusion runs at full size, and only where 
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ from .halving import halve
 from .images import Alpha, Image, check_sizes
 from .interpreter import default_threads
 
-Plane = NDArray[np.float32]
+Plane: TypeAlias = NDArray[np.floating]  # of 32 bits
 
 FIELD_SIDE_PX = 400  # the fields' long side is up to this; more finds nothing that the photo does not add back
 WIDE = 0.09  # radius of the first pass as a share of the long side: 90 pixels of a thousand
@@ -61,8 +63,7 @@ def foreground(image: Image, alpha: Alpha, *, threads: int | None = None) -> Ima
         difference += other
         np.subtract(seen, difference, out=difference)
         difference *= part
-        difference += own
-        cleaned = cv2.add(difference, 0, dtype=cv2.CV_8U)
+        cleaned = cv2.add(difference, own, dtype=cv2.CV_8U)
         target[:] = cv2.copyTo(cleaned, cv2.inRange(share, 1, 254), target.copy())
 
     for_each_block((width, height), clean, threads=threads or default_threads())
@@ -82,7 +83,7 @@ def fields(image: Image, alpha: Alpha) -> tuple[Plane, Plane]:
         subject = (cv2.blur(fused * part, box) + anything) / _share(part, box)
         behind = (cv2.blur(behind * (1 - part), box) + anything) / _share(1 - part, box)
         fused = np.clip(subject + part * (seen - part * subject - (1 - part) * behind), 0, 255)
-    return np.asarray(subject, np.float32), np.asarray(behind, np.float32)
+    return subject, behind
 
 
 def _share(part: Plane, box: tuple[int, int]) -> Plane:

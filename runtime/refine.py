@@ -93,7 +93,7 @@ def _change(
     # Squared: colours that decide half of the alpha already know better than the network.
     open_ = np.where(line.uncertain > 0, NETWORK_SHARE * (1 - line.weight * line.weight), 0).astype(np.float32)
     change *= Block(0, 0, *size).enlarged(with_margin(open_, line.step, size), line.step)
-    return change
+    return np.asarray(change, np.float32)
 
 
 _LOADED = threading.local()  # a network may not be shared between threads

@@ -23,7 +23,7 @@ CORES = 1  # of the board's four, which QEMU would run by turns
 PHOTO = (3280, 2464)  # of the Raspberry Pi Camera Module 2
 FRAME = "1280x720"
 FRAMES = 50
-SECONDS = 1800  # half an hour for what takes a minute or two on a PC with nothing else to do
+SECONDS = 7200  # two hours for what takes some minutes on a PC with nothing else to do
 HERE = Path(__file__).parent
 
 

@@ -117,6 +117,44 @@ def test_a_lost_workers_photos_are_cut_by_the_other_none_lost_none_doubled(
     cluster.add_worker()
 
 
+# The program, but all workers are killed when the third cut is finished and still lies with its worker.
+KILL_BEFORE_RECEIVING = """
+import os, signal, sys
+from edgematte.runtime import cluster
+cluster.RECEIVE_S = 5.0
+pids, receive, calls = map(int, sys.argv.pop(1).split(",")), cluster.Cluster._receive, iter(range(1000))
+def _receive(self, future, sent):
+    if next(calls) == 2:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        print("killed", file=sys.stderr, flush=True)
+    return receive(self, future, sent)
+cluster.Cluster._receive = _receive
+from edgematte.runtime.cli import main
+main()
+"""
+
+
+def test_cuts_that_are_lost_with_all_workers_are_made_again_by_a_new_one(
+    cluster: Cluster, many: Path, tmp_path: Path
+) -> None:
+    """Dask then waits for a worker to make the result again, and would wait for ever for one that never comes."""
+    pids = ",".join(str(worker.pid) for worker in cluster.workers if worker.poll() is None)
+    words = [pids, "cut", str(many), "-o", str(tmp_path / "out"), "--dask", cluster.address, "--json"]
+    running = subprocess.Popen(
+        [sys.executable, "-c", KILL_BEFORE_RECEIVING, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert running.stderr is not None
+    assert any(line == b"killed\n" for line in running.stderr)
+    cluster.add_worker()
+    cluster.add_worker()
+    printed, said = running.communicate(timeout=240)
+    assert running.returncode == 1, said
+    told = [json.loads(line) for line in printed.splitlines()]
+    assert sorted(line["input"] for line in told) == sorted(map(str, many.rglob("*.jpg")))
+    assert len(contents(tmp_path / "out")) == 23
+
+
 def test_a_model_of_the_users_own_travels_with_the_photos(
     cluster: Cluster, flag_file: Path, model: Path, tmp_path: Path, run_program: Run
 ) -> None:

@@ -45,7 +45,7 @@ def test_one_network_scores_alike_in_every_tool_and_one_that_fails_stops_nobody(
     found = compare(
         [
             peer(f"edgematte={orange_tflite}"),
-            peer(f"mediapipe={orange_tflite},std=1"),
+            peer(f"mediapipe={orange_tflite}"),
             peer(f"opencv={orange}"),
             peer(f"onnxruntime={orange}"),
             peer(f"onnxruntime-int8={orange},calibrate={photos / 'images'}"),

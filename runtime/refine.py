@@ -87,13 +87,14 @@ def _change(
     `middle` is the photo (h, w, 3) halved for the network, by `factors` larger than the coarse alpha; gives (h, w).
     """
     size = middle.shape[1], middle.shape[0]
+    # Squared: colours that decide half of the alpha already know better than the network.
+    part = np.where(line.edge > 0, NETWORK_SHARE * (1 - line.weight * line.weight), 0).astype(np.float32)
+    share = Block(0, 0, *size).enlarged(with_margin(part, line.step, size), line.step)
     filtered = colour_line.apply(line, middle, threads=threads)
     plain = colour_line.enlarge(coarse.astype(np.float32), size, *factors, interpolation=cv2.INTER_LINEAR)
-    change = edges.residual(middle, np.rint(plain).astype(np.uint8)) + plain - filtered
-    # Squared: colours that decide half of the alpha already know better than the network.
-    open_ = np.where(line.uncertain > 0, NETWORK_SHARE * (1 - line.weight * line.weight), 0).astype(np.float32)
-    change *= Block(0, 0, *size).enlarged(with_margin(open_, line.step, size), line.step)
-    return np.asarray(change, np.float32)
+    worth = np.asarray(cv2.inRange(np.ascontiguousarray(share), NETWORK_SHARE / 2, 1), np.uint8)
+    residual, covered = edges.residual(middle, np.rint(plain).astype(np.uint8), worth)
+    return np.asarray(share * (residual + covered * (plain - filtered)), np.float32)
 
 
 _LOADED = threading.local()  # a network may not be shared between threads

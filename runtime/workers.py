@@ -22,7 +22,7 @@ from .cut_plan import Job
 from .errors import EdgeMatteError
 from .interpreter import available_cores
 
-LAST_PHOTO_S = 60.0  # how long leaving waits for the photos in hand; 64 MP on a Pi Zero stays below
+LAST_PHOTO_S = 60.0  # how long leaving waits for the photos in hand, before it kills
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..runtime.errors import EdgeMatteError, UsageError
+from ..runtime.follow import Box, Choice, Follower
 from ..runtime.frames import Frame
 from ..runtime.images import Alpha, Image, find_photos, read
 from ..runtime.live_matte import LiveMatte
@@ -105,6 +106,15 @@ def trembling(photo: Image) -> Iterator[Image]:
         yield np.clip(lit, 0, 255).astype(np.uint8)
 
 
+def first_box(clip: Clip) -> Choice | Box:
+    """Where the first true mask is; without masks, the largest subject."""
+    truth = next(shown(clip))[1]
+    if truth is None:
+        return "largest"
+    left, top, width, height = cv2.boundingRect(truth)
+    return left, top, width, height
+
+
 def score_ways(clip: Clip, ways: dict[str, Callable[[Frame], Alpha]]) -> list[Row]:
     """Every way on the same frames, at most `JUDGED_WIDTH` wide."""
     judged: dict[str, list[VideoFrame]] = {way: [] for way in ways}
@@ -121,25 +131,31 @@ def score_ways(clip: Clip, ways: dict[str, Callable[[Frame], Alpha]]) -> list[Ro
     return [Row(clip.name, way, score_video(frames)) for way, frames in judged.items()]
 
 
-def ways_of(model: str, others: Sequence[Path], threads: int) -> dict[str, Callable[[], Callable[[Frame], Alpha]]]:
-    """What to call it → how to make it anew for a clip."""
+def ways_of(model: str, others: Sequence[Path], threads: int) -> dict[str, Callable[[Clip], Callable[[Frame], Alpha]]]:
+    """What to call it → how to make it anew for a clip. Following begins with the box of the first true mask."""
     segmenter = Segmenter(model, threads=threads)
 
-    def live(segment: Segmenter, *, steady: bool) -> Callable[[Frame], Alpha]:
+    def live(segment: Segmenter, *, steady: bool, chosen: Choice | Box | None = None) -> Callable[[Frame], Alpha]:
+        size = input_size(segment.network.inputs[0])
         matte = LiveMatte(
             segment.matte,
-            input_size(segment.network.inputs[0]),
+            size,
             stabiliser=Stabiliser() if steady else None,
+            follower=Follower(segment.matte, size, chosen) if chosen else None,
         )
         return lambda frame: matte(frame, Quality())
 
-    ways: dict[str, Callable[[], Callable[[Frame], Alpha]]] = {
-        f"{segmenter.path.stem}, frame by frame": lambda: live(segmenter, steady=False),
-        f"{segmenter.path.stem}, stabilised": lambda: live(segmenter, steady=True),
+    ways: dict[str, Callable[[Clip], Callable[[Frame], Alpha]]] = {
+        f"{segmenter.path.stem}, frame by frame": lambda _: live(segmenter, steady=False),
+        f"{segmenter.path.stem}, stabilised": lambda _: live(segmenter, steady=True),
+        f"{segmenter.path.stem}, followed": lambda clip: live(segmenter, steady=False, chosen=first_box(clip)),
+        f"{segmenter.path.stem}, followed, stabilised": lambda clip: live(
+            segmenter, steady=True, chosen=first_box(clip)
+        ),
     }
     for path in others:
         other = Segmenter(path, threads=threads)
-        ways[f"{path.stem}, frame by frame"] = lambda other=other: live(other, steady=False)
+        ways[f"{path.stem}, frame by frame"] = lambda _, other=other: live(other, steady=False)
     return ways
 
 
@@ -201,13 +217,13 @@ def main(
     try:
         ways = ways_of(model, against or [], threads)
         moving = clips_in(videos)
-        rows = [row for clip in moving for row in score_ways(clip, {name: make() for name, make in ways.items()})]
+        rows = [row for clip in moving for row in score_ways(clip, {name: make(clip) for name, make in ways.items()})]
         summary = means(rows)
         if still is not None:
             quiet = [
                 row
                 for clip in stills_in(still)
-                for row in score_ways(clip, {name: make() for name, make in ways.items()})
+                for row in score_ways(clip, {name: make(clip) for name, make in ways.items()})
             ]
             summary += [Row("all stills", row.way, row.score) for row in means(quiet)]
             rows += quiet

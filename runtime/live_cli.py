@@ -45,6 +45,9 @@ ThreadsOption = Annotated[
 StabiliseOption = Annotated[
     str, typer.Option(metavar="on|off", help="Mattes that do not flicker, carried along with the motion.")
 ]
+FollowOption = Annotated[
+    str | None, typer.Option(metavar="largest|centre|X,Y,W,H", help="Keep to one subject, whoever passes by.")
+]
 RefineOption = Annotated[
     str, typer.Option(metavar="off|fast|best", help="Edges that follow hair; costs more than all the rest.")
 ]
@@ -67,6 +70,7 @@ def camera(
     pixel_format: PixelOption = "rgb24",
     stabilise: StabiliseOption = "on",
     refine: RefineOption = "off",
+    follow: FollowOption = None,
     threads: ThreadsOption = None,
     overwrite: OverwriteOption = False,
     duration: Annotated[float | None, typer.Option(min=0.1, help="Stop after so many seconds.")] = None,
@@ -96,7 +100,7 @@ def camera(
         timer.start()
     pipeline = _pipeline(
         source, words, options, model=model, background=behind, only_mask=only_mask, stabilise=stabilise,
-        refine=refine, threads=threads, overwrite=overwrite, encoder="opencv",
+        refine=refine, follow=follow, threads=threads, overwrite=overwrite, encoder="opencv",
     )  # fmt: skip
     from .systemd import notify
 
@@ -129,6 +133,7 @@ def video(
     pixel_format: PixelOption = "rgb24",
     stabilise: StabiliseOption = "on",
     refine: RefineOption = "off",
+    follow: FollowOption = None,
     threads: ThreadsOption = None,
     overwrite: OverwriteOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="What was done, as JSON on stdout.")] = False,
@@ -145,7 +150,7 @@ def video(
     stop = _stop_on_signals()
     pipeline = _pipeline(
         source, [output], options, model=model, background=background or "none", only_mask=only_mask,
-        stabilise=stabilise, refine=refine, threads=threads, overwrite=overwrite, encoder="auto",
+        stabilise=stabilise, refine=refine, follow=follow, threads=threads, overwrite=overwrite, encoder="auto",
     )  # fmt: skip
     with _progress() as show:
         last = pipeline.run(stop, report=show)
@@ -171,12 +176,14 @@ def _pipeline(
     only_mask: bool,
     stabilise: str,
     refine: str,
+    follow: str | None,
     threads: int | None,
     overwrite: bool,
     encoder: Literal["auto", "opencv"],
 ) -> Pipeline:
     """Everything that the words name, checked before anything is opened."""
     from .backdrop import read_backdrop
+    from .follow import Follower, parse_follow
     from .frames import Buffers
     from .live import LiveOptions, Pipeline
     from .live_matte import LiveMatte
@@ -193,6 +200,7 @@ def _pipeline(
     if stabilise not in ("on", "off"):
         raise UsageError(f"--stabilise {stabilise}; expected on or off")
     mode = check_mode(refine)
+    chosen = None if follow is None else parse_follow(follow)
     if only_mask and background not in ("none", "blur"):
         raise UsageError("--only-mask and --background exclude each other; leave one out")
     buffers = Buffers()
@@ -209,11 +217,13 @@ def _pipeline(
 
     cv2.setNumThreads(1)  # the stages are the threads; OpenCV's own would take the cores from the network
     segmenter = Segmenter(model, threads=threads)
+    wanted = input_size(segmenter.network.inputs[0])
     matte = LiveMatte(
         segmenter.matte,
-        input_size(segmenter.network.inputs[0]),
+        wanted,
         stabiliser=Stabiliser() if stabilise == "on" else None,
         refine=None if mode == "off" else lambda image, alpha: refined(image, alpha, mode, threads=threads),
+        follower=None if chosen is None else Follower(segmenter.matte, wanted, chosen),
     )
     renderer = Renderer(matte, buffers=buffers, backdrop=backdrop, only_mask=only_mask)
     # Without refinement its rung would change nothing.

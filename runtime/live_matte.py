@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from .backdrop import quick_shrink
+from .follow import Follower
 from .frames import Frame
 from .images import Alpha, Image, Size
 from .quality import Quality
@@ -24,16 +25,18 @@ class LiveMatte:
         *,
         stabiliser: Stabiliser | None = None,
         refine: Callable[[Image, Alpha], Alpha] | None = None,
+        follower: Follower | None = None,
     ) -> None:
         """`segment`: a picture of `input_size` → its matte (h, w), as `Segmenter.matte`.
 
         Without `stabiliser` each frame's matte is the network's. `refine`: a frame (H, W, 3) and its matte (h, w) →
-        alpha (H, W); without, mattes are enlarged.
+        alpha (H, W); without, mattes are enlarged. `follower`: keeps to one subject; it runs the network itself.
         """
         self._segment, self._input_size, self._refine = segment, input_size, refine
         # Frames that the network skips need the motion, steady or not.
         self._stabiliser = stabiliser or Stabiliser(UNSTEADY)
         self._steady = stabiliser is not None
+        self._follower = follower
         self._alpha = np.empty((0, 0), np.uint8)
         self._matte: Alpha | None = None
         self._number = -1
@@ -45,6 +48,8 @@ class LiveMatte:
         if frame.number <= self._number:  # the source began anew
             self._stabiliser.reset()
             self._matte = None
+            if self._follower is not None:
+                self._follower.reset()
         self._number = frame.number
         small = quick_shrink(frame.image if frame.lores is None else frame.lores, self._input_size)
         self._since_network += 1
@@ -52,7 +57,7 @@ class LiveMatte:
             self._matte = self._stabiliser(small, None)
         else:
             self._since_network = 0
-            self._matte = self._segment(small)
+            self._matte = self._segment(small) if self._follower is None else self._follower(frame.image)
             if self._steady or quality.network_every > 1:
                 self._matte = self._stabiliser(small, self._matte)
             else:

@@ -17,7 +17,7 @@ from ..runtime.interpreter import load
 from ..runtime.preprocess import resize
 from .bias_correction import correct_biases, half_step
 from .branches import with_branches
-from .calibrate import METHODS, Method, Statistics, choose_ranges, observe, visible
+from .calibrate import METHODS, Method, Statistics, choose_ranges, observe, visible, with_unseen
 from .equalize import equalize
 from .faint import without_faint
 from .int8_forms import with_int8_forms
@@ -42,6 +42,7 @@ class Steps:
 
     int8_forms: bool = True  # operators without a fast int8 kernel are rewritten first
     branches: bool = True  # what reads a convolution through a threshold gets a convolution of its own
+    unseen: bool = True  # single-pixel vectors may reach further than calibration saw
     segments: bool = True  # gates' single-pixel vectors get two more bits
     only_visible: bool = True  # ranges end where the readers stop telling values apart
     share_concatenations: bool = True  # one scale on both sides of a CONCATENATION
@@ -57,7 +58,7 @@ class Steps:
 
 # Nothing but int8 parameters written down: what every step is measured against.
 PLAIN = Steps(
-    int8_forms=False, branches=False, segments=False, only_visible=False, share_concatenations=False,
+    int8_forms=False, branches=False, unseen=False, segments=False, only_visible=False, share_concatenations=False,
     compensate_means=False, half_step=False, equalise=(False,), methods=("minmax",), roundings=(False,),
     bias_corrections=(False,),
 )  # fmt: skip
@@ -115,6 +116,8 @@ def to_int8(
         statistics = observe(model, calibrating, progress=progress)
     if steps.int8_forms:
         model = without_faint(model, statistics)
+    if steps.unseen:
+        statistics = with_unseen(model, statistics)
     if steps.segments:
         model, statistics = with_segments(model, statistics)
     if steps.only_visible:

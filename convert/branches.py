@@ -3,7 +3,8 @@
 A hard-swish reads x and relu6(x + 3); a PReLU relu(x) and relu(-slope x). In int8 each of these is rounded from an x
 that was rounded before, to one scale for all its channels. A copy of the convolution with the constants in its weights
 and the ReLU fused computes the function from its 32-bit sums, with a scale per channel, in place of an operator. What
-is left of x, a factor in a product, can then be equalised, because no fixed threshold reads it any more.
+is left of x, a factor in a product, can then be equalised, because no fixed threshold reads it any more. For the same
+reason a logistic or a softmax beside other readers gets a copy, where that is cheap.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 # long as about so many of them take; see benchmarks/quantization.py for what copies cost in all.
 MOST_WORK = 160
 
+MOST_EXTRA_WORK = 40  # the same, for copies that replace no operator
+_BENDING = frozenset({"LOGISTIC", "SOFTMAX", "TANH", "HARD_SWISH", "ELU", "GELU", "EXP"})  # a factor changes the result
+
 _FUSABLE = {
     "NONE": schema.ActivationFunctionType.NONE,
     "RELU": schema.ActivationFunctionType.RELU,
@@ -47,6 +51,7 @@ def with_branches(model: FloatModel) -> FloatModel:
     """Tensors that are still there keep their names and values; the factors of gates get new ones."""
     graph = TfliteGraph(model.tflite)
     _move_constants(graph)
+    _own_copies(graph)
     position = 0
     while position < len(graph.operators):
         if not _branch(graph, position):
@@ -54,7 +59,7 @@ def with_branches(model: FloatModel) -> FloatModel:
     return replace(model, tflite=graph.to_bytes())
 
 
-def _copyable(graph: TfliteGraph, operator: Operator) -> bool:
+def _copyable(graph: TfliteGraph, operator: Operator, most: int = MOST_WORK) -> bool:
     """A convolution with constants of its own and nothing fused, cheap enough to be computed twice."""
     kernel = KERNELS.get(graph.kind(operator))
     if kernel is None or kernel.weights is None or kernel.bias is None or graph.fused(operator) != "NONE":
@@ -62,7 +67,7 @@ def _copyable(graph: TfliteGraph, operator: Operator) -> bool:
     weights = graph.constant(operator.inputs[kernel.weights])
     if weights is None or operator.outputs[0] in graph.outputs:
         return False
-    return weights.size // weights.shape[kernel.weights_axis] <= MOST_WORK
+    return weights.size // weights.shape[kernel.weights_axis] <= most
 
 
 def _branch(graph: TfliteGraph, position: int) -> bool:
@@ -130,6 +135,29 @@ def _affine(graph: TfliteGraph, reader: Operator, tensor: int) -> _Affine | None
         return _Affine(reader, one, numbers, fused)
     first = reader.inputs[0] == tensor
     return _Affine(reader, one if first else -one, -numbers if first else numbers, fused)
+
+
+def _own_copies(graph: TfliteGraph) -> None:
+    """A convolution read by a bending function and by something else is computed once for each."""
+    readers = graph.consumers()
+    for operator in list(graph.operators):
+        if not _copyable(graph, operator, MOST_EXTRA_WORK):
+            continue
+        tensor = operator.outputs[0]
+        bending = [o for o in readers[tensor] if graph.kind(o) in _BENDING]
+        if not bending or len(bending) == len(readers[tensor]):
+            continue
+        result = copy(operator)
+        result.inputs = list(operator.inputs)
+        kernel = KERNELS[graph.kind(operator)]
+        for slot in (kernel.weights or 0, kernel.bias or 0):
+            values = graph.constant(operator.inputs[slot]) if slot < len(operator.inputs) else None
+            if values is not None:
+                result.inputs[slot] = _constant(graph, f"{graph.name(operator.inputs[slot])}/copy", values)
+        result.outputs = [graph.add_tensor(f"{graph.name(tensor)}/copy", graph.shape(tensor), np.float32)]
+        graph.operators.insert(graph.operators.index(operator) + 1, result)
+        for reader in bending:
+            reader.inputs = [result.outputs[0] if t == tensor else t for t in reader.inputs]
 
 
 def _move_constants(graph: TfliteGraph) -> None:

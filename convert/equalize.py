@@ -164,6 +164,11 @@ class _Channels:
         graph = self.graph
         width = self.ids[output].size
         if len(inputs) == 2:
+            if kind == "MUL" and sorted(self.ids[t].size for t in inputs) == [1, width] and width > 1:
+                wide, narrow = sorted(inputs, key=lambda t: -self.ids[t].size)
+                self._tie(wide, output)
+                self._freeze(narrow)  # one number per pixel, for all channels
+                return True
             if any(self.ids[t].size != width for t in inputs):
                 return False
             if kind != "MUL":

@@ -78,3 +78,16 @@ def test_a_heavy_convolution_is_not_computed_twice() -> None:
     wide = net.conv("wide", net.image, MOST_WORK // 9 + 1)
     model = net.finish(net.conv("logits", hard_swish(net, "swish", net.conv("x", wide, 4, act="NONE")), 1, act="NONE"))
     assert kinds(with_branches(model)) == kinds(model)
+
+
+def test_a_logistic_beside_other_readers_reads_a_copy(images) -> None:
+    net = Net(seed=5)
+    x = net.depthwise("x", net.conv("first", net.image, 8, stride=2), act="NONE")
+    model = net.finish(net.conv("logits", net.mul("silu", x, net.unary("gate", "LOGISTIC", x)), 1, act="NONE"))
+    branched = with_branches(model)
+    graph = TfliteGraph(branched.tflite)
+    readers = graph.consumers()
+    assert [graph.kind(o) for o in readers[graph.numbers["x"]]] == ["MUL"]
+    assert [graph.kind(o) for o in readers[graph.numbers["x/copy"]]] == ["LOGISTIC"]
+    for image in images:
+        assert np.abs(alpha(branched.tflite, model, image) - alpha(model.tflite, model, image)).max() <= SAME

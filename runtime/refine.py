@@ -1,7 +1,7 @@
 """Coarse alpha + full-size photo → full-size alpha that follows hair, fur and rims, computed only around the edge.
 
 "fast" is colour_line.py. "best" lets the edge network correct that, in tiles, at a scale where what the coarse alpha
-leaves open is as large as in its training. Its opinion counts where the colours' does not, and half at most: measured,
+leaves open is as large as in its training. Its opinion counts where the colours' does not, and a third of the way: measured,
 the two err in different places, and what neither can judge, as in an alpha that is exact but soft, is left alone
 (benchmarks/photo_edges.py).
 """
@@ -38,7 +38,7 @@ FIELD_FACTOR = 1.75
 TILE_FACTOR = 4.0
 LONGEST_TILED_SIDE_PX = 2048  # bounds the network's work on any photo, however large the coarse alpha
 LARGEST_STEP = 64  # half a block of blocks.py
-NETWORK_SHARE = 0.5  # of the way towards the edge network's alpha, where colours tell nothing
+NETWORK_SHARE = 0.35  # of the way towards the edge network's alpha, where colours tell nothing
 
 
 def refine(

@@ -17,7 +17,7 @@ import typer
 from .cut_cli import cut
 from .cut_report import complain
 from .errors import EdgeMatteError, MissingExtraError
-from .live_cli import camera, video
+from .live_cli import camera, doctor, video
 from .models_cli import app as models_app
 
 INTERRUPTED = 130  # what shells expect of a program ended by Ctrl-C
@@ -49,6 +49,7 @@ app.add_typer(models_app, name="models")
 app.command()(cut)
 app.command()(camera)
 app.command()(video)
+app.command()(doctor)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,4 +1,4 @@
-"""The verbs `camera` and `video`: words → a pipeline that runs until the video ends, or for ever."""
+"""The verbs `camera`, `video` and `doctor`: words → a pipeline that runs until the video ends, or for ever."""
 
 from __future__ import annotations
 
@@ -166,6 +166,26 @@ def video(
         raise typer.Exit(1)
 
 
+def doctor(
+    model: ModelOption = "unet-live",
+    as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON.")] = False,
+) -> None:
+    """Say what this device has, what is wrong with it and how to fix it; measures for three seconds."""
+    from .doctor import examine
+
+    found = examine(model=model)
+    if as_json:
+        typer.echo(found.to_json())
+    else:
+        signs = {"well": "ok  ", "note": "    ", "wrong": "BAD "}
+        for finding in found.findings:
+            typer.echo(f"{signs[finding.state]} {finding.topic}: {finding.words}")
+            if finding.remedy:
+                typer.echo(f"       try: {finding.remedy}")
+    if not found.well:
+        raise typer.Exit(1)
+
+
 def _pipeline(
     source: str,
     words: list[str],
@@ -187,6 +207,7 @@ def _pipeline(
     from .frames import Buffers
     from .live import LiveOptions, Pipeline
     from .live_matte import LiveMatte
+    from .machine import temperature_c
     from .preprocess import input_size
     from .quality import LADDER
     from .refine import check_mode
@@ -228,7 +249,7 @@ def _pipeline(
     renderer = Renderer(matte, buffers=buffers, backdrop=backdrop, only_mask=only_mask)
     # Without refinement its rung would change nothing.
     live = LiveOptions(fps=options.fps, ladder=LADDER[1:] if mode == "off" else LADDER)
-    return Pipeline(opening, renderer, sinks, buffers=buffers, options=live)
+    return Pipeline(opening, renderer, sinks, buffers=buffers, options=live, temperature=temperature_c)
 
 
 def _say_no_alpha(sinks: list[Sink]) -> None:

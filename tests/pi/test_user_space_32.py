@@ -18,15 +18,11 @@ from .cores import A7
 from .device_install import install_alone, install_packages, requirements
 from .emulator import Guest, board, unpacked_program, version
 from .record import Cut, write
-from .test_user_space import FACE
+from .test_user_space import FACE, LARGEST_DIFFERENCE
 
 ARMHF, ARMV7L = "arm-linux-gnueabihf", "armv7l"
 FROM_DEBIAN = {"numpy": "python3-numpy", "opencv-python-headless": "python3-opencv"}  # no wheels for 32-bit boards
 PURE = ("typer",)  # what of the wheel's list pip finds for every machine
-# Debian's OpenCV is 4.6 and this PC's is another, which enlarges and shrinks pictures in other roundings; the network
-# carries one step of a pixel to a few of the matte, where its edge is steep.
-LARGEST_DIFFERENCE = 16
-MEAN_DIFFERENCE = 0.2
 VERSIONS = """
 import json, platform, struct
 from importlib import metadata
@@ -83,7 +79,6 @@ def test_a_photo_is_cut_out_on_a_32_bit_system(
     assert alpha.shape == read(astronaut).shape[:2]
     assert alpha[FACE].min() > 200, "her face is opaque"
     assert difference.max() <= LARGEST_DIFFERENCE
-    assert difference.mean() <= MEAN_DIFFERENCE
 
     facts = {
         "emulator": version(emulator),

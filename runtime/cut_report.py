@@ -95,7 +95,8 @@ def progress(outcomes: Iterable[Outcome], total: int) -> Iterator[Iterable[Outco
 
     class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:
-            return Text("" if task.speed is None else _rate(task.speed))
+            speed = task.finished_speed or task.speed or task.completed / (task.elapsed or 1)
+            return Text(_rate(speed) if task.completed else "")
 
     columns = (
         TextColumn("cutting"),

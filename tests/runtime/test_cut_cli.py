@@ -236,7 +236,7 @@ def test_a_terminal_shows_rate_and_time_left_and_lines_of_their_own(tree: Path, 
     os.close(leader)
     assert process.wait() == 1
     drawn = re.sub(rb"\x1b\[[0-9;]*m", b"", shown)  # without colours
-    assert re.search(rb"photos/(s|min) +\d:\d\d:\d\d left", drawn)
+    assert re.search(rb"4/4 [\d.]+ photos/(s|min) +\d:\d\d:\d\d left", drawn)
     for text in (b".cutout.png", b"edgematte: "):
         for line in re.split(rb"[\r\n]|\x1b\[2K|\x1b\[1A", drawn):
             assert not (text in line and b"cutting" in line), line

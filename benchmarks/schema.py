@@ -86,12 +86,10 @@ def _built(kind: Any, value: Any, path: str) -> Any:
         return _built(next(option for option in options if option is not type(None)), value, path)
     if origin is tuple:
         return _tuple(get_args(kind), value, path)
-    if is_dataclass(kind) and isinstance(kind, type):
-        return _dataclass(kind, value, path)
-    return _simple(kind, value, path)
+    return (_dataclass if is_dataclass(kind) else _simple)(kind, value, path)
 
 
-def _simple(kind: type, value: Any, path: str) -> Any:
+def _simple(kind: Any, value: Any, path: str) -> Any:
     """Text, a number or a truth value; a whole number is a float too, and True is no number."""
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
@@ -112,12 +110,12 @@ def _tuple(kinds: tuple[Any, ...], value: Any, path: str) -> tuple[Any, ...]:
     )
 
 
-def _dataclass(kind: type, value: Any, path: str) -> Any:
+def _dataclass(kind: Any, value: Any, path: str) -> Any:
     """Fields that this version does not know are left out, as a newer one may have added them."""
     if not isinstance(value, dict):
         raise _MisfitError(f"{path or 'the file'} is {json.dumps(value)[:40]}, expected an object")
     hints = get_type_hints(kind)
-    found = {}
+    found: dict[str, Any] = {}
     for field in fields(kind):
         where = f"{path}.{field.name}" if path else field.name
         if field.name in value:

@@ -22,6 +22,8 @@ OPSETS = range(7, 23)  # 7: broadcasting as numpy does it; later ones than 22 ar
 LARGEST_BYTES = 2**31 - 1  # a protobuf message, and a TFLite flatbuffer, cannot be larger
 LARGEST_SIDE = 8192  # pixels; a wrong --imgsz must not fill the memory
 HASH_CHUNK = 1 << 20
+# First bytes of a file in ONNX's format: the tags of its model's fields, nearly always the first, its version.
+FIRST_BYTES = b"\x08\x12\x1a\x22\x28\x32\x3a\x42\x72\xa2\xca\xd2"
 RGB, RGB_AND_COARSE = 3, 4  # input channels of a network that cuts out, and of one that refines a coarse alpha
 
 Attribute = int | float | str | list[int] | list[float] | list[str] | NDArray
@@ -135,10 +137,18 @@ def _read(path: Path) -> ModelProto:
         raise ModelError(f"{path}: {path.stat().st_size / 2**30:.1f} GB; networks up to 2 GB can be converted")
     if path.stat().st_size == 0:
         raise ModelError(f"{path}: the file is empty; expected an ONNX network")
+    refusal = f"{path}: not an ONNX network, or a truncated one; export or copy it again"
+    with path.open("rb") as file:
+        if file.read(1) not in FIRST_BYTES:  # two gigabytes of something else are not read to find that out
+            raise ModelError(refusal)
     try:
         model = onnx.load(str(path), load_external_data=False)
     except (DecodeError, ValueError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: not an ONNX network, or a truncated one; export or copy it again") from error
+        raise ModelError(refusal) from error
+    except MemoryError as error:
+        raise ModelError(
+            f"{path}: this machine's memory is too small to read it; expected a smaller network"
+        ) from error
     if not model.graph.node or not model.graph.output:
         raise ModelError(f"{path}: no operators or no output in it; expected an ONNX network that computes something")
     _load_external(model, path)

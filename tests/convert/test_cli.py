@@ -186,6 +186,10 @@ def broken_networks() -> dict[str, tuple[Callable[[Path], None], str]]:
         with path.open("wb") as file:
             file.truncate(2**31)
 
+    def almost_vast(path: Path) -> None:
+        with path.open("wb") as file:
+            file.truncate(2**31 - 1)  # what an ONNX file may have, but this one is all zeros
+
     return {
         "missing": (lambda path: path.unlink(missing_ok=True), "no such file"),
         "empty": (lambda path: path.touch(), "empty"),
@@ -200,6 +204,7 @@ def broken_networks() -> dict[str, tuple[Callable[[Path], None], str]]:
         "infinite activations": (overflowing, "'down' (Conv) computes NaN or infinity"),
         "unknown operator": (strange, "Hardmax"),
         "2 GB": (vast, "2 GB"),
+        "2 GB of zeros": (almost_vast, "not an ONNX network"),
     }
 
 

@@ -88,6 +88,24 @@ def test_a_file_beyond_two_gigabytes_is_refused_without_being_read(tmp_path: Pat
         onnx_graph.load(path)
 
 
+def test_a_network_that_memory_cannot_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    path = with_external_weights(tmp_path)
+    monkeypatch.setattr("onnx.load", full)
+    with pytest.raises(ModelError, match="memory is too small"):
+        onnx_graph.load(path)
+
+
+def test_weights_beyond_two_gigabytes_are_refused_without_being_read(tmp_path: Path) -> None:
+    path = with_external_weights(tmp_path)
+    with (tmp_path / "weights.bin").open("r+b") as file:
+        file.truncate(2**31 + 1)
+    with pytest.raises(ModelError, match="with its weights; networks up to 2 GB"):
+        onnx_graph.load(path)
+
+
 @pytest.mark.parametrize("opset", [6, 30])
 def test_an_opset_outside_the_range_is_refused_with_what_to_export(tmp_path: Path, opset: int) -> None:
     model = simple()

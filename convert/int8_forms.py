@@ -37,6 +37,9 @@ def with_int8_forms(model: FloatModel) -> FloatModel:
             operator = _relu_as_sum(graph, operator, producers)
         elif kind == "AVERAGE_POOL_2D":
             operator = _pool(graph, operator)
+        elif kind == "DIV" and all(graph.is_activation(t) for t in operator.inputs):
+            operators.append(_reciprocal(graph, operator))
+            operator = _product(graph, operator, operators[-1].outputs[0])
         operators.append(operator)
     graph.operators = operators
     return replace(model, tflite=graph.to_bytes())
@@ -52,6 +55,20 @@ def _relu_as_sum(graph: TfliteGraph, operator: Operator, producers: dict[int, Op
     options.fusedActivationFunction = _RELUS[graph.kind(operator)]
     zero = _constant(graph, f"{graph.name(operator.outputs[0])}/zero", np.zeros(1, np.float32))
     return graph.new_operator("ADD", [operator.inputs[0], zero], operator.outputs, options=options)
+
+
+def _reciprocal(graph: TfliteGraph, operator: Operator) -> Operator:
+    """1 / y, which int8 looks up in a table; x / y is then a product."""
+    divisor, name = operator.inputs[1], graph.name(operator.outputs[0])
+    result = graph.add_tensor(f"{name}/reciprocal", graph.shape(divisor), np.float32)
+    one = _constant(graph, f"{name}/one", np.ones(1, np.float32))
+    return graph.new_operator("DIV", [one, divisor], [result], options=schema.DivOptionsT())
+
+
+def _product(graph: TfliteGraph, operator: Operator, reciprocal: int) -> Operator:
+    options = schema.MulOptionsT()
+    options.fusedActivationFunction = operator.builtinOptions.fusedActivationFunction
+    return graph.new_operator("MUL", [operator.inputs[0], reciprocal], operator.outputs, options=options)
 
 
 def _pool(graph: TfliteGraph, operator: Operator) -> Operator:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..runtime.errors import ConversionError
 from .calibrate import input_encodings
 from .int8_kernels import HIGHEST, KERNELS, LOWEST, Encoding, Kernel, encode
+from .lookup import Function, function_of, looked_up, source_of
 from .shared_scales import Ranges, SharedScales, share_scales
 from .tflite_graph import Operator, TfliteGraph, float_operators
 
@@ -78,14 +79,18 @@ def quantize(
 
 
 def without_int8_kernel(content: bytes) -> list[str]:
-    """Output tensor names of the operators that no int8 kernel computes: the islands no network can do without."""
+    """Output tensor names of the operators without an int8 form: the islands that the network cannot do without."""
     graph = TfliteGraph(content)
     return [
         graph.name(operator.outputs[0])
         for operator in graph.operators
-        if graph.kind(operator) not in KERNELS
+        if not _has_form(graph, operator)
         and any(graph.is_float(t) for t in (*operator.inputs, *operator.outputs) if t >= 0)
     ]
+
+
+def _has_form(graph: TfliteGraph, operator: Operator) -> bool:
+    return graph.kind(operator) in KERNELS or function_of(graph, operator) is not None
 
 
 def weight_scales(weights: NDArray, axis: int) -> NDArray[np.float64]:
@@ -119,7 +124,7 @@ def along(axis: int, values: NDArray, dimensions: int) -> NDArray:
 def _check(graph: TfliteGraph, ranges: Ranges, islands: frozenset[str]) -> None:
     for operator in graph.operators:
         name = graph.name(operator.outputs[0])
-        if graph.kind(operator) not in KERNELS and name not in islands and graph.is_activation(operator.outputs[0]):
+        if not _has_form(graph, operator) and name not in islands and graph.is_activation(operator.outputs[0]):
             shape = "x".join(map(str, graph.shape(operator.outputs[0])))
             raise ConversionError(
                 f"{graph.title(operator)} ({shape}) has no int8 kernel; export the network without it, or leave it in "
@@ -145,11 +150,18 @@ class _Emission:
     encodings: dict[int, Encoding] = field(default_factory=dict)  # activation → its int8 encoding
     floats: dict[int, int] = field(default_factory=dict)  # activation → its float copy, once an island needed one
     emitted: list[Operator] = field(default_factory=list)
+    functions: dict[int, tuple[Function, int]] = field(default_factory=dict)  # operator number → (what, of which input)
 
     def run(self, model: FloatModel) -> None:
         graph = self.graph
         self.activations = set(graph.activations())
         self.readers = graph.consumers()
+        # Known before any tensor turns int8: activations are told by their type.
+        self.functions = {
+            number: (function, operator.inputs.index(source_of(graph, operator)))
+            for number, operator in enumerate(graph.operators)
+            if (function := function_of(graph, operator)) is not None
+        }
         for representative, members in self.shared.members().items():
             spans = [self.ranges[graph.name(t)] for t in members]
             encoding = self.shared.pinned.get(representative) or encode(
@@ -202,6 +214,12 @@ class _Emission:
     def _int8(self, number: int, operator: Operator) -> None:
         graph = self.graph
         kernel = KERNELS.get(graph.kind(operator))
+        if kernel is None and number in self.functions:
+            function, slot = self.functions[number]
+            source, result = operator.inputs[slot], operator.outputs[0]
+            self._declare(result, self.encodings[result])
+            self.emitted += looked_up(graph, function, source, result, self.encodings[source], self.encodings[result])
+            return
         floats = [
             t for t in (*operator.inputs, *operator.outputs) if t >= 0 and (graph.is_float(t) or t in self.encodings)
         ]
@@ -305,11 +323,13 @@ class _Emission:
         operator.inputs = inputs
         outputs = list(operator.outputs)
         for slot, tensor in enumerate(outputs):
+            if tensor not in self.activations:
+                continue  # a truth value of a comparison stays what it is
             copy = graph.add_tensor(f"{graph.name(tensor)}_float", graph.shape(tensor), np.float32)
             self.floats[tensor] = copy
             operator.outputs[slot] = copy
         self.emitted.append(operator)
-        for tensor in outputs:
+        for tensor in (t for t in outputs if t in self.activations):
             readers = self.readers.get(tensor, [])
             if tensor in graph.outputs or any(
                 graph.name(r.outputs[0]) not in self.islands for r in readers if r is not operator

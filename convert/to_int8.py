@@ -21,7 +21,7 @@ from .calibrate import METHODS, Method, Statistics, choose_ranges, observe, visi
 from .equalize import equalize
 from .faint import without_faint
 from .int8_forms import with_int8_forms
-from .quantize import RoundedWeights, quantize
+from .quantize import RoundedWeights, quantize, without_int8_kernel
 from .rounding import round_weights
 from .segments import with_segments
 from .shared_scales import Ranges
@@ -68,7 +68,7 @@ PLAIN = Steps(
 class Quantised:
     """An int8 network and all that is needed to emit it again with some operators left in floating point."""
 
-    tflite: bytes  # full int8: uint8 picture in, uint8 alpha out
+    tflite: bytes  # full int8 as far as operators have a form: uint8 picture in, uint8 alpha out
     model: FloatModel  # the float network that was quantised: the same function in int8-friendly form
     ranges: Ranges  # of `model`'s tensors
     steps: Steps
@@ -76,6 +76,11 @@ class Quantised:
     corrections: Mapping[str, NDArray] = field(default_factory=dict)  # operator's output name → added to its bias
     rounded: Mapping[str, RoundedWeights] = field(default_factory=dict)  # weight tensor name → its int8 form
     biases_corrected: bool = False  # whether the channel means were corrected too
+
+    @property
+    def without_form(self) -> tuple[str, ...]:
+        """Output tensors of the operators that have no int8 form at all, and compute in float32 whatever is asked."""
+        return tuple(without_int8_kernel(self.model.tflite))
 
     def with_islands(self, islands: Collection[str]) -> bytes:
         """The same network with the operators that make these tensors computing in float32.
@@ -88,7 +93,7 @@ class Quantised:
             rounded=self.rounded,
             bias_corrections=self.corrections,
             means=self.means,
-            islands=islands,
+            islands=(*islands, *self.without_form),
             share_concatenations=self.steps.share_concatenations,
         )
 
@@ -106,8 +111,9 @@ def to_int8(
     Where steps leave a choice, every sixth photo or so is kept from calibration and decides. `statistics`: what
     `observe` saw of the `rewritten` model on the others (`parted`), where that is known already.
 
-    Raises UsageError without photos, ConversionError for an operator without an int8 kernel or activations that are not
-    finite, each named.
+    Operators without an int8 form (`Quantised.without_form`) stay in float32 between conversions.
+
+    Raises UsageError without photos, ConversionError naming activations that are not finite.
     """
     steps = steps or Steps()
     calibrating, judging = parted(images)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from .errors import ModelError, UsageError
 from .model_file import ModelFile, parse
 from .stderr_capture import capture_stderr
-
-Device = Literal["cpu", "coral"]
 
 
 def _ai_edge_litert() -> ModuleType:
@@ -38,6 +36,14 @@ CHOICE_VARIABLE = "EDGEMATTE_INTERPRETER"
 EDGE_TPU_LIBRARY = "libedgetpu.so.1"
 EDGE_TPU_OPERATOR = "edgetpu-custom-op"
 MOST_THREADS = 4  # a Pi has four cores; small networks gain nothing from more
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """A TFLite external delegate: the library that drives a device, and what to tell it."""
+
+    library: str  # a name that the system's loader finds, or a path
+    options: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,13 +109,12 @@ class Network:
 def load(model: bytes | Path, *, threads: int | None = None, device: str = "cpu") -> Network:
     """Checks the model file, then loads it.
 
-    `threads`: None means one per core, at most four. `device`: "cpu", or "coral" for an Edge TPU.
+    `threads`: None means one per core, at most four. `device`: what `parse_device` reads.
     Raises ModelError for a damaged file, an operator this device cannot run or a missing delegate,
     UsageError when no interpreter is installed.
     """
     content = read_model(model) if isinstance(model, Path) else model
-    if device not in ("cpu", "coral"):
-        raise UsageError(f"unknown device '{device}'; expected cpu or coral")
+    accelerator = parse_device(device)
     if threads is not None and threads < 1:
         raise UsageError(f"{threads} threads cannot run anything; expected 1 or more")
     file = parse(content)
@@ -120,7 +125,7 @@ def load(model: bytes | Path, *, threads: int | None = None, device: str = "cpu"
         )
     threads = threads or default_threads()
     module, package = _interpreter_module()
-    delegates = [_edge_tpu_delegate(module)] if device == "coral" else None
+    delegates = None if accelerator is None else [_delegate(module, accelerator)]
     try:
         with capture_stderr():
             interpreter = module.Interpreter(
@@ -179,23 +184,42 @@ def _wrong_numpy(package: str) -> UsageError:
     return UsageError(f"{package} does not work with numpy {np.__version__}; install: pip install 'numpy<2'")
 
 
-def _edge_tpu_delegate(module: ModuleType) -> object:
+def parse_device(device: str) -> Accelerator | None:
+    """`cpu` → None; `coral[:usb|pci]` or `delegate:PATH[,key=value…]` → the accelerator. Raises UsageError."""
+    kind, _, rest = device.partition(":")
+    if device == "cpu":
+        return None
+    if kind == "coral" and rest in ("", "usb", "pci"):
+        return Accelerator(EDGE_TPU_LIBRARY, (("device", rest),) if rest else ())
+    path, *settings = rest.split(",")
+    pairs = tuple((key, value) for key, equals, value in (setting.partition("=") for setting in settings) if equals)
+    if kind == "delegate" and path and len(pairs) == len(settings):
+        return Accelerator(path, pairs)
+    raise UsageError(f"unknown device '{device}'; expected cpu, coral, coral:usb, coral:pci or delegate:PATH,key=value")
+
+
+def _delegate(module: ModuleType, accelerator: Accelerator) -> object:
+    coral = accelerator.library == EDGE_TPU_LIBRARY
     # Looked for first: the packages' own Delegate prints a second error from its destructor without the library.
     try:
-        ctypes.CDLL(EDGE_TPU_LIBRARY)
+        ctypes.CDLL(accelerator.library)
     except OSError as error:
-        raise ModelError(
-            f"no Edge TPU runtime on this machine ({EDGE_TPU_LIBRARY} not found); install Coral's libedgetpu1-std "
-            "package, or run on the CPU"
-        ) from error
+        if coral:
+            raise ModelError(
+                f"no Edge TPU runtime on this machine ({EDGE_TPU_LIBRARY} not found); install Coral's libedgetpu1-std "
+                "package, or run on the CPU"
+            ) from error
+        raise ModelError(f"the delegate's library does not load: {error}; is its path right?") from error
     try:
         with capture_stderr():
-            return module.load_delegate(EDGE_TPU_LIBRARY)
+            return module.load_delegate(accelerator.library, dict(accelerator.options))
     except (ValueError, OSError, RuntimeError) as error:
-        raise ModelError(
-            "the Edge TPU runtime is installed but no Edge TPU answers; is the device plugged in? "
-            "(try another USB port, then: lsusb)"
-        ) from error
+        if coral:
+            raise ModelError(
+                "the Edge TPU runtime is installed but no Edge TPU answers; is the device plugged in? "
+                "(try another USB port, then: lsusb)"
+            ) from error
+        raise ModelError(f"the delegate {accelerator.library} does not start: {_first_line(error)}") from error
 
 
 def _why_it_does_not_load(error: Exception, file: ModelFile, package: str) -> str:

@@ -36,9 +36,11 @@ SINK_FIRST_RETRY_S, SINK_MOST_RETRY_S = 0.5, 10.0
 class Device(Protocol):
     """What the network runs on, for the status."""
 
-    device: str
     failovers: int
     returns: int
+
+    @property
+    def device(self) -> str: ...
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,9 @@ FollowOption = Annotated[
 RefineOption = Annotated[
     str, typer.Option(metavar="off|fast|best", help="Edges that follow hair; costs more than all the rest.")
 ]
+DeviceOption = Annotated[
+    str, typer.Option(metavar="cpu|coral[:usb|pci]|delegate:PATH[,KEY=VALUE…]", help="What runs the network.")
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
 
 
@@ -71,6 +74,7 @@ def camera(
     stabilise: StabiliseOption = "on",
     refine: RefineOption = "off",
     follow: FollowOption = None,
+    device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     overwrite: OverwriteOption = False,
     duration: Annotated[float | None, typer.Option(min=0.1, help="Stop after so many seconds.")] = None,
@@ -100,7 +104,7 @@ def camera(
         timer.start()
     pipeline = _pipeline(
         source, words, options, model=model, background=behind, only_mask=only_mask, stabilise=stabilise,
-        refine=refine, follow=follow, threads=threads, overwrite=overwrite, encoder="opencv",
+        refine=refine, follow=follow, device=device, threads=threads, overwrite=overwrite, encoder="opencv",
     )  # fmt: skip
     from .systemd import notify
 
@@ -134,6 +138,7 @@ def video(
     stabilise: StabiliseOption = "on",
     refine: RefineOption = "off",
     follow: FollowOption = None,
+    device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     overwrite: OverwriteOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="What was done, as JSON on stdout.")] = False,
@@ -150,7 +155,8 @@ def video(
     stop = _stop_on_signals()
     pipeline = _pipeline(
         source, [output], options, model=model, background=background or "none", only_mask=only_mask,
-        stabilise=stabilise, refine=refine, follow=follow, threads=threads, overwrite=overwrite, encoder="auto",
+        stabilise=stabilise, refine=refine, follow=follow, device=device, threads=threads, overwrite=overwrite,
+        encoder="auto",
     )  # fmt: skip
     with _progress() as show:
         last = pipeline.run(stop, report=show)
@@ -197,17 +203,21 @@ def _pipeline(
     stabilise: str,
     refine: str,
     follow: str | None,
+    device: str,
     threads: int | None,
     overwrite: bool,
     encoder: Literal["auto", "opencv"],
 ) -> Pipeline:
     """Everything that the words name, checked before anything is opened."""
     from .backdrop import read_backdrop
+    from .failover import Failover, cpu_file
     from .follow import Follower, parse_follow
     from .frames import Buffers
+    from .interpreter import parse_device
     from .live import LiveOptions, Pipeline
     from .live_matte import LiveMatte
     from .machine import temperature_c
+    from .model_store import model_path
     from .preprocess import input_size
     from .quality import LADDER
     from .refine import check_mode
@@ -237,19 +247,26 @@ def _pipeline(
     import cv2
 
     cv2.setNumThreads(1)  # the stages are the threads; OpenCV's own would take the cores from the network
-    segmenter = Segmenter(model, threads=threads)
+    path = model_path(model)
+    parse_device(device)
+    segmenter = Segmenter(path if device == "cpu" else cpu_file(path), threads=threads)
+    segment, runner = segmenter.matte, None
+    if device != "cpu":
+        segment = runner = Failover(
+            lambda: Segmenter(path, device=device, threads=threads).matte, segmenter.matte, name=device.split(":")[0]
+        )
     wanted = input_size(segmenter.network.inputs[0])
     matte = LiveMatte(
-        segmenter.matte,
+        segment,
         wanted,
         stabiliser=Stabiliser() if stabilise == "on" else None,
         refine=None if mode == "off" else lambda image, alpha: refined(image, alpha, mode, threads=threads),
-        follower=None if chosen is None else Follower(segmenter.matte, wanted, chosen),
+        follower=None if chosen is None else Follower(segment, wanted, chosen),
     )
     renderer = Renderer(matte, buffers=buffers, backdrop=backdrop, only_mask=only_mask)
     # Without refinement its rung would change nothing.
     live = LiveOptions(fps=options.fps, ladder=LADDER[1:] if mode == "off" else LADDER)
-    return Pipeline(opening, renderer, sinks, buffers=buffers, options=live, temperature=temperature_c)
+    return Pipeline(opening, renderer, sinks, buffers=buffers, device=runner, options=live, temperature=temperature_c)
 
 
 def _say_no_alpha(sinks: list[Sink]) -> None:

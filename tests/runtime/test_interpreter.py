@@ -66,7 +66,7 @@ def test_a_missing_edge_tpu_runtime_says_what_to_install(
 
 
 def test_unknown_devices_and_thread_counts_are_usage_errors(make_integer_network: Callable[..., bytes]) -> None:
-    with pytest.raises(UsageError, match="cpu or coral"):
+    with pytest.raises(UsageError, match="expected cpu, coral"):
         load(make_integer_network(), device="gpu")
     with pytest.raises(UsageError, match="0 threads"):
         load(make_integer_network(), threads=0)

@@ -170,6 +170,15 @@ def test_the_unit_file_runs_the_same_command(run_program: Run) -> None:
     assert line.endswith("camera --source rtsp://cam/1 --sink mjpeg")
 
 
+def test_a_missing_accelerator_is_counted_while_the_cpu_works(run_program: Run, model: Path, tmp_path: Path) -> None:
+    video = make_video(tmp_path / "in.mp4", 5)
+    words = ["-m", model, "--background", "white", "--device", f"delegate:{tmp_path}/none.so", "--json"]
+    done = run_program("video", video, "-o", tmp_path / "out.mkv", *words)
+    assert done.returncode == 0, done.stderr
+    status = json.loads(done.stdout)
+    assert (status["frames"], status["device"], status["failovers"]) == (5, "cpu", 1)
+
+
 def test_what_cannot_work_is_said_in_one_line(run_program: Run, model: Path, tmp_path: Path) -> None:
     video = make_video(tmp_path / "in.mp4", 3)
     (tmp_path / "there.mp4").touch()

@@ -20,9 +20,9 @@ DEFAULT_MODEL = "unet-live"
 class Segmenter:
     """A background remover: call it with a photo, get the photo's alpha.
 
-    `model` is a bundled model's name or the path of a .tflite file; `device` as `parse_device` reads it; `threads` None means
-    one per core, at most four; `mode` is how edges are brought to the photo's size, see refine.py. Raises UsageError
-    for an unknown model or mode, ModelError for a model that cannot run here.
+    `model` is a bundled model's name or the path of a .tflite file; `device` is read by `interpreter.parse_device`;
+    `threads` None means one per core, at most four; `mode` is how edges are brought to the photo's size, see
+    refine.py. Raises UsageError for an unknown model or mode, ModelError for a model that cannot run here.
     """
 
     def __init__(

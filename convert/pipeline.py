@@ -157,7 +157,7 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
     with stages.stage(f"checking for {recipe.target}"):
         coverage = _coverage(recipe, int8)
         ran = _check_pi32(int8, images[0]) if recipe.target == "pi32" else None
-    card = _card(path, recipe, graph, same, agreed, photos, searched)
+    card = _card(path, recipe, graph, same, agreed, photos, int8)
     result = Conversion(
         recipe=recipe, source=path, source_bytes=path.stat().st_size, opset=graph.opset, float_model=model,
         quantised_model=quantised.model if quantised else model, ranges=quantised.ranges if quantised else {},
@@ -265,6 +265,9 @@ def _warnings(result: Conversion, photos: Split) -> Iterator[str]:
     if result.coverage and not result.coverage.complete:
         total = len(result.coverage.operators)
         yield f"an Edge TPU takes {result.coverage.mapped} of {total} operators, as far as Google's documents tell"
+    left = _in_float(result.tflite)
+    if left:
+        yield f"{len(left)} operators compute in floating point, {left[0]} first: each island costs two conversions"
     if result.recipe.target == "pi":
         yield from _pi_warnings(result.tflite)
     if result.recipe.target == "pi32":
@@ -275,9 +278,11 @@ def _pi_warnings(int8: bytes) -> Iterator[str]:
     pieces = partitions(int8)
     if pieces != 1:
         yield f"XNNPACK, which is fast on a Pi, takes this model in {pieces} pieces: what lies between them is slow"
-    left = float_operators(int8)
-    if left:
-        yield f"{len(left)} operators compute in floating point, {left[0]} first: each island costs two conversions"
+
+
+def _in_float(int8: bytes) -> list[str]:
+    """Operators that compute in float32, the conversions around them left out: islands, or kinds without int8 form."""
+    return [title for title in float_operators(int8) if title.split(" ", 1)[0] not in ("QUANTIZE", "DEQUANTIZE")]
 
 
 def _pi32_warnings(error: float | None) -> Iterator[str]:
@@ -297,10 +302,10 @@ def _card(
     same: Parity,
     agreed: Agreement,
     photos: Split,
-    searched: SearchResult | None,
+    int8: bytes,
 ) -> ModelCard:
-    islands = searched.chosen.islands if searched else ()
-    precision = f"int8 with {len(islands)} operators in float32" if islands else "full int8"
+    islands = len(_in_float(int8))
+    precision = f"int8 with {islands} operators in float32" if islands else "full int8"
     whose = "by TensorFlow" if recipe.importer == "onnx-tf" else "per channel"
     return ModelCard(
         name=recipe.name or path.stem,

@@ -57,7 +57,7 @@ def looked_up(
 ) -> list[Operator]:
     """The operators that put the function of `source` into `result`, both int8 tensors already."""
     with np.errstate(all="ignore"):  # at zero a reciprocal is endless, and is cut to the end of its range
-        real = function((np.arange(LOWEST, HIGHEST + 1) - before.zero_point) * np.float64(before.scale))
+        real = function((np.arange(LOWEST, HIGHEST + 1, dtype=np.float64) - before.zero_point) * before.scale)
     steps = np.nan_to_num(np.rint(real / after.scale), nan=0.0, posinf=1e6, neginf=-1e6) + after.zero_point
     name, shape = graph.name(result), graph.shape(result)
     table = graph.add_tensor(f"{name}/table", (HIGHEST - LOWEST + 1,), np.int8)

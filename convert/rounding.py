@@ -130,7 +130,8 @@ def _gptq(weights: NDArray[np.float64], scales: NDArray[np.float64], inputs: NDA
     variance = np.diag(covariance)
     if not variance.mean() > 0:
         return np.clip(np.rint(left), -HIGHEST, HIGHEST).astype(np.int8)
-    covariance[np.diag_indices_from(covariance)] += DAMPING * variance.mean()
+    covariance /= variance.mean()  # OpenCV takes pivots below 2e-16 for zero, however small all the others are
+    covariance[np.diag_indices_from(covariance)] += DAMPING
     order = np.argsort(-variance, kind="stable")  # the loudest inputs first, while there are others to make up for them
     _, inverse = cv2.invert(covariance[np.ix_(order, order)], flags=cv2.DECOMP_CHOLESKY)
     left = left[:, order]

@@ -64,10 +64,10 @@ def composite(
 ) -> Image:
     """Subject over a colour, over a picture, or over its own blurred photo.
 
-    Shapes: image (H, W, 3), alpha (H, W), a picture of any size; gives (H, W, 3). `fit`: a picture fills the photo
-    ("cover") or is wholly seen ("contain"). "blur" needs the photo as it is, not the colours of `foreground`, which hide
-    what is behind; blur it first and pass that. `light`: mixed as numbers, as every browser does ("display"), or as light,
-    which keeps fine hair before a bright background from looking thinner and darker than it is ("linear").
+    Shapes: image (H, W, 3), alpha (H, W), a picture of any size; gives (H, W, 3). "blur" needs the photo as it is, not
+    the colours of `foreground`, which hide what is behind; blur it first and pass that. `fit`: a picture fills the
+    photo ("cover") or is wholly seen ("contain"). `light`: mixed as numbers, as every browser does ("display"), or as
+    light, which keeps fine hair before a bright background from looking thinner and darker than it is ("linear").
     """
     check_sizes(image, alpha)
     height, width = alpha.shape

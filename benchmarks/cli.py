@@ -19,7 +19,6 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from ..runtime.atomic import write_bytes
 from ..runtime.convention import Color
 from ..runtime.errors import EdgeMatteError, GateRefusedError, OutputExistsError, UsageError
-from ..runtime.interpreter import Device
 from ..runtime.tables import PIPE_WIDTH
 from . import result as results
 from .contender import Precision, Provider
@@ -65,7 +64,7 @@ def run(
     ] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write a line per photo.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
-    device: Annotated[Device, typer.Option(help="Where the model runs.")] = "cpu",
+    device: Annotated[str, typer.Option(help="Where the model runs.")] = "cpu",
     pictures: Annotated[int, typer.Option(min=0, help="Keep pictures of so many of the worst photos.")] = Plan.pictures,
     starts: Annotated[
         int, typer.Option(min=0, help="Processes to start for the cold start and the memory; 0: neither is measured.")

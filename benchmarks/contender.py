@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from ..runtime.images import Alpha, Image, Size
 from ..runtime.inspection import precision
-from ..runtime.interpreter import Device
 from ..runtime.preprocess import Convention, input_size, to_alpha, to_input
 from ..runtime.segmenter import Segmenter
 from .operator_times import OperatorTime
@@ -67,7 +66,7 @@ class Contender(Protocol):
 class Converted:
     """Any .tflite file, ours or a stranger's, through `Segmenter`; unrefined, as the reference is."""
 
-    def __init__(self, model: str | Path, *, threads: int | None = None, device: Device = "cpu") -> None:
+    def __init__(self, model: str | Path, *, threads: int | None = None, device: str = "cpu") -> None:
         self.segmenter = Segmenter(model, threads=threads, device=device, mode="off")
         network = self.segmenter.network
         self.facts = Facts(

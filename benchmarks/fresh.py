@@ -19,7 +19,6 @@ from time import perf_counter_ns, process_time_ns
 
 from ..runtime.errors import ModelError
 from ..runtime.images import read
-from ..runtime.interpreter import Device
 from .contender import Contender, Converted, Precision, Provider
 from .latency import NS_PER_MS, Timing
 from .machine import peak_memory_bytes
@@ -35,7 +34,7 @@ class Job:
     model: str
     photo: str
     threads: int
-    device: Device = "cpu"  # of a .tflite
+    device: str = "cpu"  # of a .tflite
     original: bool = False  # an ONNX file in full precision, not a .tflite
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()

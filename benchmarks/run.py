@@ -15,7 +15,6 @@ import numpy as np
 from ..runtime.convention import Color
 from ..runtime.errors import ImageError, MissingExtraError
 from ..runtime.images import Alpha, Image, write
-from ..runtime.interpreter import Device
 from ..runtime.model_file import ModelCard
 from . import energy
 from .accuracy import score
@@ -69,7 +68,7 @@ class Plan:
     data: Path | None = None  # None: latency only
     limit: int | None = None  # of photos, evenly chosen from the folder; None: all
     threads: int | None = None  # of both networks; None: as `Segmenter` chooses
-    device: Device = "cpu"  # of the model
+    device: str = "cpu"  # of the model
     effort: Effort = field(default_factory=Effort)
     pictures: int = 6  # of the worst photos
     starts: int = 5  # fresh processes for each network; 0: no cold start

@@ -41,7 +41,8 @@ class Stabiliser:
         levels = np.arange(256, dtype=np.float32)
         self._trust = np.exp(-np.square(levels / self._steadiness.likeness)).astype(np.float32)
         sureness = np.abs(levels / 127.5 - 1)
-        self._weight = self._steadiness.unsure + (self._steadiness.sure - self._steadiness.unsure) * sureness
+        weight = self._steadiness.unsure + (self._steadiness.sure - self._steadiness.unsure) * sureness
+        self._weight = weight.astype(np.float32)
         self._grid = np.empty((0, 0, 2), np.float32)
         self._memory: NDArray[np.float32] | None = None
         self._grey = self._grey_small = np.empty((0, 0), np.uint8)
@@ -66,7 +67,7 @@ class Stabiliser:
             elif np.count_nonzero(unlike > self._steadiness.cut_levels) > self._steadiness.cut_share * unlike.size:
                 result = matte.astype(np.float32)
             else:
-                keep = cv2.multiply(self._trust[unlike], self._weight[matte].astype(np.float32))
+                keep = cv2.multiply(cv2.LUT(unlike, self._trust), cv2.LUT(matte, self._weight))
                 new = matte.astype(np.float32)
                 result = new + keep * (moved - new)
         elif matte is not None:
@@ -96,7 +97,9 @@ class Stabiliser:
         motion = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
         motion *= np.array([width / side, height / side], np.float32)
         # Where nothing is to be seen the flow wanders; what looks the same where it stood has not moved.
-        motion[cv2.blur(cv2.absdiff(grey, self._grey), (5, 5)) <= self._steadiness.still_levels] = 0
+        changed = cv2.blur(cv2.absdiff(grey, self._grey), (5, 5))
+        moving = cv2.threshold(changed, self._steadiness.still_levels, 255, cv2.THRESH_BINARY)[1]
+        motion = cv2.copyTo(motion, moving)
         if self._grid.shape[:2] != grey.shape:
             self._grid = np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
         at = self._grid + motion
@@ -105,6 +108,6 @@ class Stabiliser:
         looks = cv2.remap(self._grey, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
         unlike = cv2.blur(cv2.absdiff(grey, looks), (5, 5))
         # What comes from outside was never seen.
-        outside = (at[:, :, 0] < 0) | (at[:, :, 1] < 0) | (at[:, :, 0] > width - 1) | (at[:, :, 1] > height - 1)
-        unlike[outside] = 255
+        inside = cv2.inRange(at, (0.0, 0.0), (width - 1.0, height - 1.0))
+        unlike = cv2.bitwise_or(unlike, cv2.bitwise_not(inside))
         return np.asarray(moved, np.float32), np.asarray(unlike, np.uint8)

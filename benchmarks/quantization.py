@@ -68,7 +68,8 @@ def ways(model: FloatModel, images: Sequence[Image]) -> dict[str, Callable[[], b
     shared = replace(PLAIN, share_concatenations=True)
     forms = replace(shared, int8_forms=True)
     branched = replace(forms, branches=True)
-    divided = replace(branched, segments=True)
+    reaching = replace(branched, unseen=True)
+    divided = replace(reaching, segments=True)
     visible = replace(divided, only_visible=True)
     equal = replace(visible, equalise=(True,))
     meant = replace(equal, compensate_means=True)
@@ -80,6 +81,7 @@ def ways(model: FloatModel, images: Sequence[Image]) -> dict[str, Callable[[], b
         "+ shared concat scales": own(shared),
         "+ int8 forms": own(forms),
         "+ branches": own(branched),
+        "+ vectors' reach": own(reaching),
         "+ segments": own(divided),
         "+ visible ranges only": own(visible),
         "+ equalisation": own(equal),
@@ -95,6 +97,7 @@ def ways(model: FloatModel, images: Sequence[Image]) -> dict[str, Callable[[], b
         "default - rounding": own(replace(Steps(), roundings=(False,))),
         "default - equalisation": own(replace(Steps(), equalise=(False,))),
         "default - branches": own(replace(Steps(), branches=False)),
+        "default - vectors' reach": own(replace(Steps(), unseen=False)),
         "default - segments": own(replace(Steps(), segments=False)),
         "default - visible ranges": own(replace(Steps(), only_visible=False)),
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import sys
 import time
 import warnings
@@ -60,6 +61,7 @@ class Row:
     way: str
     refused: str = ""  # why there is no model, or none that is right
     seconds: float | None = None  # from the ONNX file to the model; ours reads photos, verifies and times as well
+    cpu_seconds: float | None = None  # the same in processor time, which other programs' load does not lengthen
     parity: float | None = None  # float TFLite to onnxruntime, largest difference as a share of the matte's range
     amplified: bool = False  # above the tolerance, and every operator alone well below
     iou: float | None = None  # int8 to float masks at 0.5, mean over photos
@@ -114,7 +116,7 @@ def measure(plan: Plan, *, report: Report, known: Sequence[Row] = ()) -> Iterato
 
 def _of_one(subject: Subject, sha256: str, plan: Plan, report: Report) -> Iterator[Row]:
     name = subject.path.stem
-    row = Row(name, sha256, OWN)
+    row, used = Row(name, sha256, OWN), _cpu_seconds()
     try:
         made = _ours(subject, plan, lambda stage, share: report(f"{name}: {stage}", share))
     except EdgeMatteError as error:
@@ -122,7 +124,7 @@ def _of_one(subject: Subject, sha256: str, plan: Plan, report: Report) -> Iterat
             raise
         yield replace(row, refused=str(error))
         return
-    model = made.float_model
+    spent, model = _cpu_seconds() - used, made.float_model
     judges = _judges(plan, model.size, lambda share: report(f"{name}: reading photos", share))
     photos = [photo for folder in judges.values() for photo in folder]
     of_float = mattes(model, photos, progress=lambda share: report(f"{name}: float mattes", share))
@@ -133,6 +135,7 @@ def _of_one(subject: Subject, sha256: str, plan: Plan, report: Report) -> Iterat
     own = replace(
         row,
         seconds=sum(seconds for _, seconds in made.stages),
+        cpu_seconds=spent,
         parity=made.parity.max_error,
         amplified=made.parity.amplified,
     )
@@ -144,6 +147,11 @@ def _of_one(subject: Subject, sha256: str, plan: Plan, report: Report) -> Iterat
         report(f"{name}: onnx-tf and TensorFlow", 0.0)
         theirs = partial(_through_tensorflow, subject, calibration)
         yield _attempt(replace(row, way=TENSORFLOW), judged, theirs)
+
+
+def _cpu_seconds() -> float:
+    """Processor time of this process and of those it waited for."""
+    return sum(os.times()[:4])
 
 
 def _ours(subject: Subject, plan: Plan, report: Report) -> Conversion:
@@ -160,11 +168,12 @@ def _ours(subject: Subject, plan: Plan, report: Report) -> Conversion:
 
 def _attempt(row: Row, judged: Callable[[Row, bytes], Row], make: Callable[[], tuple[bytes, float | None]]) -> Row:
     """Another's conversion, timed and judged; whatever it raises is its refusal, and the table goes on."""
-    started = time.perf_counter()
+    started, used = time.perf_counter(), _cpu_seconds()
     try:
         with _silent():
             content, apart = make()
-        row = replace(row, seconds=time.perf_counter() - started, parity=apart)
+        spent = _cpu_seconds() - used
+        row = replace(row, seconds=time.perf_counter() - started, cpu_seconds=spent, parity=apart)
         return judged(row, content)
     except (EdgeMatteError, RuntimeError, ValueError, KeyError, IndexError) as error:
         return replace(row, refused=str(error).splitlines()[0] if str(error) else type(error).__name__)

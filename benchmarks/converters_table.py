@@ -20,7 +20,7 @@ SCHEMA = "edgematte.bench.converters"
 SCHEMA_VERSION = 1
 HEADINGS = (
     "network", "way", "parity", "IoU", "pooled", "worst", "MAE", "IoU to truth: float → int8", "int8 / float time",
-    "KB", "pieces", "TRANSPOSE", "not int8", "seconds",
+    "KB", "pieces", "TRANSPOSE", "not int8", "seconds (CPU)",
 )  # fmt: skip
 GOOD_IOU, GOOD_MAE = 0.985, 0.01  # what every trained network is asked to keep
 UNKNOWN = "–"
@@ -69,7 +69,8 @@ def markdown(document: Document) -> str:
         "operator alone is ten times better). IoU and MAE: int8 against float at network size, mean over the photos;",
         "pooled: of all photos side by side, in which near-empty masks decide nothing. Time: medians of an interleaved",
         "run, one thread, both in ai-edge-litert, with its 95 % interval. Pieces: in which XNNPACK takes the network.",
-        "Seconds: from the ONNX file to the model; ours reads photos, verifies and times besides.",
+        "Seconds: from the ONNX file to the model, in brackets processor time; ours reads photos, verifies and times",
+        "besides.",
         "",
         _machine(document.machine),
     ]
@@ -131,7 +132,7 @@ def _cells(row: Row) -> list[str]:
         _number(row.partitions, "d"),
         _number(row.transposes, "d"),
         _kinds(row.in_float),
-        _number(row.seconds, ".1f"),
+        _number(row.seconds, ".1f") + (f" ({row.cpu_seconds:.1f})" if row.cpu_seconds is not None else ""),
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from float_nets import Net, alpha, unet, uneven_depthwise
+from float_nets import Net, alpha, scaled_output, unet, uneven_depthwise
 
 from edgematte.convert.calibrate import choose_ranges, observe
 from edgematte.convert.equalize import equalize
@@ -72,3 +72,15 @@ def test_a_saturated_relu6_channel_is_left_alone(images) -> None:
     factors = equalize(model, statistics).factors.get("wide", np.ones(6))
     assert factors[0] == 1.0, "what a ReLU6 cuts at six would be cut elsewhere"
     assert np.all(factors * top <= 6.0 + 1e-6)
+
+
+def test_channels_are_evened_out_through_a_gate_of_one_number_per_pixel(images) -> None:
+    net = Net(seed=13)
+    wide = net.conv("wide", net.image, 6, act="NONE")
+    gate = net.unary("gate", "LOGISTIC", net.conv("closing", net.image, 1, act="NONE"))
+    model = net.finish(net.conv("logits", net.mul("gated", wide, gate), 1, size=1, act="NONE"))
+    model = scaled_output(model, "wide", np.geomspace(1, 100, 6))
+    equalised = equalize(model, observe(model, images))
+    assert np.ptp(np.log10(equalised.factors["gated"])) > 1, "a hundredfold spread is taken back for the most part"
+    for image in images:
+        assert np.abs(alpha(equalised.model.tflite, model, image) - alpha(model.tflite, model, image)).max() <= SAME

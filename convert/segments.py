@@ -146,7 +146,9 @@ def _divide(
         min(UNSEEN * float((np.abs(slope) * np.maximum(side * seen, 0.0)).max()), function.top)
         for side, slope in ((1.0, above), (-1.0, below))
     ]
-    length = max(sum(reach), TINY) / SEGMENTS
+    if sum(reach) <= TINY:
+        return  # always zero on these photos: int8 holds that as it is
+    length = sum(reach) / SEGMENTS
     gain = RELU6_LIMIT / length
     name = f"{graph.name(tensor)}/segments"
 

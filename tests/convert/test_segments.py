@@ -73,3 +73,13 @@ def test_the_vector_s_rounding_is_a_fraction(act: str, images) -> None:
     plain = error(model, choose_ranges(model, statistics), "squeezed")
     # A quarter of the step is a sixteenth of its square; over a dozen numbers and photos the ratio scatters.
     assert error(divided, choose_ranges(divided, fine), "squeezed/segments") < 0.3 * plain
+
+
+def test_a_vector_that_is_always_zero_is_left_alone(images) -> None:
+    model = gated("RELU")
+    graph = TfliteGraph(model.tflite)
+    bias = graph.numbers["squeezed/bias"]
+    graph.set_constant(bias, graph.constant(bias) - 1e3)
+    dead = replace(model, tflite=graph.to_bytes())
+    divided, _ = with_segments(dead, observe(dead, images))
+    assert "squeezed/segments" not in TfliteGraph(divided.tflite).numbers

@@ -1,4 +1,4 @@
-"""What machine this is, as `runtime/machine.py` reads it: `edgematte doctor` needs it on devices without this folder."""
+"""What machine this is, as `runtime/machine.py` reads it: `edgematte doctor` needs it on devices without this room."""
 
 from __future__ import annotations
 

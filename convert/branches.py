@@ -23,10 +23,12 @@ from .tflite_graph import Operator, TfliteGraph
 if TYPE_CHECKING:
     from .lower import FloatModel
 
-# Multiplications per number that a copy may cost, about as long as the operators that it replaces take. Copies up to 160
-# made a PReLU network slower than its float form (1.06 of the time on one thread with AVX512-VNNI); without those of
-# the 27 of a first convolution a hard-swish network lost seven points of its mask.
+# Multiplications per number that a copy may cost. Copies up to 160 made a PReLU network slower than its float form
+# (1.06 of the time on one thread with AVX512-VNNI, 0.89 up to 20) for half a point of its mask: channels can be
+# equalised through its functions without copies. Without those of the 27 of a first convolution, a hard-swish network
+# lost seven points.
 MOST_WORK = 32
+MOST_HOMOGENEOUS_WORK = 20  # where all functions pass a positive factor on
 MOST_DEPTHWISE_WORK = 24  # one channel at a time keeps a core's multipliers half idle
 MOST_EXTRA_WORK = 9  # for copies that replace no operator
 _BENDING = frozenset({"LOGISTIC", "SOFTMAX", "TANH", "HARD_SWISH", "ELU", "GELU", "EXP"})  # a factor changes the result
@@ -81,7 +83,8 @@ def _branch(graph: TfliteGraph, position: int) -> bool:
     tensor = operator.outputs[0]
     readers = [o for o in graph.operators if tensor in o.inputs]
     functions = [found for o in readers if (found := _affine(graph, o, tensor)) is not None]
-    if not functions:
+    homogeneous = all(f.activation != "RELU6" and not f.offset.any() for f in functions)
+    if not functions or (homogeneous and not _copyable(graph, operator, MOST_HOMOGENEOUS_WORK)):
         return False
     copies = [_copied(graph, operator, function) for function in functions]
     kept = [operator] if len(functions) < len(readers) else []

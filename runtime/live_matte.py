@@ -38,7 +38,7 @@ class LiveMatte:
         self._steady = stabiliser is not None
         self._follower = follower
         self._alpha = np.empty((0, 0), np.uint8)
-        self._matte: Alpha | None = None
+        self._carries = False  # whether the stabiliser holds the last matte, and can carry it along
         self._number = -1
         self._since_network = 0
 
@@ -47,24 +47,25 @@ class LiveMatte:
         height, width = frame.image.shape[:2]
         if frame.number <= self._number:  # the source began anew
             self._stabiliser.reset()
-            self._matte = None
+            self._carries = False
             if self._follower is not None:
                 self._follower.reset()
         self._number = frame.number
         small = quick_shrink(frame.image if frame.lores is None else frame.lores, self._input_size)
         self._since_network += 1
-        if self._matte is not None and self._since_network < quality.network_every:
-            self._matte = self._stabiliser(small, None)
+        if self._carries and self._since_network < quality.network_every:
+            matte = self._stabiliser(small, None)
         else:
             self._since_network = 0
-            self._matte = self._segment(small) if self._follower is None else self._follower(frame.image)
-            if self._steady or quality.network_every > 1:
-                self._matte = self._stabiliser(small, self._matte)
+            matte = self._segment(small) if self._follower is None else self._follower(frame.image)
+            self._carries = self._steady or quality.network_every > 1
+            if self._carries:
+                matte = self._stabiliser(small, matte)
             else:
                 self._stabiliser.reset()
         if self._refine is not None and quality.refine:
-            return self._refine(frame.image, self._matte)
+            return self._refine(frame.image, matte)
         if self._alpha.shape != (height, width):
             self._alpha = np.empty((height, width), np.uint8)
-        cv2.resize(self._matte, (width, height), dst=self._alpha, interpolation=cv2.INTER_CUBIC)
+        cv2.resize(matte, (width, height), dst=self._alpha, interpolation=cv2.INTER_CUBIC)
         return self._alpha

@@ -26,6 +26,7 @@ from edgematte.runtime.segmenter import Segmenter
 from edgematte.runtime.sink_video import VideoSink
 from edgematte.runtime.source_virtual import VirtualCamera, read_number
 from edgematte.runtime.sources import SourceOptions, opener
+from edgematte.runtime.stabilise import Stabiliser
 from edgematte.runtime.status import Status
 
 from .live_parts import Collector, make_video, times_of, wait_until
@@ -35,6 +36,7 @@ SMALL = (320, 180)
 LONG = "EDGEMATTE_ENDURANCE" in os.environ
 CYCLES = 200 if LONG else 10
 FRAMES = 10_000 if LONG else 100
+WARM_UP = 200  # frames, in which quality finds its rung and every buffer is made
 QUICK = Patience(opening=1.0, frame=0.3, frozen=0.3, first_retry=0.01, most_retry=0.05)
 
 
@@ -92,9 +94,10 @@ class Show:
     def status(self) -> Status:
         return self.pipeline.status()
 
-    def more_frames(self, count: int = 3) -> None:
+    def more_frames(self, count: int = 3, *, seconds: float = 20.0) -> None:
         goal = self.status.frames + count
-        wait_until(lambda: self.status.frames >= goal)
+        wait_until(lambda: self.status.frames >= goal or self.result is not None, seconds=seconds)
+        assert self.status.frames >= goal, self.result
 
 
 def run_file(path: Path, sink: Collector, render: Callable[[Frame, Quality], NDArray[np.uint8]]) -> Status:
@@ -285,13 +288,13 @@ def test_thousands_of_frames_leave_memory_threads_and_descriptors_as_they_were()
     camera, sink = VirtualCamera(size=SMALL, fps=120), Collector()
     sink.pictures, sink.times_s = Forgetful(), Forgetful()
     segmenter = Segmenter(threads=1)
-    matte = LiveMatte(segmenter.matte, input_size(segmenter.network.inputs[0]))
+    matte = LiveMatte(segmenter.matte, input_size(segmenter.network.inputs[0]), stabiliser=Stabiliser())
     with Show(camera, sink) as show:
         show.render = Renderer(matte, buffers=show.buffers, backdrop=BlurBackdrop())
-        show.more_frames(FRAMES // 10)
+        show.more_frames(WARM_UP, seconds=120)
         before = resident_bytes()
         threads, descriptors = threading.active_count(), open_descriptors()
-        wait_until(lambda: show.status.frames > FRAMES * 11 // 10, seconds=600)
+        wait_until(lambda: show.status.frames > WARM_UP + FRAMES, seconds=900 if LONG else 120)
         # Two megabytes is the number, for ten thousand frames.
         assert resident_bytes() - before < 2e6
         assert (threading.active_count(), open_descriptors()) == (threads, descriptors)

@@ -19,20 +19,14 @@ def live() -> Segmenter:
     return Segmenter()
 
 
-# Strict: the day a better network is shipped these two fail until the mark is taken away.
-first_network = pytest.mark.xfail(
-    strict=True,
-    reason="the first unet-live keeps the flag behind the astronaut and is unsure of her suit: models/README.md",
-)
-
-
 def test_a_face_stays_and_a_bare_wall_goes(live: Segmenter, astronaut: Path) -> None:
     alpha = live(read(astronaut))
     assert np.median(alpha[70:170, 185:255]) >= 250, "her face is opaque"
     assert alpha[:60, -60:].max() <= 30, "the wall behind her is transparent"
 
 
-@first_network
+# Strict: the day a better network is shipped this fails until the mark is taken away.
+@pytest.mark.xfail(strict=True, reason="unet-live keeps the flag behind the astronaut: models/README.md")
 def test_the_astronaut_is_cut_from_the_wall_behind_her(live: Segmenter, astronaut: Path) -> None:
     image = read(astronaut)
     alpha = live(image)
@@ -55,7 +49,6 @@ def test_the_default_model_follows_the_contract(live: Segmenter) -> None:
     assert file.tensors[file.inputs[0]].shape[0::3] == (1, 3)
 
 
-@first_network
 def test_both_portraits_are_cut_out(live: Segmenter, photos: Path) -> None:
     overlaps = {}
     for name in ("astronaut", "hopper"):

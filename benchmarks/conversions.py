@@ -20,12 +20,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import convert
 from ..convert import onnx_graph, onnx_tf
 from ..convert.lower import FloatModel
 from ..convert.partitions import partitions
 from ..convert.photos import Photo, PhotoSet, gather, gather_pairs, split
-from ..convert.pipeline import Conversion
+from ..convert.pipeline import Conversion, convert
 from ..convert.recipe import Recipe
 from ..convert.tflite_graph import TfliteGraph, float_operators
 from ..convert.verify import Agreement, compare, mattes, parity

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+
+# A shell gives SIGINT ignored to what it starts in the background, and whatever that starts inherits it: tests that
+# press Ctrl-C would press in vain.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if importlib.util.find_spec("edgematte") is None:  # a bare checkout: the repository root is the package
     spec = importlib.util.spec_from_file_location(

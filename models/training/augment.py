@@ -20,6 +20,7 @@ class Mix:
     second_subject: float = 0.15  # chance, within those, that another person stands behind a person
     distractor: float = 0.7  # chance, within those, that things which are not the subject are seen behind a person
     wall: float = 0.3  # chance, within those, that the background is a plain wall, as studios and booths have it
+    printed: float = 0.0  # chance that a hanging cloth shows a photo of a thing instead of painted stripes and spots
     whole_photo: float = 0.5  # chance of the uncropped photo, as most users give it
 
 
@@ -74,6 +75,9 @@ class Sampler:
                 thing, thing_alpha = self._view(self.photos[self.random.choice(self.things)])
                 thing, thing_alpha = put_somewhere(spoil(thing, self.random), thing_alpha, self.random)
                 behind = blend(thing, thing_alpha, behind)
+            elif self.things and self.random.random() < self.mix.printed:
+                thing, _ = self._view(self.photos[self.random.choice(self.things)])
+                behind = hang_cloth(behind, self.random, cloth=thing)
             else:
                 behind = hang_cloth(behind, self.random)
         return behind
@@ -130,16 +134,23 @@ def put_somewhere(thing: np.ndarray, alpha: np.ndarray, random: np.random.Genera
     return tuple(cv2.warpAffine(part, matrix, (width, height), flags=cv2.INTER_LINEAR) for part in (thing, alpha))
 
 
-def hang_cloth(behind: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """A striped, folded, perhaps spotted cloth before an `(H, W, 3)` uint8 background: a curtain, a banner."""
+def hang_cloth(behind: np.ndarray, random: np.random.Generator, *, cloth: np.ndarray | None = None) -> np.ndarray:
+    """A folded cloth before an `(H, W, 3)` uint8 background: a curtain, a banner.
+
+    It shows `cloth`, a picture of the background's size, or painted stripes and spots.
+    """
     height, width = behind.shape[:2]
     shape = np.zeros((height, width), np.uint8)
     outline = _drape(width, height, random) if random.random() < 0.5 else _banner(width, height, random)
     cv2.fillPoly(shape, [np.round(outline).astype(np.int32)], 255, cv2.LINE_AA)
-    return blend(_cloth(width, height, random), shape, behind)
+    if cloth is None:
+        cloth = _painted(width, height, random)
+    columns = np.arange(width, dtype=np.float32)[:, None]
+    folds = 1 + random.uniform(0, 0.4) * np.sin(columns / random.uniform(4, 30) + random.uniform(0, 6))
+    return blend(np.clip(cloth * folds, 0, 255).astype(np.uint8), shape, behind)
 
 
-def _cloth(width: int, height: int, random: np.random.Generator) -> np.ndarray:
+def _painted(width: int, height: int, random: np.random.Generator) -> np.ndarray:
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     turn = random.uniform(0, np.pi)
     across = columns * np.cos(turn) + rows * np.sin(turn) + random.uniform(0, 8) * np.sin(rows / random.uniform(8, 40))
@@ -156,8 +167,7 @@ def _cloth(width: int, height: int, random: np.random.Generator) -> np.ndarray:
         cloth = np.where(
             rows[..., None] < edge + random.normal(0, 0.3) * columns[..., None], cloth, random.integers(0, 256, 3)
         )
-    folds = 1 + random.uniform(0, 0.4) * np.sin(columns / random.uniform(4, 30) + random.uniform(0, 6))
-    return np.clip(cloth * folds[..., None], 0, 255).astype(np.uint8)
+    return cloth
 
 
 def _banner(width: int, height: int, random: np.random.Generator) -> np.ndarray:

@@ -77,6 +77,7 @@ PEOPLE_FIRST = Mix(
     }
 )
 ANYTHING = Mix(
+    printed=0.5,
     source_weights={
         "people": 0.34,
         "people/human_brianhuster": 0.07,

@@ -100,6 +100,14 @@ def test_cloth_covers_a_part_of_the_background_and_leaves_the_rest_alone() -> No
     assert np.mean(untouched) < 0.97, "most cloths are to be seen"
 
 
+def test_a_cloth_can_show_a_picture() -> None:
+    behind, picture = np.full((96, 128, 3), 20, np.uint8), np.full((96, 128, 3), 200, np.uint8)
+    shown = [augment.hang_cloth(behind, np.random.default_rng(seed), cloth=picture) for seed in range(10)]
+    brightest = max(int(one.max()) for one in shown)
+    assert 190 <= brightest <= 255, "the picture, its folds a little brighter and darker"
+    assert all((one == 20).any() for one in shown), "some of the background is left"
+
+
 def test_a_painted_wall_is_plain() -> None:
     for seed in range(20):
         wall = augment.paint_wall((128, 96), np.random.default_rng(seed))

@@ -88,7 +88,7 @@ ANYTHING = Mix(
         "animals": 0.10,
         "objects": 0.18,
         "backgrounds": 0.06,
-    }
+    },
 )
 
 RECIPES: dict[str, Recipe | EdgeRecipe] = {

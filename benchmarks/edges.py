@@ -69,14 +69,23 @@ def open_network(path: Path) -> TileNetwork:
     return TileNetwork(path.name, tile_px, lambda tile: network.run(tile[np.newaxis])[0, :, :, 0])
 
 
-def coarse_alpha(truth: Alpha) -> Alpha:
-    """The true alpha as a small network at its best would give it, enlarged again bilinearly, `(H, W)`."""
+def reduced(truth: Alpha, *, blur_px: float, factor: float | None = None) -> Alpha:
+    """(H, W) → the true alpha as a small network at its best would give it, smaller.
+
+    By `factor`, or to a long side of 256 pixels; crops of larger pictures to a fifth.
+    """
     height, width = truth.shape
-    longest = max(height, width)
-    scale = 1 / CROP_REDUCED if longest <= CROP_PX else COARSE_LONG_SIDE_PX / longest
-    size = (round(width * scale), round(height * scale))
-    small = cv2.GaussianBlur(cv2.resize(truth, size, interpolation=cv2.INTER_AREA), (0, 0), 1)
-    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    if factor is None:
+        factor = CROP_REDUCED if max(height, width) <= CROP_PX else max(height, width) / COARSE_LONG_SIDE_PX
+    size = max(1, round(width / factor)), max(1, round(height / factor))
+    small = cv2.resize(truth, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.GaussianBlur(small, (0, 0), blur_px) if blur_px > 0 else small, np.uint8)
+
+
+def coarse_alpha(truth: Alpha) -> Alpha:
+    """The true alpha reduced, blurred by a pixel and enlarged again bilinearly, `(H, W)`."""
+    small = reduced(truth, blur_px=1)
+    return np.asarray(cv2.resize(small, truth.shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def refine_tiles(image: Image, coarse: Alpha, network: TileNetwork) -> Alpha:

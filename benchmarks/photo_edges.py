@@ -30,7 +30,7 @@ from ..runtime.refine import Refine, refine
 from ..runtime.segmenter import DEFAULT_MODEL, Segmenter
 from .accuracy import gradient_error, mse, sad
 from .dataset import Pair, find_pairs
-from .edges import COARSE_LONG_SIDE_PX, CROP_PX, CROP_REDUCED
+from .edges import reduced
 
 BILINEAR = "bilinear"
 REFINEMENTS: tuple[Refine, ...] = ("fast", "best")
@@ -49,19 +49,6 @@ class EdgeError:
     mse: float
     gradient: float  # thousands
     ratio: float  # of the SAD to bilinear's
-
-
-def reduced(truth: Alpha, *, blur_px: float, factor: float | None = None) -> Alpha:
-    """(H, W) → the true alpha as a network at its best gives it.
-
-    By `factor`, or to a long side of 256 pixels; crops of larger pictures to a fifth.
-    """
-    height, width = truth.shape
-    if factor is None:
-        factor = CROP_REDUCED if max(height, width) <= CROP_PX else max(height, width) / COARSE_LONG_SIDE_PX
-    size = max(1, round(width / factor)), max(1, round(height / factor))
-    small = cv2.resize(truth, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.GaussianBlur(small, (0, 0), blur_px) if blur_px > 0 else small, np.uint8)
 
 
 def refinements(image: Image, coarse: Alpha, edges: EdgeNetwork | None) -> Iterator[tuple[str, Alpha]]:

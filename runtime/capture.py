@@ -118,10 +118,11 @@ class Capture:
                 if not self.info.live:
                     break
                 trouble = f"{self.info.name} ended"
-            except SourceError as error:
-                trouble = str(error)
+            except Exception as error:  # drivers raise anything; a thread that is gone would look like one that waits
+                trouble = str(error) or type(error).__name__
                 if not self.info.live:
-                    self.error = error
+                    known = isinstance(error, SourceError)
+                    self.error = error if known else SourceError(f"{self.info.name}: {trouble}")
                     break
             if not self._current(turn):
                 return

@@ -6,7 +6,7 @@ import gc
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edgematte.runtime.backdrop import BlurBackdrop
 from edgematte.runtime.capture import Patience
 from edgematte.runtime.errors import SinkError, SourceError
-from edgematte.runtime.frames import Buffers, Frame
+from edgematte.runtime.frames import Buffers, Frame, SourceInfo
 from edgematte.runtime.live import LiveOptions, Pipeline
 from edgematte.runtime.live_matte import LiveMatte
 from edgematte.runtime.preprocess import input_size
@@ -314,3 +314,31 @@ class Forgetful(list):
 
     def append(self, item: object) -> None:
         """Dropped."""
+
+
+class Bewildered:
+    """A file whose decoder raises what no source should."""
+
+    info = SourceInfo("a bewildered file", live=False, size=SMALL)
+
+    def __enter__(self) -> Bewildered:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def __iter__(self) -> Iterator[Frame]:
+        yield Frame(np.zeros((SMALL[1], SMALL[0], 3), np.uint8), 0, 0.0, time.monotonic())
+        raise ValueError("seven bits of eight")
+
+
+def test_an_error_that_no_source_should_raise_ends_the_run_with_its_reason_and_does_not_hang_it() -> None:
+    sink, buffers = Collector(), Buffers()
+    pipeline = Pipeline(Bewildered, lambda frame, _quality: frame.image.copy(), [sink], buffers=buffers)
+    stop = threading.Event()
+    late = threading.Timer(20, stop.set)  # the run hung here for ever; a failing test should not
+    late.start()
+    with pytest.raises(SourceError, match="a bewildered file: seven bits of eight"):
+        pipeline.run(stop)
+    late.cancel()
+    assert sink.finished == [False], "what was written is not called whole"

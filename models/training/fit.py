@@ -7,7 +7,7 @@ import csv
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ from .recipes import Training
 
 LOG_EVERY = 100  # batches
 SAVE_EVERY_S = 180.0
+PRETRAINED_PACE = 0.2  # of the learning rate, for weights that know something already
 PREFETCH = 6  # batches made ahead by the one loader process
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -49,16 +50,20 @@ def fit(
     loss: Loss,
     minutes: float | None,
     device: torch.device,
+    pretrained: Sequence[nn.Parameter] = (),
 ) -> Network:
     """Train until the recipe's steps are done, or for `minutes` in all, and return the averaged network.
 
-    The run folder's checkpoint is continued from; `log.csv` and `curves.png` are written beside it.
+    Parameters in `pretrained` change more slowly. The run folder's checkpoint is continued from; `log.csv` and
+    `curves.png` are written beside it.
     """
     run.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)  # ends OpenCV's threads, whose locks the loader process would inherit and wait for forever
     network.to(device, memory_format=torch.channels_last)
     averaged = copy.deepcopy(network).eval()
-    optimiser = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+    optimiser = torch.optim.AdamW(
+        parameter_groups(network, pretrained), recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
     done = _resume(run / "checkpoint.pt", network, averaged, optimiser)
     started, saved = time.monotonic() - done.seconds, time.monotonic()
     losses: list[float] = []
@@ -71,7 +76,7 @@ def fit(
             if size != (size := recipe.size_at(share)):
                 loader = _load(batches(size, recipe.seed + 1000 * done.step), device)
             for group in optimiser.param_groups:
-                group["lr"] = recipe.learning_rate * schedule(share, recipe.warmup)
+                group["lr"] = group["pace"] * recipe.learning_rate * schedule(share, recipe.warmup)
             losses.append(_step(network, optimiser, next(loader), loss, device))
             done.step, done.seconds = done.step + 1, time.monotonic() - started
             average_into(averaged, network, decay=min(recipe.average, done.step / (done.step + 100)))
@@ -88,6 +93,18 @@ def fit(
     if (run / "log.csv").exists():
         draw(run / "log.csv", run / "curves.png")
     return averaged
+
+
+def parameter_groups(network: nn.Module, pretrained: Sequence[nn.Parameter]) -> list[dict[str, Any]]:
+    """What the optimiser learns, `pretrained` parameters apart; "pace" is each group's part of the learning rate."""
+    slow = {id(parameter) for parameter in pretrained}
+    learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    fast = [parameter for parameter in learned if id(parameter) not in slow]
+    return [
+        {"params": group, "pace": pace}
+        for group, pace in ((fast, 1.0), ([p for p in learned if id(p) in slow], PRETRAINED_PACE))
+        if group
+    ]
 
 
 def _load(samples: IterableDataset, device: torch.device) -> Iterator[Batch]:

@@ -38,9 +38,6 @@ class Recipe(Training):
 
     shape: UNetShape
     mix: Mix
-    grown_from: str = (
-        ""  # name of the recipe whose trained network is the inside of this one; its run is given by --from
-    )
     channels: int = 3  # of the input
 
     def network(self) -> UNet:
@@ -55,7 +52,6 @@ class EdgeRecipe(Training):
     shape: EdgeShape
     mix: EdgeMix
     photos: int  # the softest of the training folder
-    grown_from: str = ""  # it starts from nothing
     channels: int = 4
 
     def network(self) -> EdgeNet:
@@ -98,9 +94,8 @@ RECIPES: dict[str, Recipe | EdgeRecipe] = {
         size=(384, 384),
         mix=ANYTHING,
         steps=20_000,
-        growth=((0.0, 0.5), (0.4, 2 / 3), (0.7, 1.0)),
-        learning_rate=1.2e-3,
-        grown_from="unet-live",
+        growth=((0.0, 7 / 12), (0.45, 0.75), (0.75, 1.0)),
+        learning_rate=1.5e-3,
     ),
     "unet-edge": EdgeRecipe(
         shape=EDGE,

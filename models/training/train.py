@@ -20,9 +20,8 @@ from torch.utils.data import IterableDataset
 
 from .augment import Sampler
 from .edge_train import train_edge
-from .export import load_averaged
 from .fit import Batch, fit
-from .grow import grow
+from .lite_encoder import start_from_imagenet
 from .photos import Photo, read_photos
 from .recipes import RECIPES, EdgeRecipe, Recipe
 from .unet import INPUT_MEAN, INPUT_STD, UNet, parameter_count
@@ -75,21 +74,30 @@ def train(
     *,
     minutes: float | None,
     device: torch.device,
-    start: Path | None = None,
 ) -> UNet:
     """Train until the recipe's steps are done, or for `minutes` in all, and return the averaged network.
 
-    `start` is the checkpoint of the recipe that this one is grown from.
+    Ends the program when the recipe starts from ImageNet and those weights are not installed.
     """
     torch.manual_seed(recipe.seed)
     network = UNet(recipe.shape)
-    if start is not None:
-        grow(load_averaged(RECIPES[recipe.grown_from], start), network)
+    if recipe.shape.lite:
+        start_from_imagenet(network.encoder)
+    pretrained = list(network.encoder.parameters()) if recipe.shape.lite else []
 
     def batches(size: tuple[int, int], seed: int) -> Batches:
         return Batches(photos, recipe, size=size, seed=seed)
 
-    return fit(network, recipe, run, batches=batches, loss=loss_of, minutes=minutes, device=device)
+    return fit(
+        network,
+        recipe,
+        run,
+        batches=batches,
+        loss=loss_of,
+        minutes=minutes,
+        device=device,
+        pretrained=pretrained,
+    )
 
 
 def loss_of(network: UNet, batch: Batch) -> Tensor:
@@ -117,21 +125,17 @@ def main() -> None:
     parser.add_argument(
         "--minutes", type=float, help="fit the whole schedule into this time instead of the recipe's steps"
     )
-    parser.add_argument("--from", dest="start", type=Path, help="checkpoint of the network that this one is grown from")
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     recipe = RECIPES[arguments.recipe]
     run = arguments.run or Path("training-runs") / arguments.recipe
-    if bool(recipe.grown_from) != bool(arguments.start):
-        wanted = f"--from training-runs/{recipe.grown_from}/checkpoint.pt" if recipe.grown_from else "no --from"
-        raise SystemExit(f"{arguments.recipe} starts from {recipe.grown_from or 'nothing'}; give {wanted}")
     size = parameter_count(recipe.network())
     print(f"{arguments.recipe}: {size / 1e6:.2f} M parameters, {device}; run folder {run}")
     if isinstance(recipe, EdgeRecipe):
         train_edge(recipe, arguments.data, run, minutes=arguments.minutes, device=device)
         return
     photos = read_photos(arguments.data)
-    train(recipe, photos, run, minutes=arguments.minutes, device=device, start=arguments.start)
+    train(recipe, photos, run, minutes=arguments.minutes, device=device)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """Normalised RGB in, alpha out: a U-Net shaped for int8 on a small CPU.
 
-Plain 3×3 convolutions with batch normalisation and ReLU fold into single int8 operators, so the whole network stays
-one XNNPACK partition. There is no hard-swish (it splits the partition), no depthwise convolution (it loses most in
-int8) and no squeeze-and-excite (its global mean is slow and quantises badly). Most of the weights sit at one sixteenth
-and one thirty-second of the resolution, where a convolution sees the whole person and costs little; at high resolution
-memory traffic, not arithmetic, is what an int8 network pays for, so skips are added rather than concatenated.
+Convolutions with batch normalisation and ReLU fold into single int8 operators, so the whole network stays one XNNPACK
+partition. There is no hard-swish (it splits the partition) and no squeeze-and-excite (its global mean is slow and
+quantises badly). Plain 3×3 convolutions lose least in int8 and are what a network trained from nothing consists of;
+depthwise ones come in with the encoder that brings ImageNet's knowledge (`lite_encoder.py`). Most of the weights sit at
+one sixteenth and one thirty-second of the resolution, where a convolution sees the whole person and costs little; at
+high resolution memory traffic, not arithmetic, is what an int8 network pays for, so skips are added, not concatenated.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from .lite_encoder import CHANNELS, lite_levels
 
 INPUT_MEAN = (
     128.0  # one scalar for all channels and a power of two: the uint8 input tensor carries it as its zero point …
@@ -28,6 +31,8 @@ class UNetShape:
 
     encoder: tuple[int, ...]  # channels per level; every level halves the resolution
     residuals: tuple[int, ...]  # residual blocks per level, after the convolution with stride 2
+    decoder_residuals: tuple[int, ...] = ()  # blocks per level of the decoder, outermost first; none when empty
+    lite: bool = False  # the encoder is EfficientNet-Lite0's, started from ImageNet; `residuals` is empty then
 
     @property
     def stride(self) -> int:
@@ -36,7 +41,7 @@ class UNetShape:
 
 
 LIVE = UNetShape(encoder=(16, 24, 48, 96, 160), residuals=(0, 0, 1, 2, 2))
-PHOTO = UNetShape(encoder=(16, 16, 24, 48, 96, 160), residuals=(0, 0, 0, 2, 4, 4))
+PHOTO = UNetShape(encoder=CHANNELS, residuals=(), decoder_residuals=(0, 1, 1, 1), lite=True)
 
 
 def convolution(inputs: int, outputs: int, *, stride: int = 1, kernel: int = 3) -> nn.Sequential:
@@ -73,15 +78,13 @@ class UNet(nn.Module):
     def __init__(self, shape: UNetShape, *, inputs: int = 3) -> None:
         super().__init__()
         self.shape = shape
-        self.encoder = nn.ModuleList()
-        for outputs, residuals in zip(shape.encoder, shape.residuals, strict=True):
-            blocks = [Residual(outputs) for _ in range(residuals)]
-            self.encoder.append(nn.Sequential(convolution(inputs, outputs, stride=2), *blocks))
-            inputs = outputs
+        self.encoder = lite_levels() if shape.lite else _plain_levels(shape, inputs)
         self.narrow, self.decoder = nn.ModuleList(), nn.ModuleList()
-        for skip in reversed(shape.encoder[:-1]):
+        inputs = shape.encoder[-1]
+        decoder_residuals = shape.decoder_residuals or (0,) * (len(shape.encoder) - 1)
+        for skip, residuals in zip(shape.encoder[-2::-1], decoder_residuals[::-1], strict=True):
             self.narrow.append(convolution(inputs, skip, kernel=1))
-            self.decoder.append(convolution(skip, skip))
+            self.decoder.append(nn.Sequential(*convolution(skip, skip), *(Residual(skip) for _ in range(residuals))))
             inputs = skip
         self.head = nn.ConvTranspose2d(inputs, 1, 2, 2)
 
@@ -99,6 +102,16 @@ class UNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(N, 3, H, W)` normalised RGB → `(N, 1, H, W)` alpha, 0…1."""
         return torch.sigmoid(self.logits(x))
+
+
+def _plain_levels(shape: UNetShape, inputs: int) -> nn.ModuleList:
+    levels = nn.ModuleList()
+    for outputs, residuals in zip(shape.encoder, shape.residuals, strict=True):
+        levels.append(
+            nn.Sequential(convolution(inputs, outputs, stride=2), *(Residual(outputs) for _ in range(residuals)))
+        )
+        inputs = outputs
+    return levels
 
 
 def parameter_count(network: nn.Module) -> int:

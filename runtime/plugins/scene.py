@@ -1,0 +1,70 @@
+"""A Pillow picture → its subject before another background: what every photo booth's plugin does with a capture."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import PIL.Image
+
+from ..composite import blurred, composite, read_background
+from ..foreground import foreground
+from ..refine import DEFAULT_MODE, Refine
+from ..segmenter import DEFAULT_MODEL, Segmenter
+
+
+@dataclass(frozen=True)
+class SceneOptions:
+    """What the settings of a booth say about cutting."""
+
+    model: str = DEFAULT_MODEL  # a bundled model's name, or the path of a .tflite file
+    refine: Refine = DEFAULT_MODE  # how edges are brought to the picture's size
+
+
+class Scene:
+    """Booths call it from whatever thread serves a guest; one thread of its own does all the work.
+
+    A network must not be shared between threads, and one for each thread of a web server would fill a small device.
+    """
+
+    def __init__(self) -> None:
+        self._loaded: tuple[SceneOptions, Segmenter] | None = None
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="edgematte")
+
+    def __call__(self, picture: PIL.Image.Image, background: str, options: SceneOptions) -> PIL.Image.Image:
+        """Any mode, any size → RGB of the same size. `background` is what `edgematte cut --background` takes.
+
+        Raises UsageError when it means nothing, ImageError when it is a picture that cannot be read, and what
+        `prepare` raises.
+        """
+        return self._worker.submit(self._place, picture, background, options).result()
+
+    def prepare(self, options: SceneOptions) -> None:
+        """Loads the network, so that no guest waits for it.
+
+        Raises UsageError for an unknown model, ModelError for one that cannot run here.
+        """
+        self._worker.submit(self._segmenter, options).result()
+
+    def _segmenter(self, options: SceneOptions) -> Segmenter:
+        if self._loaded is None or self._loaded[0] != options:
+            self._loaded = options, Segmenter(options.model, mode=options.refine)
+        return self._loaded[1]
+
+    def _place(self, picture: PIL.Image.Image, background: str, options: SceneOptions) -> PIL.Image.Image:
+        behind = read_background(background)
+        image = np.asarray(_opaque(picture))
+        alpha = self._segmenter(options)(image)
+        if isinstance(behind, str):
+            behind = blurred(image, alpha)
+        return PIL.Image.fromarray(composite(foreground(image, alpha), alpha, behind))
+
+
+def _opaque(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """RGB; what is transparent is taken as white, as it is in picture files."""
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    clear = picture.convert("RGBA")
+    white = PIL.Image.new("RGBA", picture.size, "white")
+    return PIL.Image.alpha_composite(white, clear).convert("RGB")

@@ -1,7 +1,7 @@
 """A pibooth plugin that stands in for the camera, the guest and the finger on the button; pibooth is the real one.
 
-Its options, in the section [GUEST]: `photo` is what the camera sees, `shown` where the screen with the finished
-picture is kept. One sequence, then pibooth is asked to quit.
+Its options, in the section [GUEST]: `photo` is what the camera sees, `folder` where the screen with the finished
+picture is kept, and the pictures of the animation where pibooth makes one. After one sequence pibooth is asked to quit.
 """
 
 import cv2
@@ -15,6 +15,7 @@ class PhotoInsteadOfDevice:
 
     def __init__(self, path):
         self.frame = cv2.imread(path)
+        self.reads = 0
 
     def get(self, _property):
         return 0
@@ -23,7 +24,10 @@ class PhotoInsteadOfDevice:
         return True
 
     def read(self):
-        return True, self.frame.copy()
+        self.reads += 1  # no camera gives the same picture twice, and pibooth would take two such captures for one
+        frame = self.frame.copy()
+        frame[-1, -1] = self.reads % 256
+        return True, frame
 
     def release(self):
         pass
@@ -32,7 +36,7 @@ class PhotoInsteadOfDevice:
 @pibooth.hookimpl
 def pibooth_configure(cfg):
     cfg.add_option("GUEST", "photo", "", "What the camera sees")
-    cfg.add_option("GUEST", "shown", "", "Where the screen with the finished picture is kept")
+    cfg.add_option("GUEST", "folder", "", "Where screens and animations are kept")
 
 
 @pibooth.hookimpl
@@ -41,16 +45,20 @@ def pibooth_setup_camera(cfg):
 
 
 @pibooth.hookimpl
-def state_wait_enter(app):
-    key = pygame.K_p if app.count.taken == 0 else None
-    pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=key) if key else pygame.event.Event(pygame.QUIT))
+def state_wait_enter(cfg, app):
+    if app.count.taken == 0:
+        pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=pygame.K_p))
+        return
+    for number in range(app.capture_nbr if app.previous_animated else 0):
+        next(app.previous_animated).save(cfg.join_path(cfg.getpath("GUEST", "folder"), f"animated-{number}.png"))
+    pygame.event.post(pygame.event.Event(pygame.QUIT))
 
 
 @pibooth.hookimpl
-def state_failsafe_enter(app):
+def state_failsafe_enter():
     pygame.event.post(pygame.event.Event(pygame.QUIT))
 
 
 @pibooth.hookimpl
 def state_finish_exit(cfg, win):
-    pygame.image.save(win.surface, cfg.getpath("GUEST", "shown"))
+    pygame.image.save(win.surface, cfg.join_path(cfg.getpath("GUEST", "folder"), "screen.png"))

@@ -29,6 +29,7 @@ from ..runtime.errors import EdgeMatteError, UsageError
 from ..runtime.frames import Buffers, Frame, SourceInfo
 from ..runtime.images import Alpha, Image, Size
 from ..runtime.live import Pipeline
+from ..runtime.live_edge import LiveEdge
 from ..runtime.live_matte import LiveMatte
 from ..runtime.preprocess import input_size
 from ..runtime.quality import Quality
@@ -121,8 +122,8 @@ def run(segmenter: Segmenter, frames: NDArray[np.uint8], count: int) -> Turn:
     """Frames through the pipeline of `edgematte video`, the sink left out."""
     buffers = Buffers()
     matte = LiveMatte(segmenter.matte, input_size(segmenter.network.inputs[0]), stabiliser=Stabiliser())
-    renderer = Renderer(matte, buffers=buffers, backdrop=BlurBackdrop())
-    pipeline = Pipeline(lambda: _Frames(frames, count, buffers), renderer, [_Nowhere()], buffers=buffers)
+    renderer = Renderer(LiveEdge(), buffers=buffers, backdrop=BlurBackdrop())
+    pipeline = Pipeline(lambda: _Frames(frames, count, buffers), renderer, [_Nowhere()], buffers=buffers, prepare=matte)
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     pipeline.run(threading.Event())
     return Turn(count / (time.perf_counter() - wall_s), (time.process_time() - cpu_s) * 1000 / count)
@@ -134,14 +135,14 @@ def beside_network_ms(segmenter: Segmenter, frames: NDArray[np.uint8], *, steady
     matte: Alpha = segmenter.matte(np.ascontiguousarray(frames[0]))
     buffers = Buffers()
     live = LiveMatte(lambda _: matte, size, stabiliser=Stabiliser() if steady else None)
-    renderer = Renderer(live, buffers=buffers, backdrop=BlurBackdrop())
+    renderer = Renderer(LiveEdge(), buffers=buffers, backdrop=BlurBackdrop())
     taken_ms = []
     bgr = np.empty_like(frames[0])
     for number in range(COST_FRAMES):
         start_s = time.thread_time()
         image = buffers.take((SIZE[1], SIZE[0], 3))
         cv2.cvtColor(frames[number % len(frames)], cv2.COLOR_BGR2RGB, dst=image)  # as a camera gives it
-        picture = renderer(Frame(image, number, 0.0, 0.0), Quality())
+        picture = renderer(live(Frame(image, number, 0.0, 0.0), Quality()), Quality())
         cv2.cvtColor(picture, cv2.COLOR_RGB2BGR, dst=bgr)  # as an encoder takes it
         buffers.give(image)
         buffers.give(picture)

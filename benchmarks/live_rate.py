@@ -19,6 +19,7 @@ from ..runtime.backdrop import read_backdrop
 from ..runtime.frames import Buffers, Frame, SourceInfo
 from ..runtime.images import Image
 from ..runtime.live import USUAL_FPS, Pipeline
+from ..runtime.live_edge import LiveEdge
 from ..runtime.live_matte import LiveMatte
 from ..runtime.preprocess import input_size
 from ..runtime.render import Renderer
@@ -88,8 +89,9 @@ def live_rate(segmenter: Segmenter, image: Image, *, frames: int = FRAMES) -> Li
     """Runs `frames` of (H, W, 3) through the pipeline. Raises ModelError when the network fails."""
     buffers, sink = Buffers(), _Nowhere()
     matte = LiveMatte(segmenter.matte, input_size(segmenter.network.inputs[0]), stabiliser=Stabiliser())
-    renderer = Renderer(matte, buffers=buffers, backdrop=read_backdrop(BACKGROUND))
-    pipeline = Pipeline(lambda: _Panning(image, frames, buffers), renderer, [sink], buffers=buffers)
+    renderer = Renderer(LiveEdge(), buffers=buffers, backdrop=read_backdrop(BACKGROUND))
+    source = _Panning(image, frames, buffers)
+    pipeline = Pipeline(lambda: source, renderer, [sink], buffers=buffers, prepare=matte)
     done = pipeline.run(threading.Event())
     wall, cpu = perf_counter_ns(), process_time_ns()
     began, cpu_began = sink.first or (wall, cpu)

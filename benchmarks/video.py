@@ -25,6 +25,7 @@ from ..runtime.errors import EdgeMatteError, UsageError
 from ..runtime.follow import Box, Choice, Follower
 from ..runtime.frames import Frame
 from ..runtime.images import Alpha, Image, find_photos, read
+from ..runtime.live_edge import LiveEdge
 from ..runtime.live_matte import LiveMatte
 from ..runtime.preprocess import input_size
 from ..runtime.quality import Quality
@@ -143,7 +144,8 @@ def ways_of(model: str, others: Sequence[Path], threads: int) -> dict[str, Calla
             stabiliser=Stabiliser() if steady else None,
             follower=Follower(segment.matte, size, chosen) if chosen else None,
         )
-        return lambda frame: matte(frame, Quality())
+        edge = LiveEdge()
+        return lambda frame: edge(matte(frame, Quality()), Quality())
 
     ways: dict[str, Callable[[Clip], Callable[[Frame], Alpha]]] = {
         f"{segmenter.path.stem}, frame by frame": lambda _: live(segmenter, steady=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -12,19 +13,22 @@ from numpy.typing import NDArray
 
 from .composite import BLUR_PER_LONG_SIDE, Colour, cover, read_background
 from .errors import SourceError, UsageError
-from .frames import Buffers
+from .frames import Buffers, Frame
+from .halving import halve
 from .images import PHOTO_SUFFIXES, Alpha, Image
 from .source_opencv import OpenCvSource
 
-BLUR_SIDE = 192  # px; the long side a blur is made at. It hides more detail than that, and costs a hundredth
+BLUR_SIDE = 192  # px; the long side a blur is made at, at most. It hides more detail than that, and costs a hundredth
 EMPTY = 1 / 64  # weight of a pixel under the opaque subject: the division stays defined, its colours do not glow
+# By alpha: how much a pixel counts in the blur.
+_BACKGROUND_WEIGHT = (1 + EMPTY - np.arange(256) / 255).astype(np.float32)
 
 
 class Backdrop(Protocol):
-    """Gives the picture to put behind a frame."""
+    """Paints what is to be seen behind a frame's subject."""
 
-    def __call__(self, image: Image, alpha: Alpha) -> Image:
-        """`image` (H, W, 3), `alpha` (H, W) → (H, W, 3), to be read only and until the next call."""
+    def __call__(self, frame: Frame, alpha: Alpha, picture: Image) -> None:
+        """Fills `picture` (H, W, 3), wherever `alpha` (H, W) lets it be seen; the frame's image is of the same size."""
         ...
 
 
@@ -35,14 +39,14 @@ class StillBackdrop:
         self._content = content
         self._fitted = np.empty((0, 0, 3), np.uint8)
 
-    def __call__(self, image: Image, alpha: Alpha) -> Image:  # noqa: ARG002 - the same whatever stands before it
-        if self._fitted.shape != image.shape:
-            height, width = image.shape[:2]
+    def __call__(self, frame: Frame, alpha: Alpha, picture: Image) -> None:  # noqa: ARG002 - always the same
+        if self._fitted.shape != picture.shape:
+            height, width = picture.shape[:2]
             if isinstance(self._content, tuple):
-                self._fitted = np.full_like(image, self._content)
+                self._fitted = np.full_like(picture, self._content)
             else:
                 self._fitted = cover(self._content, (width, height))
-        return self._fitted
+        np.copyto(picture, self._fitted)
 
 
 class VideoBackdrop:
@@ -50,13 +54,11 @@ class VideoBackdrop:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._fitted = np.empty((0, 0, 3), np.uint8)
         self._frames = self._loop()
 
-    def __call__(self, image: Image, alpha: Alpha) -> Image:  # noqa: ARG002 - the same whatever stands before it
-        height, width = image.shape[:2]
-        self._fitted = cover(next(self._frames), (width, height))
-        return self._fitted
+    def __call__(self, frame: Frame, alpha: Alpha, picture: Image) -> None:  # noqa: ARG002 - whatever stands before it
+        height, width = picture.shape[:2]
+        np.copyto(picture, cover(next(self._frames), (width, height)))
 
     def _loop(self) -> Iterator[Image]:
         buffers = Buffers()
@@ -74,40 +76,39 @@ class VideoBackdrop:
 class BlurBackdrop:
     """The frame out of focus, without the subject's colours glowing around it; made small, as `composite.blurred` is.
 
-    The weighted mean of Knutsson & Westin 1993 ("Normalized and differential convolution") in eight bits: colours times
-    their weight and the weight itself are blurred alike, then divided.
+    The weighted mean of Knutsson & Westin 1993 ("Normalized and differential convolution"): colours times their weight
+    and the weight itself are blurred alike, then divided.
     """
 
-    def __init__(self) -> None:
-        self._result = np.empty((0, 0, 3), np.uint8)
-
-    def __call__(self, image: Image, alpha: Alpha) -> Image:
-        height, width = image.shape[:2]
-        if self._result.shape != image.shape:
-            self._result = np.empty_like(image)
-        shrink = min(1.0, BLUR_SIDE / max(width, height))
-        size = max(1, round(width * shrink)), max(1, round(height * shrink))
-        small = quick_shrink(image, size).astype(np.float32)
-        weight = 1.0 + EMPTY - quick_shrink(alpha, size).astype(np.float32) * (1 / 255)
-        sigma = BLUR_PER_LONG_SIDE * max(size)
-        parts = cv2.merge((*cv2.split(small * weight[:, :, np.newaxis]), weight))
-        sums = cv2.GaussianBlur(parts, (0, 0), sigma)
-        mean = np.clip(sums[:, :, :3] / sums[:, :, 3:], 0, 255).astype(np.uint8)
-        cv2.resize(mean, (width, height), dst=self._result, interpolation=cv2.INTER_LINEAR)
-        return self._result
+    def __call__(self, frame: Frame, alpha: Alpha, picture: Image) -> None:
+        small = frame.image if frame.half is None else frame.half
+        while max(small.shape) > BLUR_SIDE:
+            small = halve(small, 1)
+        height, width = small.shape[:2]
+        # Not averaged: a blur follows.
+        seen = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_LINEAR)
+        weight = cv2.LUT(seen, _BACKGROUND_WEIGHT)
+        # A fourth channel of 255 becomes the blurred weights.
+        four = cv2.cvtColor(small, cv2.COLOR_RGB2RGBA)
+        weighted = cv2.multiply(four, cv2.merge((weight,) * 4), dtype=cv2.CV_32F)
+        sigma = BLUR_PER_LONG_SIDE * max(width, height)
+        side = 2 * math.ceil(3 * sigma) + 1
+        sums = cv2.GaussianBlur(weighted, (side, side), sigma)
+        total = cv2.extractChannel(sums, 3)
+        mean = cv2.divide(sums, cv2.merge((total,) * 4), scale=255, dtype=cv2.CV_8U)
+        colours = cv2.cvtColor(mean, cv2.COLOR_RGBA2RGB)
+        cv2.resize(colours, picture.shape[1::-1], dst=picture, interpolation=cv2.INTER_LINEAR)
 
 
 def quick_shrink(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """A picture at a smaller size, nearly as well averaged as `preprocess.resize` does it in a tenth of the time.
 
-    Each side is halved while it is at least twice as long as wished, which OpenCV does fast, and the rest is linear.
+    It is halved while both sides are at least twice as long as wished, which OpenCV does fast, and the rest is linear.
+    Halving one side alone would cost more than all the rest, and makes no better mattes.
     """
-    height, width = picture.shape[:2]
-    while width >= 2 * size[0] or height >= 2 * size[1]:
-        across, down = width >= 2 * size[0], height >= 2 * size[1]
-        width, height = (width // 2 if across else width), (height // 2 if down else height)
-        picture = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    if (width, height) == tuple(size):
+    while picture.shape[1] >= 2 * size[0] and picture.shape[0] >= 2 * size[1]:
+        picture = halve(picture, 1)
+    if picture.shape[1::-1] == tuple(size):
         return picture
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 

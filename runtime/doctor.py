@@ -22,6 +22,7 @@ from .ffmpeg import find_ffmpeg
 from .frames import Buffers
 from .interpreter import EDGE_TPU_LIBRARY, INTERPRETERS
 from .live import Pipeline
+from .live_edge import LiveEdge
 from .live_matte import LiveMatte
 from .machine import HOT_C, ROOT, Machine, kernel_text, this_machine
 from .preprocess import input_size
@@ -93,8 +94,8 @@ def measured_fps(model: str, seconds: float) -> float:
     segmenter, buffers, stop = Segmenter(model), Buffers(), threading.Event()
     matte = LiveMatte(segmenter.matte, input_size(segmenter.network.inputs[0]), stabiliser=Stabiliser())
     camera, nowhere = VirtualCamera(fps=60), _Nowhere()
-    renderer = Renderer(matte, buffers=buffers, backdrop=BlurBackdrop())
-    pipeline = Pipeline(lambda: camera.open(buffers), renderer, [nowhere], buffers=buffers)
+    renderer = Renderer(LiveEdge(), buffers=buffers, backdrop=BlurBackdrop())
+    pipeline = Pipeline(lambda: camera.open(buffers), renderer, [nowhere], buffers=buffers, prepare=matte)
     timer = threading.Timer(seconds, stop.set)
     timer.start()
     try:

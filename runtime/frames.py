@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .images import Image, Size
+from .images import Alpha, Image, Size
 
 MOST_KEPT = 12  # arrays a stock holds back; a pipeline has about eight pictures under way
 
@@ -22,6 +22,8 @@ class Frame:
     time_s: float  # when to show it, since the source's start: a file's own timestamps, a camera's clock
     taken_s: float  # time.monotonic() of its arrival
     lores: Image | None = None  # the same moment, smaller, where the camera makes one for the network
+    half: Image | None = None  # the picture halved, once it has been; made once for all who look from farther off
+    matte: Alpha | None = None  # (h, w), once the network has seen the frame
 
     @property
     def intact(self) -> bool:

@@ -53,6 +53,15 @@ class Finished:
 
 
 @dataclass(frozen=True)
+class _Prepared:
+    """A frame between the two stages that work on it."""
+
+    frame: Frame
+    quality: Quality
+    took_ms: float  # for the first
+
+
+@dataclass(frozen=True)
 class LiveOptions:
     """How to run a pipeline."""
 
@@ -65,7 +74,9 @@ class LiveOptions:
 class Pipeline:
     """One source, one renderer, any number of sinks. Runs once.
 
-    `render` turns a frame into a picture from `buffers`; `device` is asked for the status only.
+    `prepare`, where there is one, does the first part of a frame's work and gives the frame with what it found;
+    `render` turns that into a picture from `buffers`, while the next frame is being prepared in another thread.
+    `device` is asked for the status only.
     """
 
     def __init__(
@@ -75,19 +86,23 @@ class Pipeline:
         sinks: Sequence[Sink],
         *,
         buffers: Buffers,
+        prepare: Callable[[Frame, Quality], Frame] | None = None,
         device: Device | None = None,
         options: LiveOptions | None = None,
         temperature: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._options = options or LiveOptions()
-        self._render, self._buffers, self._device, self._temperature = render, buffers, device, temperature
+        self._prepare, self._render, self._buffers = prepare, render, buffers
+        self._device, self._temperature = device, temperature
         live = opener().info.live
         self._live = live
         self._inbox: Slot[Frame] = Slot(capacity=1 if live else FILE_QUEUE, lossless=not live)
+        # Of no use without a stage that fills it.
+        self._prepared: Slot[_Prepared] = Slot(capacity=1 if live else FILE_QUEUE, lossless=not live)
         self._outbox: Slot[Finished] = Slot(capacity=1 if live else FILE_QUEUE, lossless=not live)
         self._capture = Capture(opener, self._inbox, buffers, patience=self._options.patience)
         self._outlets = [_Outlet(sink) for sink in sinks]
-        self._gauge, self._late = Gauge(), 0
+        self._gauge, self._late, self._late_prepared = Gauge(), 0, 0
         self._pacer: Pacer | None = None
         self._failure: BaseException | None = None
         self._begun_s = time.monotonic()
@@ -110,7 +125,10 @@ class Pipeline:
         """
         self._begun_s = time.monotonic()
         self._capture.start()
-        for name, stage in (("render", self._render_all), ("write", self._write_all)):
+        stages = {"render": self._render_all, "write": self._write_all}
+        if self._prepare is not None:
+            stages = {"prepare": self._prepare_all, **stages}
+        for name, stage in stages.items():
             thread = threading.Thread(target=self._guarded, args=(name, stage), name=name, daemon=True)
             self._threads.append(thread)
             self._beats[name] = time.monotonic()
@@ -150,7 +168,7 @@ class Pipeline:
             fps=self._gauge.fps(),
             latency_p50_ms=self._gauge.latency_ms(50),
             latency_p95_ms=self._gauge.latency_ms(95),
-            dropped=capture.dropped + self._late,
+            dropped=capture.dropped + self._late_prepared + self._late,
             corrupt=capture.corrupt,
             reconnects=capture.reconnects,
             stuck=capture.stuck,
@@ -168,33 +186,57 @@ class Pipeline:
             self._failure = self._failure or error
         finally:
             self._beats.pop(name, None)
-            # Whoever waits for this stage must not wait for ever.
+            # Whoever waits for this stage must not wait for ever: those before it, and the one behind it, which may
+            # still have something to do.
             self._inbox.close()
-            self._outbox.close()
+            self._prepared.close()
+            if name != "prepare":
+                self._outbox.close()
+
+    def _prepare_all(self) -> None:
+        while not self._inbox.finished:
+            self._beats["prepare"] = time.monotonic()
+            work = self._next_frame()
+            displaced = None if work is None else self._prepared.put(work)
+            if displaced is not None:
+                self._late_prepared += 1
+                self._buffers.give(displaced.frame.image)
 
     def _render_all(self) -> None:
-        best = Quality()
-        while not self._inbox.finished:
+        alone = self._prepare is None
+        while not (self._inbox if alone else self._prepared).finished:
             self._beats["render"] = time.monotonic()
-            frame = self._inbox.take(TICK_S)
-            if frame is None:
+            work = self._next_frame() if alone else self._prepared.take(TICK_S)
+            if work is None:
                 continue
-            began_s = time.monotonic()
-            if self._live and self._pacer is None:
-                fps = self._options.fps or self._capture.info.fps or USUAL_FPS
-                self._pacer = Pacer(1000 / fps, ladder=self._options.ladder)
+            began_s, frame = time.monotonic(), work.frame
             picture = None
             if frame.intact:
-                picture = self._render(frame, self._pacer.quality if self._pacer else best)
+                picture = self._render(frame, work.quality)
                 self._buffers.give(frame.image)
             now_s = time.monotonic()
             if self._pacer is not None:
-                self._pacer.observe((now_s - began_s) * 1000, now_s)
+                # The stages work side by side, so the slower one sets the pace.
+                self._pacer.observe(max(work.took_ms, (now_s - began_s) * 1000), now_s)
             time_s = frame.taken_s - self._begun_s if self._live else frame.time_s
             displaced = self._outbox.put(Finished(picture, time_s, frame.taken_s))
             if displaced is not None:
                 self._late += 1
                 self._buffers.give(displaced.picture)
+
+    def _next_frame(self) -> _Prepared | None:
+        """The next frame of the source, prepared where there is something to prepare; None when none came in time."""
+        frame = self._inbox.take(TICK_S)
+        if frame is None:
+            return None
+        if self._live and self._pacer is None:
+            fps = self._options.fps or self._capture.info.fps or USUAL_FPS
+            self._pacer = Pacer(1000 / fps, ladder=self._options.ladder)
+        quality = self._pacer.quality if self._pacer else Quality()
+        began_s = time.monotonic()
+        if self._prepare is not None and frame.intact:
+            frame = self._prepare(frame, quality)
+        return _Prepared(frame, quality, (time.monotonic() - began_s) * 1000)
 
     def _write_all(self) -> None:
         shown: NDArray[np.uint8] | None = None

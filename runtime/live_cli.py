@@ -215,6 +215,7 @@ def _pipeline(
     from .frames import Buffers
     from .interpreter import parse_device
     from .live import LiveOptions, Pipeline
+    from .live_edge import LiveEdge
     from .live_matte import LiveMatte
     from .machine import temperature_c
     from .model_store import model_path
@@ -260,13 +261,16 @@ def _pipeline(
         segment,
         wanted,
         stabiliser=Stabiliser() if stabilise == "on" else None,
-        refine=None if mode == "off" else lambda image, alpha: refined(image, alpha, mode, threads=threads),
         follower=None if chosen is None else Follower(segment, wanted, chosen),
     )
-    renderer = Renderer(matte, buffers=buffers, backdrop=backdrop, only_mask=only_mask)
+    edge = LiveEdge(None if mode == "off" else lambda image, alpha: refined(image, alpha, mode, threads=threads))
+    renderer = Renderer(edge, buffers=buffers, backdrop=backdrop, only_mask=only_mask)
     # Without refinement its rung would change nothing.
     live = LiveOptions(fps=options.fps, ladder=LADDER[1:] if mode == "off" else LADDER)
-    return Pipeline(opening, renderer, sinks, buffers=buffers, device=runner, options=live, temperature=temperature_c)
+    return Pipeline(
+        opening, renderer, sinks, buffers=buffers, prepare=matte, device=runner, options=live,
+        temperature=temperature_c,
+    )  # fmt: skip
 
 
 def _say_no_alpha(sinks: list[Sink]) -> None:

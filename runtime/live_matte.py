@@ -1,15 +1,14 @@
-"""The frames of a moving picture → the alpha of each, at the frame's size, in memory that is used again."""
+"""The frames of a moving picture → the same with the network's matte of each, steady from frame to frame."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-
-import cv2
-import numpy as np
+from dataclasses import replace
 
 from .backdrop import quick_shrink
 from .follow import Follower
 from .frames import Frame
+from .halving import halve
 from .images import Alpha, Image, Size
 from .quality import Quality
 from .stabilise import UNSTEADY, Stabiliser
@@ -24,34 +23,34 @@ class LiveMatte:
         input_size: Size,
         *,
         stabiliser: Stabiliser | None = None,
-        refine: Callable[[Image, Alpha], Alpha] | None = None,
         follower: Follower | None = None,
     ) -> None:
         """`segment`: a picture of `input_size` → its matte (h, w), as `Segmenter.matte`.
 
-        Without `stabiliser` each frame's matte is the network's. `refine`: a frame (H, W, 3) and its matte (h, w) →
-        alpha (H, W); without, mattes are enlarged. `follower`: keeps to one subject; it runs the network itself.
+        Without `stabiliser` each frame's matte is the network's. `follower`: keeps to one subject; it runs the network
+        itself.
         """
-        self._segment, self._input_size, self._refine = segment, input_size, refine
+        self._segment, self._input_size = segment, input_size
         # Frames that the network skips need the motion, steady or not.
         self._stabiliser = stabiliser or Stabiliser(UNSTEADY)
         self._steady = stabiliser is not None
         self._follower = follower
-        self._alpha = np.empty((0, 0), np.uint8)
         self._carries = False  # whether the stabiliser holds the last matte, and can carry it along
         self._number = -1
         self._since_network = 0
 
-    def __call__(self, frame: Frame, quality: Quality) -> Alpha:
-        """(H, W), to be read only and until the next call. Raises ModelError when the network fails."""
-        height, width = frame.image.shape[:2]
+    def __call__(self, frame: Frame, quality: Quality) -> Frame:
+        """The frame with `matte`, and with `half`. Raises ModelError when the network fails."""
         if frame.number <= self._number:  # the source began anew
             self._stabiliser.reset()
             self._carries = False
             if self._follower is not None:
                 self._follower.reset()
         self._number = frame.number
-        small = quick_shrink(frame.image if frame.lores is None else frame.lores, self._input_size)
+        half = halve(frame.image, 1)
+        large_enough = half.shape[1] >= self._input_size[0] and half.shape[0] >= self._input_size[1]
+        whole = half if large_enough else frame.image
+        small = quick_shrink(whole if frame.lores is None else frame.lores, self._input_size)
         self._since_network += 1
         if self._carries and self._since_network < quality.network_every:
             matte = self._stabiliser(small, None)
@@ -63,9 +62,4 @@ class LiveMatte:
                 matte = self._stabiliser(small, matte)
             else:
                 self._stabiliser.reset()
-        if self._refine is not None and quality.refine:
-            return self._refine(frame.image, matte)
-        if self._alpha.shape != (height, width):
-            self._alpha = np.empty((height, width), np.uint8)
-        cv2.resize(matte, (width, height), dst=self._alpha, interpolation=cv2.INTER_CUBIC)
-        return self._alpha
+        return replace(frame, half=half, matte=matte)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 
 from .backdrop import Backdrop
 from .frames import Buffers, Frame
-from .images import Alpha, Image, Size
+from .halving import halve
+from .images import Alpha, Size
 from .quality import Quality
 
 
@@ -29,26 +31,19 @@ class Renderer:
         """With `backdrop` pictures are RGB, with `only_mask` grey RGB, else RGBA. `size` None: the first frame's."""
         self._matte, self._buffers, self._backdrop, self._only_mask = matte, buffers, backdrop, only_mask
         self.size = size
-        self._share = np.empty((0, 0, 3), np.uint8)
-        self._behind = np.empty((0, 0, 3), np.uint8)
+        self._share = self._part = np.empty((0, 0, 3), np.uint8)
 
     def __call__(self, frame: Frame, quality: Quality) -> NDArray[np.uint8]:
         """The picture, of `size`; its memory comes from the stock and should go back there."""
         if self.size is None:
             self.size = (frame.image.shape[1], frame.image.shape[0])
-        image = frame.image
-        if quality.picture_shrink > 1:
-            height, width = (side // quality.picture_shrink for side in image.shape[:2])
-            smaller = self._buffers.take((height, width, 3))
-            cv2.resize(image, (width, height), dst=smaller, interpolation=cv2.INTER_AREA)
-            frame = Frame(smaller, frame.number, frame.time_s, frame.taken_s, frame.lores)
-        picture = self._mixed(frame.image, self._matte(frame, quality))
-        if frame.image is not image:
-            self._buffers.give(frame.image)
-        return self._fitted(picture)
+        for _ in range(quality.picture_shrink // 2):
+            half = halve(frame.image, 1) if frame.half is None else frame.half
+            frame = replace(frame, image=half, half=None)
+        return self._fitted(self._mixed(frame, self._matte(frame, quality)))
 
-    def _mixed(self, image: Image, alpha: Alpha) -> NDArray[np.uint8]:
-        height, width = alpha.shape
+    def _mixed(self, frame: Frame, alpha: Alpha) -> NDArray[np.uint8]:
+        image, (height, width) = frame.image, alpha.shape
         if self._backdrop is None and not self._only_mask:
             picture = self._buffers.take((height, width, 4))
             # Colours of what is transparent would only cost bytes, and betray what was there.
@@ -58,15 +53,20 @@ class Renderer:
         if self._only_mask or self._backdrop is None:
             cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB, dst=picture)
             return picture
-        behind = self._backdrop(image, alpha)
+        self._backdrop(frame, alpha, picture)
+        left, top, columns, rows = cv2.boundingRect(alpha)
+        if not columns:
+            return picture
         if self._share.shape != image.shape:
-            self._share, self._behind = np.empty_like(image), np.empty_like(image)
+            self._share, self._part = np.empty_like(image), np.empty_like(image)
+        place = slice(top, top + rows), slice(left, left + columns)
+        target, share, part = picture[place], self._share[:rows, :columns], self._part[:rows, :columns]
         # Both products are rounded, so the sum may be one off; it cannot exceed 255 by more, and add saturates.
-        cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB, dst=self._share)
-        cv2.multiply(image, self._share, dst=picture, scale=1 / 255)
-        cv2.bitwise_not(self._share, dst=self._share)
-        cv2.multiply(behind, self._share, dst=self._behind, scale=1 / 255)
-        cv2.add(picture, self._behind, dst=picture)
+        cv2.cvtColor(alpha[place], cv2.COLOR_GRAY2RGB, dst=share)
+        cv2.multiply(image[place], share, dst=part, scale=1 / 255)
+        cv2.bitwise_not(share, dst=share)
+        cv2.multiply(target, share, dst=target, scale=1 / 255)
+        cv2.add(target, part, dst=target)
         return picture
 
     def _fitted(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

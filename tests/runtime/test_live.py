@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 
 from edgematte.runtime.backdrop import BlurBackdrop
 from edgematte.runtime.capture import Patience
-from edgematte.runtime.errors import SinkError, SourceError
+from edgematte.runtime.errors import ModelError, SinkError, SourceError
 from edgematte.runtime.frames import Buffers, Frame, SourceInfo
 from edgematte.runtime.live import LiveOptions, Pipeline
+from edgematte.runtime.live_edge import LiveEdge
 from edgematte.runtime.live_matte import LiveMatte
 from edgematte.runtime.preprocess import input_size
 from edgematte.runtime.quality import Quality
@@ -45,7 +47,12 @@ class Show:
     """A pipeline over the virtual camera that copies frames, in a thread of its own, with the means to end it."""
 
     def __init__(
-        self, camera: VirtualCamera, *sinks: Collector | VideoSink, work_s: float = 0.0, idle_s: float = 1000.0
+        self,
+        camera: VirtualCamera,
+        *sinks: Collector | VideoSink,
+        work_s: float = 0.0,
+        idle_s: float = 1000.0,
+        prepare: Callable[[Frame, Quality], Frame] | None = None,
     ) -> None:
         self.buffers = Buffers()
         self.numbers: list[int] = []
@@ -58,6 +65,7 @@ class Show:
             lambda frame, quality: self.render(frame, quality),
             sinks,
             buffers=self.buffers,
+            prepare=prepare,
             options=LiveOptions(patience=QUICK, idle_s=idle_s),
         )
         self.result: Status | BaseException | None = None
@@ -121,6 +129,45 @@ def test_every_frame_of_a_file_arrives_in_order_with_its_time_however_slow_the_w
     assert sink.times_s == pytest.approx(times_s, abs=1e-4)
     assert (status.frames, status.dropped, status.state) == (len(times_s), 0, "ended")
     assert sink.finished == [True]
+
+
+def test_a_frame_is_prepared_while_the_one_before_is_rendered_and_none_is_lost(tmp_path: Path) -> None:
+    sink, buffers = Collector(), Buffers()
+    inside, together = threading.Semaphore(0), list[bool]()
+
+    def prepare(frame: Frame, _: Quality) -> Frame:
+        inside.release()
+        time.sleep(0.01)
+        return replace(frame, matte=np.full((2, 2), frame.number, np.uint8))
+
+    def render(frame: Frame, _: Quality) -> NDArray[np.uint8]:
+        assert frame.matte is not None
+        picture = np.full((16, 16, 3), frame.matte[0, 0], np.uint8)
+        inside.acquire()  # this frame's own
+        together.append(inside.acquire(timeout=5))  # the next one's: it is prepared although this is not rendered yet
+        inside.release()
+        return picture
+
+    source = opener(str(make_video(tmp_path / "a.mp4", 20)), SourceOptions(), buffers)
+    status = Pipeline(source, render, [sink], buffers=buffers, prepare=prepare).run(threading.Event())
+    assert (status.frames, status.dropped, sink.finished) == (20, 0, [True])
+    assert [int(picture[0, 0, 0]) for picture in sink.pictures] == list(range(20))
+    assert all(together[:-1]), "the last has none behind it"
+
+
+def test_a_network_that_fails_ends_it_with_its_reason(tmp_path: Path) -> None:
+    sink, buffers = Collector(), Buffers()
+
+    def prepare(frame: Frame, _: Quality) -> Frame:
+        if frame.number == 5:
+            raise ModelError("the fifth")
+        return frame
+
+    source = opener(str(make_video(tmp_path / "a.mp4", 10)), SourceOptions(), buffers)
+    pipeline = Pipeline(source, lambda frame, _: frame.image.copy(), [sink], buffers=buffers, prepare=prepare)
+    with pytest.raises(ModelError, match="the fifth"):
+        pipeline.run(threading.Event())
+    assert sink.finished == [False]
 
 
 def test_a_damaged_picture_is_bridged_by_the_one_before(tmp_path: Path) -> None:
@@ -290,8 +337,8 @@ def test_thousands_of_frames_leave_memory_threads_and_descriptors_as_they_were()
     sink.pictures, sink.times_s = Forgetful(), Forgetful()
     segmenter = Segmenter(threads=1)
     matte = LiveMatte(segmenter.matte, input_size(segmenter.network.inputs[0]), stabiliser=Stabiliser())
-    with Show(camera, sink) as show:
-        show.render = Renderer(matte, buffers=show.buffers, backdrop=BlurBackdrop())
+    with Show(camera, sink, prepare=matte) as show:
+        show.render = Renderer(LiveEdge(), buffers=show.buffers, backdrop=BlurBackdrop())
         show.more_frames(WARM_UP, seconds=120)
         before = resident_bytes()
         threads, descriptors = threading.active_count(), open_descriptors()

@@ -36,10 +36,11 @@ def test_quality_may_change_between_any_two_frames(steady: bool) -> None:
     network = Network()
     matte = LiveMatte(network, (96, 64), stabiliser=Stabiliser() if steady else None)
     for number, quality in enumerate([Quality(), SPARSE, SPARSE, SPARSE, Quality(), SPARSE, Quality(network_every=2)]):
-        alpha = matte(frame(number), quality)
-        assert alpha.shape == (128, 192)
-        assert alpha[64, 32] > 200
-        assert alpha[4, 180] < 50
+        alpha = matte(frame(number), quality).matte
+        assert alpha is not None
+        assert alpha.shape == (64, 96)
+        assert alpha[32, 16] > 200
+        assert alpha[2, 90] < 50
 
 
 def test_a_sparse_network_is_asked_once_in_three_frames() -> None:
@@ -58,14 +59,8 @@ def test_a_source_that_begins_anew_begins_with_the_network() -> None:
     assert network.asked == 2
 
 
-def test_refinement_gets_the_frame_and_the_matte_only_at_full_quality() -> None:
-    seen: list[tuple[int, ...]] = []
-
-    def refine(image: Image, alpha: Alpha) -> Alpha:
-        seen.append((*image.shape[:2], *alpha.shape))
-        return np.zeros(image.shape[:2], np.uint8)
-
-    matte = LiveMatte(Network(), (96, 64), refine=refine)
-    assert matte(frame(0), Quality()).max() == 0
-    assert matte(frame(1), Quality(refine=False)).max() > 200
-    assert seen == [(128, 192, 64, 96)]
+def test_the_frame_comes_back_with_its_half_for_whoever_looks_from_farther_off() -> None:
+    seen = LiveMatte(Network(), (96, 64))(frame(0), Quality())
+    assert seen.half is not None
+    assert seen.half.shape == (64, 96, 3)
+    assert abs(float(seen.half.mean()) - float(seen.image.mean())) < 1, "an average loses no light but by rounding"

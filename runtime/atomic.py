@@ -39,6 +39,8 @@ def write_together(files: Mapping[Path, bytes], *, overwrite: bool = False) -> N
         for temporary, path in staged:
             with _named(path):
                 publish(temporary, path, overwrite=overwrite)
+        for folder in made:
+            sync_folder(folder.parent)  # a file outlives a power cut only where its folders' names do
     except BaseException:
         for temporary, _ in staged:
             with suppress(OSError):
@@ -95,7 +97,7 @@ def publish(temporary: Path, path: Path, *, overwrite: bool) -> None:
         raise OutputExistsError(f"{path} appeared meanwhile and was left alone; add --overwrite") from error
     with suppress(FileNotFoundError):
         temporary.unlink()  # where publishing was linking
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _rename(temporary: Path, path: Path, *, overwrite: bool) -> None:
@@ -111,7 +113,7 @@ def _rename(temporary: Path, path: Path, *, overwrite: bool) -> None:
     temporary.replace(path)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Makes the new name itself survive a power cut; some file systems cannot, and their rename is all there is."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

@@ -46,6 +46,10 @@ class ServiceError(EdgeMatteError):
     """A service that cannot listen where it should, or whose processes do not live."""
 
 
+class StorageError(EdgeMatteError):
+    """The disk that keeps an event's pictures is full, gone, or not to be written to."""
+
+
 class ConversionError(EdgeMatteError):
     """A network that cannot be converted; the message names the operator, the node and the tensor shape."""
 

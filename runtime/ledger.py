@@ -54,7 +54,7 @@ class Ledger:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # The lock has a file of its own, for the ledger is replaced by a shorter one below.
-            self._lock = _locked(self.path.with_suffix(".lock"))
+            self._lock = locked(self.path.with_suffix(".lock"))
             self.entries = self._read()
             self._shorten()
             self._file = self.path.open("ab")
@@ -131,7 +131,7 @@ def _entry(line: bytes) -> Entry | None:
         return None
 
 
-def _locked(path: Path) -> IO[bytes]:
+def locked(path: Path) -> IO[bytes]:
     """The file, locked until it is closed or the process ends. Raises BlockingIOError when another holds it.
 
     Where the system or the disk knows no locks the file comes back without one.

@@ -100,3 +100,18 @@ def test_one_file_in_the_way_keeps_all_from_being_written(tmp_path: Path) -> Non
     with pytest.raises(OutputExistsError, match="second"):
         write_together({tmp_path / "first": b"1", tmp_path / "second": b"2"})
     assert [path.name for path in tmp_path.iterdir()] == ["second"]
+
+
+def test_the_names_of_new_folders_are_on_the_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    sync = os.fsync
+
+    def remember(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        sync(descriptor)
+
+    monkeypatch.setattr("os.fsync", remember)
+    write_bytes(tmp_path / "day" / "session" / "photo.jpg", b"content")
+    # The file's content, then its name in its folder, then that folder's name in the one above, up to what was there.
+    assert synced[0].suffix == ".tmp"
+    assert synced[1:] == [tmp_path / "day" / "session", tmp_path / "day", tmp_path]

@@ -1,0 +1,1 @@
+"""`edgematte booth`: a photo booth for people without a technician; needs `pip install 'edgematte[booth]'`."""

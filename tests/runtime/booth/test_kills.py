@@ -1,0 +1,92 @@
+"""A booth that is killed at random moments. EDGEMATTE_KILLS says how often: `make test-booth` does it 300 times."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import queue
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import cv2
+
+from edgematte.runtime.booth.store import JOURNAL, Store
+
+from . import taking
+
+KILLS = int(os.environ.get("EDGEMATTE_KILLS", "20"))
+AFTER_A_PICTURE = 0.7  # share of the kills; the others may come while it starts and finishes what the last one left
+LONGEST_LIFE_S = 0.5  # from then on: long enough for a few pictures
+
+
+def test_no_kill_loses_an_original_or_shows_half_a_file(tmp_path: Path, astronaut: Path, model: Path) -> None:
+    root, chance = tmp_path / "event", random.Random(7)
+    promised: dict[Path, str] = {}
+    half_written: set[Path] = set()
+    seen: set[Path] = set()
+    words = [sys.executable, taking.__file__, str(root), str(astronaut), str(model)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as booths:
+        assert booths.stdin is not None
+        said: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
+        reader = threading.Thread(target=lambda: [said.put(line.split(maxsplit=2)) for line in booths.stdout or ()])
+        reader.start()
+        for life in range(KILLS):
+            print(life, file=booths.stdin, flush=True)
+            pid = int(said.get(timeout=60)[1])
+            before: list[list[str]] = []
+            if chance.random() < AFTER_A_PICTURE:
+                before.append(said.get(timeout=60))
+            time.sleep(chance.random() * LONGEST_LIFE_S)
+            os.kill(pid, signal.SIGKILL)
+            while (heard := before.pop() if before else said.get(timeout=60)) != ["dead", "-9"]:
+                assert heard[0] == "taken", f"a booth must be killed, not fail: {heard}"
+                promised[Path(heard[2].rstrip())] = heard[1]
+            for path in _visible(root) - seen:
+                seen.add(path)
+                if not _whole(path):
+                    half_written.add(path)
+        booths.stdin.close()
+        reader.join(30)
+    lost = [path for path, digest in promised.items() if not _holds(path, digest)]
+
+    with Store(root) as store:
+        unfinished = store.unfinished()
+        taking.finisher(model).recover(store, unfinished)
+        photos = {entry.name: entry for entry in store.entries() if entry.kind == "photo"}
+        assert store.unfinished() == []
+        assert store.without_sheet() == []
+        for entry in store.entries():
+            assert not entry.kept or _whole(entry.file(root)), "what the journal calls done is there"
+    assert len(photos) >= len(promised), "one that was being exposed may be there besides"
+    print(
+        f"\n{KILLS} kills, {len(promised)} originals promised: {len(lost)} lost originals, "
+        f"{len(half_written)} half-written visible; the last restart finished {len(unfinished)}"
+    )
+    assert len(promised) > KILLS, "lives were too short to prove anything"
+    assert lost == []
+    assert half_written == set()
+    assert not list(root.rglob(".*.tmp")), "a restart takes away what it cannot use"
+
+
+def _visible(root: Path) -> set[Path]:
+    return {path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".")}
+
+
+def _holds(path: Path, digest: str) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
+
+
+def _whole(path: Path) -> bool:
+    content = path.read_bytes()
+    if path.name == JOURNAL:
+        return True  # it grows line by line; its readers know of a last one that is cut off
+    if path.suffix == ".json":
+        return isinstance(json.loads(content), dict)
+    ending = {".jpg": b"\xff\xd9", ".png": b"IEND\xaeB`\x82"}[path.suffix]
+    return content.endswith(ending) and cv2.imread(str(path)) is not None

@@ -170,7 +170,7 @@ def read_background(text: str) -> Background:
     """
     if text == "blur":
         return "blur"
-    colour = COLOUR_NAMES.get(text.lower()) or _hexadecimal(text)
+    colour = read_colour(text)
     if colour is not None:
         return colour
     if Path(text).is_file():
@@ -178,6 +178,11 @@ def read_background(text: str) -> Background:
     raise UsageError(
         f"--background {text} is no file and no colour; expected blur, a name such as white, #rrggbb, or a photo"
     )
+
+
+def read_colour(text: str) -> Colour | None:
+    """A colour's name, `#rgb` or `#rrggbb`; None for anything else."""
+    return COLOUR_NAMES.get(text.lower()) or _hexadecimal(text)
 
 
 def _hexadecimal(text: str) -> Colour | None:

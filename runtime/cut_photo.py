@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
 
 from .composite import Background, Fit, Light, blurred, composite, trimmed
 from .errors import ImageError
 from .foreground import foreground
 from .images import LARGEST_PICTURE_PIXELS, Alpha, Image, decode_picture, encode, encode_cutout
+from .preprocess import resize
 from .refine import DEFAULT_MODE, Refine
 from .segmenter import DEFAULT_MODEL, Segmenter
 
@@ -31,6 +35,7 @@ class CutOptions:
     fit: Fit = "cover"  # how a picture fills the background
     light: Light = "display"  # whether a composite mixes numbers or light
     trim: bool = False  # cut away the rows and columns around the subject; of cut-outs and masks
+    most_pixels: int | None = None  # a larger photo is shrunk to so many before it is cut
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class Cutter:
     def __call__(self, photo: bytes, *, name: str, suffix: str) -> Cut:
         """`name` is for messages, `suffix` the format to write. Raises ImageError."""
         picture = decode_picture(photo, name=name, largest_pixels=self.options.largest_pixels)
-        image, about = picture.image, {"profile": picture.profile, "exif": picture.exif}
+        image, about = self._shrunk(picture.image), {"profile": picture.profile, "exif": picture.exif}
         del picture  # so that the photo is freed as soon as its cut is made
         alpha = self.segment(image)
         place = trimmed(alpha) if self.options.trim and self.options.kind != "composite" else (slice(None), slice(None))
@@ -64,6 +69,14 @@ class Cutter:
             return Cut(encode(self._composite(image, subject, alpha), suffix, **about), width, height)
         del image
         return Cut(encode_cutout(subject[place], alpha[place], suffix, **about), width, height)
+
+    def _shrunk(self, image: Image) -> Image:
+        height, width = image.shape[:2]
+        most = self.options.most_pixels
+        if most is None or width * height <= most:
+            return image
+        scale = math.sqrt(most / (width * height))
+        return np.asarray(resize(image, (max(1, int(width * scale)), max(1, int(height * scale)))), np.uint8)
 
     def _composite(self, image: Image, subject: Image, alpha: Alpha) -> Image:
         behind, options = self.options.background, self.options

@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO
 
 # The descriptor belongs to the whole process: two overlapping captures would restore each other's file for good.
 _ONE_AT_A_TIME = threading.RLock()
@@ -26,9 +27,9 @@ class CapturedText:
 
 @contextmanager
 def capture_stderr() -> Iterator[CapturedText]:
-    """Redirects descriptor 2 of the process to a temporary file while the block runs."""
+    """Redirects descriptor 2 of the process to a file in memory while the block runs."""
     captured = CapturedText()
-    with _ONE_AT_A_TIME, tempfile.TemporaryFile() as sink:
+    with _ONE_AT_A_TIME, _nowhere() as sink:
         try:
             terminal = os.dup(2)
         except OSError:  # started with stderr closed, as some services are
@@ -46,3 +47,10 @@ def capture_stderr() -> Iterator[CapturedText]:
             os.close(terminal)
             sink.seek(0)
             captured.text = sink.read().decode("utf-8", "replace")
+
+
+def _nowhere() -> IO[bytes]:
+    """A file without a place on a disk, which may be read-only; a temporary one where the system has no such thing."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("stderr"), "w+b")
+    return tempfile.TemporaryFile()

@@ -1,4 +1,4 @@
-"""What systemd is told of a running pipeline, and the unit file by which it starts one and keeps it alive."""
+"""What systemd is told of a running program, and the unit file by which it starts it and keeps it alive."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import shlex
 import socket
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-WATCHDOG_S = 30  # the unit's limit; silent for so long, a pipeline is killed and started anew
+WATCHDOG_S = 30  # the unit's limit; silent for so long, a program is killed and started anew
+START_S = 120  # to load everything from a slow card
 
 
 def notify(message: str) -> bool:
@@ -27,34 +29,65 @@ def notify(message: str) -> bool:
     return True
 
 
-def unit(words: Sequence[str], *, user: str) -> str:
+@dataclass(frozen=True)
+class Purpose:
+    """What a unit is for, and what it may therefore do. The defaults are a camera's."""
+
+    what: str = "camera"
+    groups: tuple[str, ...] = ("video",)  # that the user must be in
+    secrets: str | None = None  # a file of KEY=VALUE lines for the environment, which only root need be able to read
+    writes: tuple[str, ...] | None = None  # folders; () is none at all, None wherever its user may
+    stop_s: int = 30  # long enough to finish a recording, so that it plays
+    leaves_device: bool = True  # whether it may talk to other machines
+
+
+CAMERA = Purpose()
+
+
+def unit(words: Sequence[str], *, user: str, purpose: Purpose = CAMERA) -> str:
     """A unit file that runs `edgematte WORDS` when the machine starts."""
     program = shlex.join([sys.executable, "-m", "edgematte.runtime.cli", *words])
-    return f"""\
-# Save as /etc/systemd/system/edgematte.service, then: sudo systemctl enable --now edgematte
-[Unit]
-Description=EdgeMatte camera
-After=network-online.target
-Wants=network-online.target
-StartLimitIntervalSec=0
-
-[Service]
-Type=notify
-NotifyAccess=main
-User={user}
-SupplementaryGroups=video
-ExecStart={program.replace("%", "%%")}
-WatchdogSec={WATCHDOG_S}
-TimeoutStartSec=60
-# Long enough to finish a recording, so that it plays.
-TimeoutStopSec=30
-Restart=always
-RestartSec=2
-Nice=-5
-NoNewPrivileges=yes
-ProtectSystem=full
-PrivateTmp=yes
-
-[Install]
-WantedBy=multi-user.target
-"""
+    name = "edgematte" if purpose == CAMERA else f"edgematte-{purpose.what}"
+    lines = [
+        f"# Save as /etc/systemd/system/{name}.service, then: sudo systemctl enable --now {name}",
+        "[Unit]",
+        f"Description=EdgeMatte {purpose.what}",
+        "After=network-online.target",
+        "Wants=network-online.target",
+        "StartLimitIntervalSec=0",
+        "",
+        "[Service]",
+        "Type=notify",
+        "NotifyAccess=main",
+        f"User={user}",
+    ]
+    if purpose.groups:
+        lines.append(f"SupplementaryGroups={' '.join(purpose.groups)}")
+    if purpose.secrets:
+        lines += [
+            "# Tokens and passwords, for nobody else to read (chmod 600): EDGEMATTE_TOKEN=…, EDGEMATTE_MQTT_PASSWORD=…",
+            f"EnvironmentFile=-{purpose.secrets}",
+        ]
+    lines += [
+        f"ExecStart={program.replace('%', '%%')}",
+        f"WatchdogSec={WATCHDOG_S}",
+        f"TimeoutStartSec={START_S}",
+        f"TimeoutStopSec={purpose.stop_s}",
+        "Restart=always",
+        "RestartSec=2",
+        *(["Nice=-5"] if purpose == CAMERA else ["KillMode=mixed"]),
+        "NoNewPrivileges=yes",
+        "PrivateTmp=yes",
+    ]
+    if purpose.writes is None:
+        lines.append("ProtectSystem=full")
+    else:
+        lines += ["ProtectSystem=strict", "ProtectHome=read-only"]
+        lines += [f"ReadWritePaths={shlex.quote(folder)}" for folder in purpose.writes]
+    if not purpose.leaves_device:
+        lines += [
+            "# No packet leaves this machine, whatever asks it to.",
+            "IPAddressDeny=any",
+            "IPAddressAllow=localhost",
+        ]
+    return "\n".join([*lines, "", "[Install]", "WantedBy=multi-user.target", ""])

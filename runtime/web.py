@@ -34,6 +34,7 @@ EXTRA = "booth"
 LOOPBACK = "127.0.0.1"
 TOKEN_VARIABLE = "EDGEMATTE_TOKEN"  # a token on the command line can be read by every user of the machine
 HEAD_S = 10.0  # a client that has not said what it wants for so long is not heard
+STALL_S = 20.0  # a client that takes nothing of its answer for so long has left
 MOST_CONNECTIONS = 256  # a quarter of the files that a process may usually open
 _OWN_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
@@ -91,13 +92,17 @@ class Guard:
     """The application behind it is called only for who may call it.
 
     With a token, that is who sends it (`Authorization: Bearer …` or `X-Api-Key: …`) or asks for one of `open_paths`.
-    Without, the server is on loopback, where the browser of this device can be led by any page of the web: what is
-    addressed by another name than this machine's own is refused, so that no page can pass itself off as the device.
+    Without, the server is on loopback, where a browser of this device brings it the wishes of any page of the web: what
+    is addressed by another name than this machine's own is refused, and what comes from a page of another machine that
+    is not among `origins` (`*` is any).
     """
 
-    def __init__(self, app: App, *, token: str | None, open_paths: Collection[str] = ()) -> None:
+    def __init__(
+        self, app: App, *, token: str | None, open_paths: Collection[str] = (), origins: Collection[str] = ()
+    ) -> None:
         self.app = app
         self.open_paths = frozenset(open_paths)
+        self.origins = frozenset(origins)
         self._token = token.encode() if token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,11 +116,13 @@ class Guard:
     def _refusal(self, scope: Scope) -> Refusal | None:
         headers = dict(scope["headers"])
         if self._token is None:
-            named = headers.get(b"host", b"").decode("latin-1").lower()
-            name = named.rpartition(":")[0] if named.rpartition(":")[2].isdecimal() else named
-            if name in _OWN_NAMES:
+            named = headers.get(b"host", b"").decode("latin-1")
+            if not _is_own(named):
+                return Refusal(400, "wrong_host", f"this is no server for '{named[:80]}'; ask {LOOPBACK}")
+            origin = headers.get(b"origin", b"").decode("latin-1")
+            if not origin or self.origins & {origin, "*"} or _is_own(origin.partition("://")[2]):
                 return None
-            return Refusal(400, "wrong_host", f"this is no server for '{named[:80]}'; ask {LOOPBACK}")
+            return Refusal(403, "wrong_origin", f"pages of '{origin[:80]}' may not use this service; see its --help")
         if scope["path"] in self.open_paths:
             return None
         given = headers.get(b"x-api-key", b"")
@@ -128,6 +135,12 @@ class Guard:
         if not hmac.compare_digest(given, self._token):
             return Refusal(403, "auth_failed", "the token is not the one that this service was started with")
         return None
+
+
+def _is_own(place: str) -> bool:
+    """`HOST[:PORT]`"""
+    host, _, port = place.lower().rpartition(":")
+    return (host if port.isdecimal() else place.lower()) in _OWN_NAMES
 
 
 LINGER_S, LINGER_BYTES = 2.0, 1 << 28  # how long and how far a refused upload is listened to
@@ -174,6 +187,7 @@ class Running:
     stop_s: float = 60.0  # how long a stop waits for the requests in hand
     idle_s: float = 15.0  # a connection kept open between two requests
     head_s: float = HEAD_S
+    stall_s: float = STALL_S
     most_connections: int = MOST_CONNECTIONS
 
 
@@ -208,10 +222,11 @@ def server_of(app: App, *, verb: str, options: Running) -> Server:
 
 
 def _impatient(protocol: type[H11Protocol], options: Running) -> type[H11Protocol]:
-    """Uvicorn's protocol for clients that come in crowds, or dribble the lines of a request for ever."""
+    """Uvicorn's protocol for clients that come in crowds, dribble a request for ever, or never take their answer."""
 
     class Impatient(protocol):
         _timer: asyncio.TimerHandle | None = None
+        _stalled: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -226,7 +241,19 @@ def _impatient(protocol: type[H11Protocol], options: Running) -> type[H11Protoco
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_waiting()
+            if self._stalled is not None:
+                self._stalled.cancel()
             super().connection_lost(exc)
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._stalled = self.loop.call_later(options.stall_s, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            if self._stalled is not None:
+                self._stalled.cancel()
+                self._stalled = None
+            super().resume_writing()
 
         def _busy(self) -> bool:
             return self.cycle is not None and not self.cycle.response_complete

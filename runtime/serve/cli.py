@@ -1,0 +1,151 @@
+"""The verb `serve`: words on the command line → a service that runs until told to stop."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..cut_report import complain
+from ..web import EXTRA, LOOPBACK, TOKEN_VARIABLE, Running, address, check_access, is_loopback, listen, run
+
+if TYPE_CHECKING:
+    from ..mqtt import Reporter
+    from .service import Health
+
+PORT = 7000  # rembg's
+MEGA = 1_000_000
+SECRETS = "/etc/edgematte/serve.env"
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on; any but loopback needs --token.")] = LOOPBACK,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 lets the system choose.")] = PORT,
+    token: Annotated[
+        str | None, typer.Option(envvar=TOKEN_VARIABLE, help="What clients must send as Bearer or X-Api-Key.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option("-m", "--model", metavar="NAME|FILE.tflite", help="A bundled model or a file of your own.")
+    ] = "unet-live",
+    refine: Annotated[
+        str, typer.Option(metavar="off|fast|best", help="How edges are brought to the photo's size.")
+    ] = "best",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that cut, one picture each; default: one per core, at most 2.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of each process; default: the cores shared out.")
+    ] = None,
+    queue: Annotated[int, typer.Option(min=1, help="Pictures that may wait; more are answered 503.")] = 16,
+    max_upload: Annotated[float, typer.Option(min=0.001, metavar="MB", help="Refuse larger uploads.")] = 24,
+    max_megapixels: Annotated[
+        float, typer.Option(min=0.001, max=1073, help="Refuse larger pictures before decoding them.")
+    ] = 50,
+    max_seconds: Annotated[float, typer.Option(min=0.1, help="Give up on a picture that takes longer.")] = 60,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="http://HOST:PORT|*", help="Web pages whose scripts may use the service; repeatable."),
+    ] = None,
+    mqtt: Annotated[
+        str | None, typer.Option(metavar="mqtts://HOST/PREFIX", help="Tell an MQTT broker how the service is.")
+    ] = None,
+    print_systemd_unit: Annotated[
+        bool, typer.Option("--print-systemd-unit", help="Print a unit file for this command line, and leave.")
+    ] = False,
+) -> None:
+    """Cut out pictures that come by HTTP, as rembg's server and remove.bg's API do.
+
+    Nothing is fetched from a network and nothing is written to a disk: a read-only root suits it. The page at / says
+    what can be asked.
+    """
+    check_access(host, token)
+    if print_systemd_unit:
+        _print_unit(leaves_device=mqtt is not None or not is_loopback(host))
+        return
+    _check_extra()
+    from importlib.metadata import version
+
+    from ..cut_photo import CutOptions
+    from ..interpreter import available_cores
+    from ..model_store import model_path
+    from ..refine import check_mode
+    from .crew import MOST_WORKERS, Crew
+    from .service import Service, ServiceOptions
+
+    path = model_path(model)
+    options = CutOptions(str(path), threads, refine=check_mode(refine), largest_pixels=round(max_megapixels * MEGA))
+    count = workers or min(MOST_WORKERS, available_cores())
+    crew = Crew(options, count=count, waiting=queue, most_seconds=max_seconds)
+    asked = ServiceOptions(token or None, round(max_upload * MEGA), tuple(allow_origin or ()))
+    with ExitStack() as stack:
+        listener = stack.enter_context(listen(host, port))
+        reporter = None if mqtt is None else _reporter(stack, mqtt)
+        stack.enter_context(crew)
+        service = Service(crew, asked, model=path.stem, version=version("edgematte"))
+        app = service.app(_Beat(reporter, address(listener)))
+        run(app, listener, verb="serve", options=Running(stop_s=max_seconds + 30))
+        from ..systemd import notify
+
+        notify("STOPPING=1")
+    complain(f"stopped after {service.metrics.pictures} pictures")
+
+
+class _Beat:
+    """Tells systemd, the terminal and the broker how the service is."""
+
+    def __init__(self, reporter: Reporter | None, where: str) -> None:
+        self._reporter = reporter
+        self._where = where
+        self._ready = False
+
+    def __call__(self, health: Health) -> None:
+        import json
+        from dataclasses import asdict
+
+        from ..systemd import notify
+
+        if not self._ready:
+            self._ready = True
+            notify("READY=1")
+            complain(f"serving at {self._where}/ with {health.workers} processes; Ctrl-C ends it")
+        if health.workers:
+            notify("WATCHDOG=1")
+        notify(f"STATUS={health.state}, {health.pictures} pictures")
+        if self._reporter is not None:
+            self._reporter.say(json.dumps(asdict(health)))
+
+
+def _reporter(stack: ExitStack, words: str) -> Reporter:
+    from ..mqtt import Reporter, parse_broker
+
+    return stack.enter_context(Reporter(parse_broker(words), verb="serve", complain=complain))
+
+
+def _check_extra() -> None:
+    from importlib.util import find_spec
+
+    from ..errors import MissingExtraError
+
+    for package in ("starlette", "uvicorn", "python_multipart"):
+        if find_spec(package) is None:
+            raise MissingExtraError("serve", EXTRA, package)
+
+
+def _print_unit(*, leaves_device: bool) -> None:
+    import getpass
+
+    from ..systemd import Purpose, unit
+
+    words, skip = [], False
+    for word in sys.argv[1:]:
+        # A unit file can be read by everybody; the token belongs into the file of secrets.
+        if skip or word == "--print-systemd-unit" or word.startswith("--token="):
+            skip = False
+        elif word == "--token":
+            skip = True
+        else:
+            words.append(word)
+    purpose = Purpose("serve", groups=(), secrets=SECRETS, writes=(), stop_s=120, leaves_device=leaves_device)
+    typer.echo(unit(words, user=getpass.getuser(), purpose=purpose), nl=False)

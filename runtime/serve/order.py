@@ -1,0 +1,89 @@
+"""What a client wants → what a worker cuts, and what comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import cv2
+
+from ..composite import Background, Colour
+from ..cut_photo import CutOptions, Cutter, Kind
+from ..errors import EdgeMatteError, ImageError
+from ..images import Alpha, Image, decode_picture
+from ..segmenter import Segmenter
+
+Format = Literal[".png", ".jpg", ".webp"]
+MEDIA_TYPES: dict[str, str] = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
+
+
+@dataclass(frozen=True)
+class Order:
+    """A picture and what to make of it; sent to another process."""
+
+    photo: bytes
+    kind: Kind = "cutout"
+    format: Format = ".png"
+    background: Colour | bytes | None = None  # a colour, or a picture's bytes; for a composite
+    trim: bool = False
+    most_pixels: int | None = None  # shrink a larger photo to so many first
+
+
+@dataclass(frozen=True)
+class Made:
+    """The finished picture, encoded, and where in it the subject is."""
+
+    data: bytes
+    width: int  # px
+    height: int
+    subject: tuple[int, int, int, int]  # left, top, width, height of what is not transparent, px
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A picture that cannot be cut, in the words of the error."""
+
+    message: str
+    fault: Literal["picture", "service"]  # whose
+
+
+class OrderCutter:
+    """A loaded network as a function from orders to what comes of them; never raises for a bad picture.
+
+    Raises UsageError for an unknown model, ModelError for one that cannot run here.
+    """
+
+    def __init__(self, options: CutOptions) -> None:
+        self.options = options
+        self._segmenter = Segmenter(options.model, threads=options.threads, mode=options.refine)
+        self._subject = 0, 0, 0, 0
+
+    def __call__(self, order: Order) -> Made | Refused:
+        try:
+            options = replace(
+                self.options,
+                kind=order.kind,
+                background=self._background(order.background),
+                trim=order.trim,
+                most_pixels=order.most_pixels,
+            )
+            cut = Cutter(self._segment, options)(order.photo, name="the picture", suffix=order.format)
+        except ImageError as error:
+            return Refused(str(error), "picture")
+        except (EdgeMatteError, MemoryError) as error:
+            return Refused(str(error) or "the memory does not suffice for this picture", "service")
+        left, top, width, height = self._subject
+        if order.trim and order.kind != "composite" and width:
+            left = top = 0
+        return Made(cut.data, cut.width, cut.height, (left, top, width, height))
+
+    def _background(self, wanted: Colour | bytes | None) -> Background | None:
+        if not isinstance(wanted, bytes):
+            return wanted
+        return decode_picture(wanted, name="the background", largest_pixels=self.options.largest_pixels).image
+
+    def _segment(self, image: Image) -> Alpha:
+        alpha = self._segmenter(image)
+        left, top, width, height = cv2.boundingRect(alpha)
+        self._subject = left, top, width, height
+        return alpha

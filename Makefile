@@ -25,7 +25,7 @@ test-training: .venv-training/installed  ## the training recipe; PyTorch in an e
 	.venv-training/bin/python -m pytest tests/models
 
 test-pi32-operators: $(VENV)/installed-for-tests .venv-tflite-runtime/installed  ## what 32-bit boards run; a Python up to 3.11
-	$(BIN)/python -m pytest tests/convert/test_pi32.py
+	$(BIN)/python -m pytest tests/convert/test_pi32.py tests/runtime/test_xnnpack.py
 
 # What emulated boards measured is written here as JSON; benchmarks/results/README.md says which files.
 test-pi: RESULTS ?= build/pi/results

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .errors import ModelError, UsageError
 from .model_file import ModelFile, parse
 from .stderr_capture import capture_stderr
+from .xnnpack import XNNPack
 
 
 def _ai_edge_litert() -> ModuleType:
@@ -125,18 +126,39 @@ def load(model: bytes | Path, *, threads: int | None = None, device: str = "cpu"
         )
     threads = threads or default_threads()
     module, package = _interpreter_module()
-    delegates = None if accelerator is None else [_delegate(module, accelerator)]
+    delegate = _own_xnnpack(module, package, threads) if accelerator is None else _delegate(module, accelerator)
     try:
         with capture_stderr():
-            interpreter = module.Interpreter(
-                model_content=content, num_threads=threads, experimental_delegates=delegates
-            )
-            interpreter.allocate_tensors()
+            try:
+                interpreter = _started(module, content, threads, delegate)
+            except RuntimeError:
+                if not isinstance(delegate, XNNPack):
+                    raise
+                interpreter = _started(module, content, threads, None)  # slower, but it may take the model
             return Network(interpreter, file, package=package, device=device, threads=threads)
     except (RuntimeError, ValueError, MemoryError) as error:
         raise ModelError(_why_it_does_not_load(error, file, package)) from error
     except SystemError as error:  # what tflite-runtime raises under a numpy it was not built for
         raise _wrong_numpy(package) from error
+
+
+def _started(module: ModuleType, content: bytes, threads: int, delegate: object | None) -> _Interpreter:
+    interpreter = module.Interpreter(
+        model_content=content, num_threads=threads, experimental_delegates=None if delegate is None else [delegate]
+    )
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def _own_xnnpack(module: ModuleType, package: str, threads: int) -> XNNPack | None:
+    """What tflite-runtime has within it and uses for float32 alone; see xnnpack.py. ai-edge-litert needs no telling."""
+    if package != "tflite-runtime":
+        return None
+    try:
+        with capture_stderr():
+            return XNNPack(ctypes.CDLL(module._interpreter_wrapper.__file__), threads=threads)
+    except (AttributeError, RuntimeError):  # not in wheels for 32-bit boards; none for this processor
+        return None
 
 
 def read_model(path: Path) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import PIL.Image
 
 from ..composite import blurred, composite, read_background
 from ..foreground import foreground
+from ..images import Alpha, Image
 from ..refine import DEFAULT_MODE, Refine
 from ..segmenter import DEFAULT_MODEL, Segmenter
 
@@ -30,6 +32,8 @@ class Scene:
 
     def __init__(self) -> None:
         self._loaded: tuple[SceneOptions, Segmenter] | None = None
+        # The last picture, as a digest, and its matte: guests try several backgrounds on one picture.
+        self._last: tuple[tuple[SceneOptions, bytes], Alpha] | None = None
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="edgematte")
 
     def __call__(self, picture: PIL.Image.Image, background: str, options: SceneOptions) -> PIL.Image.Image:
@@ -52,10 +56,16 @@ class Scene:
             self._loaded = options, Segmenter(options.model, mode=options.refine)
         return self._loaded[1]
 
+    def _matte(self, image: Image, options: SceneOptions) -> Alpha:
+        key = options, hashlib.blake2b(image, digest_size=32, key=repr(image.shape).encode()).digest()
+        if self._last is None or self._last[0] != key:
+            self._last = key, self._segmenter(options)(image)
+        return self._last[1]
+
     def _place(self, picture: PIL.Image.Image, background: str, options: SceneOptions) -> PIL.Image.Image:
         behind = read_background(background)
         image = np.asarray(_opaque(picture))
-        alpha = self._segmenter(options)(image)
+        alpha = self._matte(image, options)
         if isinstance(behind, str):
             behind = blurred(image, alpha)
         return PIL.Image.fromarray(composite(foreground(image, alpha), alpha, behind))

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..convert import onnx_graph, onnx_tf
-from ..convert.lower import FloatModel
+from ..convert.lower import FloatModel, lower
 from ..convert.partitions import partitions
 from ..convert.photos import Photo, PhotoSet, gather, gather_pairs, split
 from ..convert.pipeline import Conversion, convert
@@ -98,8 +98,8 @@ class Plan:
 def measure(plan: Plan, *, report: Report, known: Sequence[Row] = ()) -> Iterator[Row]:
     """Every network every way, a row as soon as it is known; a refusal is a row too.
 
-    `known`: rows of an earlier run; a network that has them all is not measured again. Raises UsageError where photos
-    or the environment of onnx-tf are missing.
+    `known`: rows of an earlier run; what they hold is not measured again. Raises UsageError where photos or the
+    environment of onnx-tf are missing.
     """
     if plan.tensorflow:
         onnx_tf.find_python()
@@ -110,20 +110,25 @@ def measure(plan: Plan, *, report: Report, known: Sequence[Row] = ()) -> Iterato
         if all(way in earlier for way in ways) or (OWN in earlier and earlier[OWN].refused):
             yield from earlier.values()
         else:
-            yield from _of_one(subject, sha256, plan, report)
+            yield from _of_one(subject, sha256, plan, report, earlier)
 
 
-def _of_one(subject: Subject, sha256: str, plan: Plan, report: Report) -> Iterator[Row]:
+def _of_one(subject: Subject, sha256: str, plan: Plan, report: Report, earlier: Mapping[str, Row]) -> Iterator[Row]:
+    """The rows of one network; `earlier`: those that are known, way → row."""
     name = subject.path.stem
-    row, used = Row(name, sha256, OWN), _cpu_seconds()
-    try:
-        made = _ours(subject, plan, lambda stage, share: report(f"{name}: {stage}", share))
-    except EdgeMatteError as error:
-        if isinstance(error, UsageError):
-            raise
-        yield replace(row, refused=str(error))
-        return
-    spent, model = _cpu_seconds() - used, made.float_model
+    row, used, made = Row(name, sha256, OWN), _cpu_seconds(), None
+    if OWN in earlier:
+        model = lower(onnx_graph.load(subject.path, size=subject.size), subject.preprocessing, channel=subject.channel)
+    else:
+        try:
+            made = _ours(subject, plan, lambda stage, share: report(f"{name}: {stage}", share))
+        except EdgeMatteError as error:
+            if isinstance(error, UsageError):
+                raise
+            yield replace(row, refused=str(error))
+            return
+        model = made.float_model
+    spent = _cpu_seconds() - used
     judges = _judges(plan, model.size, lambda share: report(f"{name}: reading photos", share))
     photos = [photo for folder in judges.values() for photo in folder]
     of_float = mattes(model, photos, progress=lambda share: report(f"{name}: float mattes", share))
@@ -131,18 +136,26 @@ def _of_one(subject: Subject, sha256: str, plan: Plan, report: Report) -> Iterat
     def judged(row: Row, content: bytes) -> Row:
         return _judged(row, content, model, judges, of_float, lambda stage, share: report(f"{name}: {stage}", share))
 
-    own = replace(
-        row,
-        seconds=sum(seconds for _, seconds in made.stages),
-        cpu_seconds=spent,
-        parity=made.parity.max_error,
-        amplified=made.parity.amplified,
-    )
-    yield judged(own, made.tflite)
+    if made is not None:
+        own = replace(
+            row,
+            seconds=sum(seconds for _, seconds in made.stages),
+            cpu_seconds=spent,
+            parity=made.parity.max_error,
+            amplified=made.parity.amplified,
+        )
+        yield judged(own, made.tflite)
+    else:
+        yield earlier[OWN]
     found = gather(plan.calibrate, model.size, most=plan.calibration_photos)
     calibration = split(found, most=plan.calibration_photos).calibration  # the same that ours took
-    yield _attempt(replace(row, way=PEER), judged, lambda: (peer(model, calibration.images, None), None))
-    if name in plan.tensorflow:
+    if PEER in earlier:
+        yield earlier[PEER]
+    else:
+        yield _attempt(replace(row, way=PEER), judged, lambda: (peer(model, calibration.images, None), None))
+    if TENSORFLOW in earlier:
+        yield earlier[TENSORFLOW]
+    elif name in plan.tensorflow:
         report(f"{name}: onnx-tf and TensorFlow", 0.0)
         theirs = partial(_through_tensorflow, subject, calibration)
         yield _attempt(replace(row, way=TENSORFLOW), judged, theirs)

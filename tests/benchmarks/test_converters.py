@@ -121,6 +121,12 @@ def test_a_run_that_was_cut_short_goes_on_where_it_stopped(
     rows = json.loads(figures.read_text())["rows"]
     assert [row["network"] for row in rows] == ["orange", "orange", "blue", "blue"]
     assert rows[:2] == first, "not even timed again"
+    document = json.loads(figures.read_text())
+    figures.write_text(json.dumps({**document, "rows": rows[:1]}))
+    assert run("--model", orange, *words) == 0
+    again = json.loads(figures.read_text())["rows"]
+    assert [row["way"] for row in again] == [row["way"] for row in first]
+    assert again[0] == first[0], "only the other converter was measured"
     figures.write_text("{}")
     assert run("--model", orange, *words) == 2
     assert run("--model", orange, "--calibrate", photos, "--data", photos, "--resume") == 2

@@ -32,7 +32,7 @@ test-pi: RESULTS ?= build/pi/results
 test-pi32 test-pi-boot: RESULTS ?= benchmarks/results
 
 test-pi: $(VENV)/installed-for-tests .venv-tflite-runtime/installed  ## a 64-bit Pi's programs under QEMU; a Python up to 3.11
-	$(BIN)/python -m pytest tests/pi/test_user_space.py tests/pi/test_instructions.py --results $(RESULTS)
+	$(BIN)/python -m pytest tests/pi/test_user_space.py tests/pi/test_instructions.py --results $(RESULTS) $(PI_OPTIONS)
 
 test-pi32: $(VENV)/installed-for-tests .venv-tflite-runtime/installed  ## a 32-bit Pi's
 	$(BIN)/python -m pytest tests/pi/test_user_space_32.py --results $(RESULTS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,15 +29,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--results", type=Path, metavar="FOLDER", help="where the boards' JSON files go; default: build/pi/results"
     )
+    parser.addoption(
+        "--boards-optional", action="store_true", help="where a board cannot be built, skip its tests and say why"
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
+    with plainly(item.config):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    with plainly(item.config):
+        return (yield)
 
 
 @contextmanager
-def plainly() -> Iterator[None]:
+def plainly(config: pytest.Config) -> Iterator[None]:
     """What this PC lacks ends the run in one line that says what to install: no test could say more."""
     try:
         yield
     except MissingToolError as error:
-        pytest.exit(f"the board cannot be built here: {error}", returncode=2)
+        reason = f"the board cannot be built here: {error}"
+        if config.getoption("--boards-optional"):
+            pytest.skip(reason)
+        pytest.exit(reason, returncode=2)
 
 
 @pytest.fixture(scope="session")
@@ -69,22 +87,19 @@ def found(request: pytest.FixtureRequest, results: Path, qemu_user: Path) -> Ite
 @pytest.fixture(scope="session")
 def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `pip install` gives a device, of the working tree."""
-    with plainly():
-        return build_wheel(root, tmp_path_factory.mktemp("wheel"))
+    return build_wheel(root, tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="session")
 def qemu_user(work: Path) -> Path:
     """A folder with QEMU's user-mode emulators for this PC."""
-    with plainly():
-        return debian.unpack(debian.this_architecture(), ["qemu-user"], work / "qemu-user")
+    return debian.unpack(debian.this_architecture(), ["qemu-user"], work / "qemu-user")
 
 
 @pytest.fixture(scope="session")
 def debian_arm64(work: Path) -> Path:
     """A 64-bit Raspberry Pi's system, as far as a Python program sees it."""
-    with plainly():
-        return debian.unpack("arm64", DEBIAN_PACKAGES, work / "debian-arm64")
+    return debian.unpack("arm64", DEBIAN_PACKAGES, work / "debian-arm64")
 
 
 @pytest.fixture(scope="session")
@@ -95,8 +110,7 @@ def installed(wheel: Path, work: Path) -> Callable[[str], Path]:
     others = {LITERT: [], OLDER: [f"{need.name}{need.specifier}" for need in needs]}
 
     def install_for(interpreter: str) -> Path:
-        with plainly():
-            return install(wheel, others[interpreter], work / f"{interpreter}-{ARM64}", machine=ARM64)
+        return install(wheel, others[interpreter], work / f"{interpreter}-{ARM64}", machine=ARM64)
 
     return install_for
 
@@ -141,7 +155,7 @@ def this_pc(wheel: Path) -> Callable[[str], tuple[list[str], dict[str, str]]]:
     def program(interpreter: str) -> tuple[list[str], dict[str, str]]:
         python = Path(sys.executable) if interpreter == LITERT else pi32.find_python()
         if python is None:
-            pytest.exit(f"no Python with tflite-runtime to compare with: {pi32.HOW_TO_GET_IT}", returncode=2)
+            raise MissingToolError(f"no Python with tflite-runtime to compare with: {pi32.HOW_TO_GET_IT}")
         command = [str(python), "-c", "from edgematte.runtime.cli import main; main()"]
         return command, os.environ | {CHOICE_VARIABLE: interpreter, "PYTHONPATH": str(unpacked(wheel))}
 

@@ -13,7 +13,7 @@ import pytest
 from edgematte import read, write
 
 from . import boot, debian
-from .conftest import LITERT, plainly
+from .conftest import LITERT
 from .cores import A53
 from .emulator import unpacked_program, version
 from .record import write as write_record
@@ -31,8 +31,7 @@ HERE = Path(__file__).parent
 @pytest.fixture(scope="module")
 def qemu_system(work: Path) -> Path:
     """A folder with QEMU's whole-system emulator for this PC."""
-    with plainly():
-        return debian.unpack(debian.this_architecture(), ["qemu-system-arm"], work / "qemu-system")
+    return debian.unpack(debian.this_architecture(), ["qemu-system-arm"], work / "qemu-system")
 
 
 @pytest.fixture(scope="module")
@@ -41,27 +40,26 @@ def said(qemu_system: Path, debian_arm64: Path, installed: Callable[[str], Path]
     photo = work / "boot" / "photo.jpg"
     photo.parent.mkdir(parents=True, exist_ok=True)
     write(photo, cv2.resize(read(astronaut), PHOTO, interpolation=cv2.INTER_CUBIC), overwrite=True)
-    with plainly():
-        machine = boot.build(
-            work / "boot",
-            debian=debian_arm64,
-            kernel=debian.unpack("arm64", ["linux-image-cloud-arm64", "busybox-static"], work / "kernel-arm64"),
-            packages=installed(LITERT),
-            files={
-                "/opt/photo.jpg": photo,
-                "/opt/person.jpg": astronaut,
-                "/opt/whole_system.py": HERE / "inside" / "whole_system.py",
-            },
-            program=[
-                "/opt/whole_system.py",
-                "/opt/photo.jpg",
-                f"virtual:/opt/person.jpg,size={FRAME},fps={FRAMES_PER_S}",
-            ],
-            core=A53,
-            cores=CORES,
-            memory_mib=MEMORY_MIB,
-        )
-        return boot.run(machine, qemu_system, seconds=SECONDS)
+    machine = boot.build(
+        work / "boot",
+        debian=debian_arm64,
+        kernel=debian.unpack("arm64", ["linux-image-cloud-arm64", "busybox-static"], work / "kernel-arm64"),
+        packages=installed(LITERT),
+        files={
+            "/opt/photo.jpg": photo,
+            "/opt/person.jpg": astronaut,
+            "/opt/whole_system.py": HERE / "inside" / "whole_system.py",
+        },
+        program=[
+            "/opt/whole_system.py",
+            "/opt/photo.jpg",
+            f"virtual:/opt/person.jpg,size={FRAME},fps={FRAMES_PER_S}",
+        ],
+        core=A53,
+        cores=CORES,
+        memory_mib=MEMORY_MIB,
+    )
+    return boot.run(machine, qemu_system, seconds=SECONDS)
 
 
 def test_a_photo_and_live_frames_fit_into_half_a_gigabyte(said: str, qemu_system: Path, results: Path) -> None:

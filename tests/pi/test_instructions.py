@@ -20,7 +20,7 @@ from edgematte.runtime.model_file import ModelCard, read_card
 from edgematte.runtime.model_store import bundled_models
 from edgematte.runtime.preprocess import resize
 
-from .conftest import LITERT, plainly
+from .conftest import LITERT
 from .cores import A72, A76, Core
 from .counting import Count, build_plugin, count
 from .emulator import Guest
@@ -76,8 +76,7 @@ def pair(request: pytest.FixtureRequest, root: Path, photos: Path, astronaut: Pa
 @pytest.fixture(scope="module")
 def plugin(work: Path) -> Path:
     """QEMU's plugin that counts."""
-    with plainly():
-        return build_plugin(work / "plugin")
+    return build_plugin(work / "plugin")
 
 
 @pytest.fixture(scope="module")

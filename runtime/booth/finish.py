@@ -7,7 +7,7 @@ follows from the original on the disk while the guests look, so that memory hold
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import cv2
 
@@ -69,17 +69,17 @@ class Finisher:
         layout = LAYOUTS.get(session.order.layout, LAYOUTS["single"])
         return layout.compose(photos, self._design, date)
 
-    def recover(self, store: Store, unfinished: Sequence[Shot], *, wait: Callable[[], None] = lambda: None) -> None:
-        """Finishes what a restart found; `wait` is called before each, until there is time for it.
+    def recover(self, store: Store, unfinished: Sequence[Shot]) -> Iterator[None]:
+        """Finishes what a restart found, one picture at each step, so that guests need not wait for all of them.
 
         Raises StorageError. One that fails for another reason is logged and left as it is.
         """
         for shot in unfinished:
-            wait()
             self._tried(lambda shot=shot: self.complete(store, shot, recovered=True))
+            yield
         for shots in store.without_sheet():
-            wait()
             self._tried(lambda shots=shots: self._recover_sheet(store, shots))
+            yield
 
     def _recover_sheet(self, store: Store, shots: list[Shot]) -> None:
         photos = [read(shot.path("picture")) for shot in shots]

@@ -35,7 +35,8 @@ def take_until_killed(root: Path, photo: Path, model: Path, seed: int) -> None:
     finish = finisher(model)
     now = datetime(2026, 11, 23, 18) + timedelta(seconds=seed * 60)
     with Store(root) as store:
-        finish.recover(store, store.unfinished())
+        for _ in finish.recover(store, store.unfinished()):
+            pass
         while True:
             layout = LAYOUTS[chance.choice(list(LAYOUTS))]
             session = store.begin(Order(chance.choice(["blur", "#008080", "none"]), layout.key), now)

@@ -57,7 +57,8 @@ def test_no_kill_loses_an_original_or_shows_half_a_file(tmp_path: Path, astronau
 
     with Store(root) as store:
         unfinished = store.unfinished()
-        taking.finisher(model).recover(store, unfinished)
+        for _ in taking.finisher(model).recover(store, unfinished):
+            pass
         photos = {entry.name: entry for entry in store.entries() if entry.kind == "photo"}
         assert store.unfinished() == []
         assert store.without_sheet() == []

@@ -1,0 +1,214 @@
+// The booth's state, as the device tells it → what is on the screen. The device decides; a page only shows and asks.
+import { act } from "./act.js";
+import { followCamera } from "./camera.js";
+import { countDown, stopCounting } from "./countdown.js";
+import { openGallery } from "./gallery.js";
+import { showSaved } from "./saved.js";
+import { speak, word } from "./words.js";
+
+const body = document.body;
+const said = document.getElementById("said");
+const shot = document.getElementById("shot");
+const TOUCH_EVERY_MS = 5000; // a guest who is still there says so at most this often
+
+let settings;
+let state = { step: "connecting", number: 0, problems: [] };
+let touchedAt = 0;
+
+async function start() {
+  settings = await (await fetch("/api/settings")).json();
+  document.title = settings.title;
+  document.getElementById("title").textContent = settings.title;
+  document.getElementById("name").textContent = settings.title;
+  body.style.setProperty("--accent", settings.accent);
+  body.style.setProperty("--ink", settings.ink);
+  body.classList.toggle("mirrored", settings.mirror);
+  for (const part of document.querySelectorAll("[data-when]")) part.dataset.off = String(!settings[part.dataset.when]);
+  buildLanguages();
+  buildBackgrounds();
+  buildLayouts();
+  listen();
+  followCamera(document.getElementById("live"), frozen);
+}
+
+function listen() {
+  const events = new EventSource("/api/events");
+  events.onmessage = (event) => show(JSON.parse(event.data));
+  events.onerror = () => {
+    body.dataset.step = state.step = "connecting"; // the browser connects again by itself
+    layOut();
+  };
+}
+
+async function show(next) {
+  const before = state;
+  state = next;
+  await speak(state.language);
+  if (state !== next) return; // a newer state came while the words were fetched
+  if (state.step !== before.step) enter(before);
+  mark("#backgrounds", state.background);
+  mark("#layouts", state.layout);
+  for (const button of document.querySelectorAll("#languages button"))
+    button.setAttribute("aria-pressed", String(button.value === state.language));
+  showProblems();
+  if (state.picture !== before.picture && state.picture) showShot();
+  showSaved(state, settings);
+}
+
+function enter(before) {
+  body.dataset.step = state.step;
+  layOut();
+  stopCounting();
+  if (state.step === "countdown") {
+    if (state.shots > 1) document.getElementById("which").textContent = word("which", state.taken + 1, state.shots);
+    else document.getElementById("which").textContent = word("look_here");
+    countDown(state.left_s, (second) => announce(String(second)));
+  } else announce(word(`said_${state.step}`));
+  if (state.step === "idle") hangPictures();
+  if (state.step === "gallery") openGallery(settings, state);
+  if (state.step === "review" || state.step === "saved") document.getElementById("verdict").textContent = word(`said_${state.step}`);
+  if (before.step !== "connecting" || state.step === "idle") focusFirst();
+}
+
+function layOut() {
+  for (const part of document.querySelectorAll("[data-for]")) part.hidden = !part.dataset.for.split(" ").includes(state.step);
+}
+
+function focusFirst() {
+  const first = [...document.querySelectorAll("[data-first]")].find((button) => button.offsetParent !== null);
+  first?.focus({ preventScroll: true });
+}
+
+function announce(text) {
+  said.textContent = text;
+}
+
+function frozen() {
+  performance.mark("edgematte:frozen");
+  const flash = document.getElementById("flash");
+  flash.classList.remove("on");
+  void flash.offsetWidth; // so that the animation starts anew
+  flash.classList.add("on");
+}
+
+async function showShot() {
+  shot.alt = word("your_picture");
+  shot.src = `/shown/${state.picture}.jpg`;
+  try {
+    await shot.decode();
+  } catch {
+    return; // a newer one is on its way
+  }
+  body.dataset.shown = state.picture;
+  requestAnimationFrame(() => performance.mark("edgematte:shown"));
+}
+
+function showProblems() {
+  const list = document.getElementById("problems");
+  const words = state.problems.map((problem) => word(`problem_${problem}`));
+  if (words.join() === [...list.children].map((item) => item.textContent).join()) return;
+  list.replaceChildren(...words.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
+}
+
+function mark(group, value) {
+  const input = [...document.querySelectorAll(`${group} input`)].find((one) => one.value === value);
+  if (input && !input.checked) {
+    input.checked = true;
+    input.closest("label").scrollIntoView({ block: "nearest", inline: "center" });
+  }
+}
+
+function choice(group, value, inside) {
+  const label = document.createElement("label");
+  const input = Object.assign(document.createElement("input"), { type: "radio", name: group, value });
+  input.addEventListener("change", () => act(group, value));
+  label.append(input, ...inside);
+  return label;
+}
+
+function buildBackgrounds() {
+  const tiles = document.querySelector("#backgrounds .tiles");
+  for (const { key, kind, label } of settings.backgrounds) {
+    const face = document.createElement("span");
+    face.className = `face ${kind}`;
+    if (kind === "colour") face.style.background = key;
+    if (kind === "picture" || kind === "video") {
+      const picture = Object.assign(document.createElement("img"), { alt: "", src: `/backgrounds/${encodeURIComponent(key)}` });
+      face.append(picture);
+    }
+    const name = Object.assign(document.createElement("span"), { className: "label" });
+    if (kind === "none" || kind === "blur" || kind === "colour") name.dataset.word = `background_${kind}`;
+    else name.textContent = label;
+    tiles.append(choice("background", key, [face, name]));
+  }
+}
+
+function buildLayouts() {
+  const group = document.getElementById("layouts");
+  group.dataset.off = String(settings.layouts.length < 2);
+  for (const { key } of settings.layouts) {
+    const name = Object.assign(document.createElement("span"), { className: "label" });
+    name.dataset.word = `layout_${key}`;
+    const icon = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    icon.setAttribute("viewBox", "0 0 64 64");
+    icon.setAttribute("aria-hidden", "true");
+    const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+    use.setAttribute("href", `/page/icons.svg#${key}`);
+    icon.append(use);
+    group.append(choice("layout", key, [icon, name]));
+  }
+}
+
+function buildLanguages() {
+  const group = document.getElementById("languages");
+  group.dataset.off = String(settings.languages.length < 2);
+  for (const { key, name } of settings.languages) {
+    const button = Object.assign(document.createElement("button"), { type: "button", value: key, textContent: key.toUpperCase() });
+    button.setAttribute("aria-label", name);
+    button.lang = key;
+    button.addEventListener("click", () => act("language", key));
+    group.append(button);
+  }
+}
+
+// The latest pictures, on the wall behind the invitation.
+async function hangPictures() {
+  const wall = document.getElementById("wall");
+  if (!settings.gallery) return;
+  const { names } = await (await fetch("/api/gallery")).json();
+  wall.replaceChildren(
+    ...names.slice(0, 12).map((name) => Object.assign(document.createElement("img"), { alt: "", src: `/thumbnails/${name}.jpg` })),
+  );
+}
+
+addEventListener("click", (event) => {
+  const button = event.target.closest("[data-act]");
+  if (!button) return;
+  if (button.dataset.act === "shoot") performance.mark("edgematte:pressed");
+  act(button.dataset.act);
+});
+
+// One big key is enough: space and Enter do what the screen invites to, Escape leaves.
+addEventListener("keydown", (event) => {
+  if (event.repeat || document.getElementById("viewer").open) return;
+  const leaves = { countdown: "cancel", look: "cancel", choose: "done", saved: "done", gallery: "done" };
+  if (event.key === "Escape" && leaves[state.step]) act(leaves[state.step]);
+  const free = event.target === body || event.target.matches?.("input");
+  if ((event.key === " " || event.key === "Enter") && free) {
+    event.preventDefault();
+    performance.mark("edgematte:pressed");
+    act("press");
+  }
+});
+
+for (const kind of ["pointerdown", "keydown"])
+  addEventListener(kind, () => {
+    if (performance.now() - touchedAt < TOUCH_EVERY_MS || !["choose", "review", "saved", "gallery"].includes(state.step)) return;
+    touchedAt = performance.now();
+    act("touch");
+  });
+
+addEventListener("contextmenu", (event) => event.preventDefault()); // a long touch
+
+layOut();
+start();

@@ -1,0 +1,48 @@
+// A saved sheet → its QR code, copies, and what the printer says.
+import { act } from "./act.js";
+import { word } from "./words.js";
+
+const qr = document.getElementById("qr");
+const output = document.getElementById("copies");
+const queue = document.getElementById("queue");
+let name = null;
+let copies = 1;
+let most = 1;
+let asked = false;
+
+export function showSaved(state, settings) {
+  most = settings.mostCopies;
+  if (state.name !== name) {
+    name = state.name;
+    asked = false;
+    setCopies(1);
+    qr.removeAttribute("src");
+  }
+  // The sheet is counted once it is on the disk; before, there is nothing to fetch.
+  if (name && settings.sharing && !qr.getAttribute("src")) fetchCode(name);
+  const { waiting, trouble } = state.queue;
+  const text = trouble ? word("printer_trouble", trouble) : waiting ? word("printing", waiting) : asked ? word("printed") : "";
+  if (queue.textContent !== text) queue.textContent = text;
+  queue.classList.toggle("wrong", Boolean(trouble));
+}
+
+async function fetchCode(wanted) {
+  const answer = await fetch(`/qr/${wanted}.svg`);
+  if (!answer.ok || wanted !== name || qr.getAttribute("src")) return;
+  qr.alt = word("scan");
+  qr.src = `/qr/${wanted}.svg`;
+}
+
+function setCopies(count) {
+  copies = Math.max(1, Math.min(most, count));
+  output.textContent = copies;
+  document.getElementById("fewer").disabled = copies === 1;
+  document.getElementById("more").disabled = copies === most;
+}
+
+document.getElementById("fewer").addEventListener("click", () => setCopies(copies - 1));
+document.getElementById("more").addEventListener("click", () => setCopies(copies + 1));
+document.getElementById("print").addEventListener("click", () => {
+  asked = true;
+  act("print", `${name}*${copies}`);
+});

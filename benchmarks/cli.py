@@ -135,7 +135,8 @@ def run(
 @app.command()
 def report(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE…", help="What 'bench run --json' wrote, of any machine.")
+        list[Path],
+        typer.Argument(metavar="FILE…", help="What 'bench run --json' wrote, of any machine; and benchmarks.peers."),
     ],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="OUT.html", help="Write one page that opens offline.")
@@ -148,12 +149,12 @@ def report(
 
     if output is None and not as_markdown:
         raise UsageError("nothing to make; name a page with -o OUT.html, or ask for tables with --markdown")
-    entries = reports.load_all(files)
+    entries, beside = reports.load_with_peers(files)
     if output is not None:
-        page = reports.html(entries, command=shlex.join(["edgematte", *sys.argv[1:]]))
+        page = reports.html(entries, beside, command=shlex.join(["edgematte", *sys.argv[1:]]))
         write_bytes(output, page.encode(), overwrite=overwrite)
     if as_markdown:
-        typer.echo(reports.markdown(entries), nl=False)
+        typer.echo(reports.markdown(entries, beside), nl=False)
 
 
 @app.command()

@@ -30,12 +30,14 @@ from ..runtime.atomic import write_bytes
 from ..runtime.errors import EdgeMatteError, MissingExtraError, UsageError
 from ..runtime.images import Alpha, Image, Size
 from .accuracy import boundary_iou, iou, mae
-from .bootstrap import Interval, mean_interval
+from .bootstrap import mean_interval
 from .contender import sha256_of
 from .dataset import Pair, find_pairs, fingerprint
 from .latency import Effort, Timing
-from .machine import Machine, this_machine
-from .timings import FRAME_SIZE, frame_of
+from .machine import this_machine
+from .peers_result import Missing, Peers, Row, table, to_json
+from .summary import table_markdown
+from .timings import frame_of
 
 WORKER = Path(__file__).with_name("peers_worker.py")
 # What each needs in its environment, beside numpy and OpenCV.
@@ -48,7 +50,6 @@ PACKAGES = {
     "rembg": "'rembg[cpu]' opencv-python-headless",
 }
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-MB = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -64,44 +65,6 @@ class Peer:
     session: str = "u2net_custom"  # rembg's class for a model file
     refine: str = "off"  # how ours brings edges to the photo's size; the others enlarge
     python: str = sys.executable
-
-
-@dataclass(frozen=True)
-class Row:
-    """What one peer did."""
-
-    name: str  # "opencv, unet-live.onnx"
-    engine: str
-    sha256: str | None  # of the model's file; None for a bundled name
-    size_bytes: int | None
-    iou: Interval  # with the true masks, over photos
-    boundary_iou: Interval
-    mae: Interval
-    whole: Timing  # a 1280x720 photo to its alpha
-    load_ms: float
-    peak_memory_bytes: int | None
-
-
-@dataclass(frozen=True)
-class Missing:
-    """A peer that could not take part."""
-
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Peers:
-    """Everything about one run."""
-
-    made_at: str  # ISO 8601, UTC
-    command: str
-    machine: Machine
-    photos: int
-    photos_sha256: str
-    threads: int
-    rows: tuple[Row, ...]
-    missing: tuple[Missing, ...]
 
 
 def peer(text: str) -> Peer:
@@ -230,27 +193,6 @@ def compare(
         rows=rows,
         missing=tuple(missing),
     )
-
-
-def markdown(found: Peers) -> str:
-    """The table for a README."""
-    width, height = FRAME_SIZE
-    head = (
-        f"| {found.photos} photos, {found.threads} thread{'s' * (found.threads > 1)} | IoU | boundary IoU | MAE "
-        f"| {width}x{height} photo → alpha, ms (95 %) | CPU, ms | model, MB | peak memory, MB |"
-    )
-    lines = [head, "| --- |" + " ---: |" * 7]
-    for row in sorted(found.rows, key=lambda row: -row.iou.value):
-        size = "" if row.size_bytes is None else f"{row.size_bytes / MB:.1f}"
-        peak = "not readable" if row.peak_memory_bytes is None else f"{row.peak_memory_bytes / MB:.0f}"
-        cells = (
-            f"{row.name} ({row.engine})", f"{row.iou.value:.3f}", f"{row.boundary_iou.value:.3f}",
-            f"{row.mae.value:.3f}", f"{row.whole.median_ms:.1f} ({row.whole.p95_ms:.1f})",
-            f"{row.whole.cpu_ms or 0:.1f}", size, peak,
-        )  # fmt: skip
-        lines.append(f"| {' | '.join(cells)} |")
-    lines += [f"| {one.name} | {' | '.join(['not measured'] * 7)} |" for one in found.missing]
-    return "\n".join(lines) + "\n"
 
 
 # The steps --------------------------------------------------------------------------------------------------------
@@ -413,11 +355,11 @@ def main(
             say=lambda name: typer.echo(f"starting {name}", err=True),
         )  # fmt: skip
         if json_file is not None:
-            write_bytes(json_file, (json.dumps(asdict(found), indent=1) + "\n").encode(), overwrite=True)
+            write_bytes(json_file, to_json(found).encode(), overwrite=True)
     except EdgeMatteError as error:
         typer.echo(f"edgematte: {error}", err=True)
         raise typer.Exit(error.exit_code) from error
-    typer.echo(markdown(found), nl=False)
+    typer.echo(table_markdown(table(found)))
     for one in found.missing:
         typer.echo(f"edgematte: {one.name}: {one.reason}", err=True)
     if found.missing:

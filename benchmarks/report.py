@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from html import escape
 from pathlib import Path
@@ -14,14 +15,36 @@ from ..runtime.errors import UsageError
 from .charts import Bar, Line, Point, lines, log_scatter, stacked_bars
 from .machine import remarks
 from .operator_times import OperatorTime
+from .peers_result import Peers
+from .peers_result import table as peers_table
 from .result import Result, Shown, fair_ms, reference_name
-from .schema import load
-from .summary import NOT_MEASURED, Entry, Table, comparison, cost, details, fair_parts, machine_words, overview, title
+from .schema import load, load_any
+from .summary import (
+    NOT_MEASURED,
+    Entry,
+    Table,
+    comparison,
+    cost,
+    details,
+    fair_parts,
+    machine_words,
+    overview,
+    table_markdown,
+    title,
+)
 
 COMMANDS_SHOWN = 12  # pages of more machines fold them away
 DROP_GOOD, DROP_FAIR = 0.003, 0.01  # IoU lost
 EMBEDDED = "data:image/"
 RATIO_GOOD, RATIO_FAIR = 0.6, 1.0  # of the reference's time
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A file that `benchmarks.peers` wrote."""
+
+    name: str  # its stem
+    found: Peers
 
 
 def load_all(paths: Sequence[Path]) -> tuple[Entry, ...]:
@@ -36,7 +59,14 @@ def load_all(paths: Sequence[Path]) -> tuple[Entry, ...]:
     return entries
 
 
-def html(entries: Sequence[Entry], *, command: str) -> str:
+def load_with_peers(paths: Sequence[Path]) -> tuple[tuple[Entry, ...], tuple[Beside, ...]]:
+    """The runs as `load_all` gives them, and the comparisons with other tools among the files."""
+    kinds = {path: load_any(path) for path in paths}
+    peers = tuple(Beside(path.stem, found) for path, found in kinds.items() if isinstance(found, Peers))
+    return load_all([path for path, found in kinds.items() if isinstance(found, Result)]), peers
+
+
+def html(entries: Sequence[Entry], beside: Sequence[Beside] = (), *, command: str) -> str:
     """The whole page: no script, no fonts, every picture inside."""
     now = datetime.now(timezone.utc).strftime("%d %B %Y, %H:%M UTC")
     parts = [
@@ -51,20 +81,23 @@ def html(entries: Sequence[Entry], *, command: str) -> str:
         _threads(entries),
         _sustained(entries),
         _operators(entries),
+        *[_peers(one) for one in beside],
         *[_one_run(entry) for entry in entries],
         _provenance(entries, command),
     ]
     return page.page(title(entries), [part for part in parts if part])
 
 
-def markdown(entries: Sequence[Entry]) -> str:
-    """The table of all runs and each run's comparison, for a README."""
-    parts = [f"**{title(entries)}**", _markdown(overview(entries))]
+def markdown(entries: Sequence[Entry], beside: Sequence[Beside] = ()) -> str:
+    """The table of all runs, each run's comparison, and other tools beside ours, for a README."""
+    parts = [f"**{title(entries)}**", table_markdown(overview(entries))]
     for entry in entries:
         compared = comparison(entry)
         if compared is not None:
-            parts += [f"{entry.name}: {_photos(entry.result)}", _markdown(compared)]
-    parts.append("\n".join(f"    {entry.result.command}" for entry in entries))
+            parts += [f"{entry.name}: {_photos(entry.result)}", table_markdown(compared)]
+    parts += [table_markdown(peers_table(one.found)) for one in beside]
+    commands = [*(entry.result.command for entry in entries), *(one.found.command for one in beside)]
+    parts.append("\n".join(f"    {command}" for command in commands))
     return "\n\n".join(parts) + "\n"
 
 
@@ -274,6 +307,29 @@ def _operator_words(found: tuple[OperatorTime, ...] | None) -> str:
     return ", ".join(f"{kind} {ms / total:.0%}" for kind, ms in most) + f" of {total:.1f} ms under the profiler."
 
 
+def _peers(beside: Beside) -> str:
+    found = beside.found
+    points = [
+        Point(
+            row.name, row.whole.cpu_ms or row.whole.median_ms, row.iou.value, row.iou.low, row.iou.high,
+            quiet=not row.name.startswith("edgematte"),
+        )
+        for row in found.rows
+    ]  # fmt: skip
+    missing = [page.paragraph(f"{one.name}: {one.reason}", "faint") for one in found.missing]
+    return page.section(
+        f"Other tools, {beside.name}",
+        page.paragraph(
+            f"The same {_counted(found.photos, 'photo')} and the same number of threads, by turns, on "
+            f"{machine_words(found.machine)}; every tool ends with an alpha of the photo's size."
+        ),
+        log_scatter(points, x_label="photo to alpha, ms of CPU time", y_label="IoU") if points else "",
+        *_table(peers_table(found)),
+        *missing,
+        page.preformatted(found.command),
+    )
+
+
 def _one_run(entry: Entry) -> str:
     compared = comparison(entry)
     parts = [page.paragraph(f"{machine_words(entry.result.machine)}. {_photos(entry.result)}")]
@@ -309,14 +365,6 @@ def _provenance(entries: Sequence[Entry], command: str) -> str:
 # The two ways to write a table ------------------------------------------------------------------------------------
 def _table(found: Table) -> list[str]:
     return [page.table(found.head, found.rows, numeric=tuple(range(found.words, len(found.head))))]
-
-
-def _markdown(found: Table) -> str:
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
-
-    rule = line(["---" if place < found.words else "---:" for place in range(len(found.head))])
-    return "\n".join([line(found.head), rule, *(line(row) for row in found.rows)])
 
 
 def _counted(number: int, what: str) -> str:

@@ -1,4 +1,4 @@
-"""The JSON of a `bench run`, of this version or an older one → its `Result`."""
+"""The JSON of a `bench run` or of `benchmarks.peers`, of this version or an older one → its `Result` or `Peers`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from ..runtime.errors import UsageError
+from . import peers_result
 from .latency import Timing, ratio
+from .peers_result import Peers
 from .result import SCHEMA, SCHEMA_VERSION, Result
 
 OLDEST = 1
@@ -22,35 +24,53 @@ class _MisfitError(Exception):
 
 def load(path: Path) -> Result:
     """Reads a file that `bench run --json` wrote. Raises UsageError, naming the file, when it is none."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise UsageError(f"{path}: cannot be read: {reason}") from error
-    return from_json(text, name=str(path))
+    return from_json(_text(path), name=str(path))
 
 
 def from_json(text: str, *, name: str) -> Result:
     """As `load`, of the file's content; `name` is for messages."""
+    found = _read(text, (SCHEMA,), name)
+    if not isinstance(found, Result):
+        raise TypeError(f"{SCHEMA} is built as {type(found).__name__}")
+    return found
+
+
+def load_any(path: Path) -> Result | Peers:
+    """As `load`, and files of `python -m edgematte.benchmarks.peers --json` too."""
+    return _read(_text(path), (SCHEMA, peers_result.SCHEMA), str(path))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise UsageError(f"{path}: cannot be read: {reason}") from error
+
+
+def _read(text: str, schemas: tuple[str, ...], name: str) -> Result | Peers:
     try:
         content = json.loads(text)
     except ValueError as error:
         raise UsageError(f"{name}: is no JSON ({error}); expected what 'edgematte bench run --json' wrote") from error
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        found = content.get("schema", "no schema") if isinstance(content, dict) else "no object"
-        raise UsageError(f"{name}: holds {found}; expected {SCHEMA}, which 'edgematte bench run --json' writes")
+    schema = content.get("schema", "no schema") if isinstance(content, dict) else "no object"
+    if schema not in schemas:
+        raise UsageError(
+            f"{name}: holds {schema}; expected {' or '.join(schemas)}, which 'edgematte bench run --json' writes"
+        )
+    kind, newest, upgrades = _SCHEMAS[schema]
     version = content.get("schema_version")
     if not isinstance(version, int) or version < OLDEST:
-        raise UsageError(f"{name}: is of schema version {version}; expected {OLDEST} to {SCHEMA_VERSION}")
-    if version > SCHEMA_VERSION:
+        raise UsageError(f"{name}: is of schema version {version}; expected {OLDEST} to {newest}")
+    if version > newest:
         raise UsageError(
             f"{name}: was written by a newer edgematte (schema version {version}, this one reads up to "
-            f"{SCHEMA_VERSION}); update with: pip install --upgrade edgematte"
+            f"{newest}); update with: pip install --upgrade edgematte"
         )
     try:
-        for step in range(version, SCHEMA_VERSION):
-            content = _UPGRADES[step](content)
-        return _built(Result, content, "")
+        for step in range(version, newest):
+            content = upgrades[step](content)
+        return _built(kind, content, "")
     except _MisfitError as error:
         raise UsageError(f"{name}: {error}; the file was changed or is damaged") from error
 
@@ -72,8 +92,11 @@ def _from_1(content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "latency": latency, "machine": machine}
 
 
-# Version → what makes the next one of it.
-_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
+# Schema → what is built of it, its newest version, and for each older version what makes the next one of it.
+_SCHEMAS: dict[str, tuple[type, int, dict[int, Callable[[dict[str, Any]], dict[str, Any]]]]] = {
+    SCHEMA: (Result, SCHEMA_VERSION, {1: _from_1}),
+    peers_result.SCHEMA: (Peers, peers_result.SCHEMA_VERSION, {}),
+}
 
 
 def _built(kind: Any, value: Any, path: str) -> Any:

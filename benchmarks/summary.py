@@ -39,6 +39,16 @@ class Table:
     words: int = 1
 
 
+def table_markdown(found: Table) -> str:
+    """The table for a README."""
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+
+    rule = line(["---" if place < found.words else "---:" for place in range(len(found.head))])
+    return "\n".join([line(found.head), rule, *(line(row) for row in found.rows)])
+
+
 @dataclass(frozen=True)
 class Cost:
     """What a model loses against full precision, photo by photo."""

@@ -10,7 +10,10 @@ import pytest
 
 from edgematte.benchmarks.dataset import find_pairs
 from edgematte.benchmarks.latency import Effort
-from edgematte.benchmarks.peers import PACKAGES, Peer, compare, markdown, peer
+from edgematte.benchmarks.peers import PACKAGES, Peer, compare, peer
+from edgematte.benchmarks.peers_result import table, to_json
+from edgematte.benchmarks.schema import load_any
+from edgematte.benchmarks.summary import table_markdown
 from edgematte.runtime.errors import UsageError
 
 QUICK = Effort(seconds=0, least_rounds=2)
@@ -40,7 +43,7 @@ def test_a_peer_that_means_nothing_is_refused(text: str, said: str) -> None:
 
 
 def test_one_network_scores_alike_in_every_tool_and_one_that_fails_stops_nobody(
-    orange: Path, orange_tflite: Path, photos: Path
+    orange: Path, orange_tflite: Path, photos: Path, tmp_path: Path
 ) -> None:
     found = compare(
         [
@@ -71,10 +74,13 @@ def test_one_network_scores_alike_in_every_tool_and_one_that_fails_stops_nobody(
     assert "no-such-python cannot be started" in reasons["rembg, orange.onnx"]
     assert "its environment needs: pip install ai-edge-litert" in reasons["mediapipe, no-such.tflite"]
 
-    table = markdown(found).splitlines()
-    assert {line.count("|") for line in table} == {9}
-    assert len(table) == 2 + len(found.rows) + len(found.missing)
-    assert table[-1].count("not measured") == 7
+    lines = table_markdown(table(found)).splitlines()
+    assert {line.count("|") for line in lines} == {9}
+    assert len(lines) == 2 + len(found.rows) + len(found.missing)
+    assert lines[-1].count("not measured") == 7
+
+    (tmp_path / "peers.json").write_text(to_json(found))
+    assert load_any(tmp_path / "peers.json") == found, "what a page is made of"
 
 
 def test_every_kind_says_what_to_install() -> None:

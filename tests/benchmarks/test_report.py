@@ -14,6 +14,8 @@ from edgematte.benchmarks.bootstrap import Interval
 from edgematte.benchmarks.fresh import ColdStart
 from edgematte.benchmarks.latency import Timing
 from edgematte.benchmarks.operator_times import OperatorTime
+from edgematte.benchmarks.peers_result import Missing, Peers, Row
+from edgematte.benchmarks.peers_result import to_json as peers_json
 from edgematte.benchmarks.result import (
     CallTimings,
     Operators,
@@ -191,3 +193,18 @@ def test_files_are_named_by_their_stems_and_no_two_alike(result: Result, tmp_pat
     assert [entry.name for entry in report.load_all([tmp_path / "a" / "pi5.json"])] == ["pi5"]
     with pytest.raises(UsageError, match="two files are called pi5"):
         report.load_all([tmp_path / "a" / "pi5.json", tmp_path / "b" / "pi5.json"])
+
+
+def test_other_tools_beside_ours_are_part_of_the_page(pi: Result, tmp_path: Path) -> None:
+    timing = Timing((20.0, 22.0), (7.0, 8.0))
+    row = Row("opencv, u.onnx", "OpenCV 5 DNN", "ab", 1, *[Interval(0.8, 0.7, 0.9)] * 3, timing, 50.0, None)
+    found = Peers("now", "python -m peers", pi.machine, 4, "cd", 1, (row,), (Missing("rembg, m.onnx", "it <ended>"),))
+    (tmp_path / "tools.json").write_text(peers_json(found))
+    (tmp_path / "pi5.json").write_text(to_json(pi))
+    entries, beside = report.load_with_peers([tmp_path / "tools.json", tmp_path / "pi5.json"])
+    page = report.html(entries, beside, command=COMMAND)
+    for words in ("Other tools, tools", "OpenCV 5 DNN", "0.800", "not readable", "it &lt;ended&gt;", "python -m peers"):
+        assert words in page, words
+    assert "OpenCV 5 DNN" in report.markdown(entries, beside)
+    with pytest.raises(UsageError, match=r"holds edgematte\.bench\.peers; expected edgematte\.bench\.run"):
+        report.load_all([tmp_path / "tools.json"])

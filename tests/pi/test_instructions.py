@@ -20,7 +20,7 @@ from edgematte.runtime.model_file import ModelCard, read_card
 from edgematte.runtime.model_store import bundled_models
 from edgematte.runtime.preprocess import resize
 
-from .conftest import LITERT
+from .conftest import LITERT, OLDER
 from .cores import A72, A76, Core
 from .counting import Count, build_plugin, count
 from .emulator import Guest
@@ -30,6 +30,8 @@ Counted = Callable[[Core, bytes, NDArray], tuple[Count, NDArray]]
 # Of the full-precision network's instructions, where the processor has dot products: promised of networks that segment.
 # A refiner's few channels leave less to save; that it saves at all is asserted, how much is published.
 MOST_ON_A76 = {"segmenter": 0.5, "refiner": 1.0}
+# Least share of instructions: each does sixteen multiplications, and fewer would mean that other kernels work.
+DOT_PRODUCTS = 0.05
 REPEATS_WITHIN = 1e-3  # counts of two inferences in one process; what differs is Python's own housekeeping
 
 
@@ -122,12 +124,20 @@ def test_int8_saves_instructions_by_dot_products_where_there_are_any(
     assert one.int8_largest_difference <= 1
     assert fp32.dot_products == 0
     if core.dot_products:
-        # One of them does the work of sixteen multiplications: too few would mean that other kernels do the work.
-        assert one.int8_dot_products > 0.05 * one.int8_instructions
+        assert one.int8_dot_products > DOT_PRODUCTS * one.int8_instructions
         assert one.ratio <= MOST_ON_A76[pair.role]
     else:
         # What is saved here is published and not promised: a small refiner saves nothing.
         assert one.int8_dot_products == 0, "a core without dot products would stop at the first"
+
+
+def test_tflite_runtime_executes_dot_products_as_well(
+    pair: Pair, guest: Callable[[Core, str], Guest], plugin: Path
+) -> None:
+    """By itself it would not: its own int8 kernels hardly know them, and take twice as many instructions."""
+    int8, output = count(guest(A76, OLDER), plugin, pair.int8, pair.int8_input)
+    assert int8.dot_products > DOT_PRODUCTS * int8.instructions
+    assert np.array_equal(output, load(pair.int8, threads=1).run(pair.int8_input)), "to the last bit"
 
 
 def test_full_precision_is_the_same_on_a_board(pair: Pair, counted: Counted) -> None:

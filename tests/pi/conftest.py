@@ -18,8 +18,9 @@ from .cores import A72, A76, Core
 from .device_install import build_wheel, install, requirements, unpacked
 from .emulator import Guest, board, unpacked_program, version
 from .needs import MissingToolError
-from .record import Cut, NetworkCount, write
+from .record import Cut, NetworkCount, write, write_counts
 
+COMMAND = "make test-pi RESULTS=benchmarks/results"
 ARM64 = "aarch64"
 LITERT, OLDER = "ai-edge-litert", "tflite-runtime"
 DEBIAN_PACKAGES = ("python3", "libstdc++6", "libgomp1")  # all that the device's wheels expect of a system
@@ -76,12 +77,15 @@ def found(request: pytest.FixtureRequest, results: Path, qemu_user: Path) -> Ite
     measured: list[Cut | NetworkCount] = []
     yield measured
     if measured and not request.session.testsfailed:
+        counts = [one for one in measured if isinstance(one, NetworkCount)]
         facts = {
             "emulator": version(unpacked_program(qemu_user, f"qemu-{ARM64}")),
             "cuts": [one for one in measured if isinstance(one, Cut)],
-            "counts": [one for one in measured if isinstance(one, NetworkCount)],
+            "counts": counts,
         }
-        write(results, "pi", "make test-pi", facts)
+        write(results, "pi", COMMAND, facts)
+        if counts:
+            write_counts(results, "pi", COMMAND, counts)
 
 
 @pytest.fixture(scope="session")

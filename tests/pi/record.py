@@ -1,8 +1,9 @@
-"""What an emulated board did → one JSON file, for benchmarks/results/ and the texts that quote it."""
+"""What an emulated board did → one JSON file, its counts also as a table, for benchmarks/results/ and who quotes it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -11,6 +12,16 @@ SCHEMA_VERSION = 1
 WHAT_IT_IS_NOT = (
     "Run under QEMU on a PC: results and counts of instructions are a board's, times, heat and cameras are not."
 )
+COUNTS_ARE = """# Instructions of one inference
+
+    {command}
+
+Millions of one warm inference on one thread in ai-edge-litert, counted by a QEMU plugin
+(`tests/pi/instruction_count.c`). Full precision is the network's ONNX original through `edgematte.convert`'s float
+lowering, in the same interpreter. Counts are not time: a dot product does sixteen multiplications in one instruction,
+and a load that misses the cache is one instruction too.
+
+"""
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,26 @@ def write(folder: Path, name: str, command: str, facts: dict[str, object]) -> Pa
     path = folder / f"{name}.json"
     path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
     return path
+
+
+def write_counts(folder: Path, name: str, command: str, counts: Sequence[NetworkCount]) -> Path:
+    """`folder/NAME.md`: a row per network and core, in millions of instructions. Replaces what was there."""
+    head = ("", "core", "int8", "of which SDOT/UDOT", "fp32", "int8 / fp32", "float operators in int8", "int8's sha256")
+    rows = [
+        (
+            f"`{one.model}`", one.core, _millions(one.int8_instructions), _millions(one.int8_dot_products),
+            _millions(one.fp32_instructions), f"{one.ratio:.3f}", str(one.int8_float_operators), one.model_sha256[:8],
+        )
+        for one in sorted(counts, key=lambda one: (one.model, -one.int8_dot_products))
+    ]  # fmt: skip
+    lines = ["| " + " | ".join(cells) + " |" for cells in (head, ("---", "---", *["---:"] * 6), *rows)]
+    path = folder / f"{name}.md"
+    path.write_text(COUNTS_ARE.format(command=command) + "\n".join(lines) + "\n")
+    return path
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.2f}" if count else "0"
 
 
 def _plain(value: object) -> object:

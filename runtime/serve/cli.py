@@ -78,7 +78,7 @@ def serve(
     options = CutOptions(str(path), threads, refine=check_mode(refine), largest_pixels=round(max_megapixels * MEGA))
     count = workers or min(MOST_WORKERS, available_cores())
     crew = Crew(options, count=count, waiting=queue, most_seconds=max_seconds)
-    asked = ServiceOptions(token or None, round(max_upload * MEGA), tuple(allow_origin or ()))
+    asked = ServiceOptions(token or None, round(max_upload * MEGA), origins=tuple(allow_origin or ()))
     with ExitStack() as stack:
         listener = stack.enter_context(listen(host, port))
         reporter = None if mqtt is None else _reporter(stack, mqtt)

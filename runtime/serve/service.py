@@ -36,6 +36,7 @@ class ServiceOptions:
 
     token: str | None = None
     largest_picture_bytes: int = 24_000_000  # of an upload
+    upload_s: float = 30.0  # for a request's body, from its head to its end
     origins: tuple[str, ...] = ()  # web pages whose scripts may ask, e.g. http://localhost:3000; * for any
 
 
@@ -141,7 +142,10 @@ class Service:
 
         share = self.room.share()
         try:
-            form = await read_form(request, share, largest_picture_bytes=self.options.largest_picture_bytes)
+            asked = self.options
+            form = await read_form(
+                request, share, largest_picture_bytes=asked.largest_picture_bytes, most_seconds=asked.upload_s
+            )
             order = order_of(form)
             made = await self._made(request, order)
             self.metrics.made(made.width * made.height)

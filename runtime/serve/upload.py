@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 MOST_PARTS = 64  # remove.bg's API knows about twenty
 BESIDES_PICTURE_BYTES = 1 << 16  # boundaries, names, small fields
 BASE64_GROWTH = 4 / 3
-UPLOAD_S = 30.0  # from a request's head to the end of its body
 _MULTIPART, _URLENCODED, _JSON = "multipart/form-data", "application/x-www-form-urlencoded", "application/json"
 
 
@@ -89,8 +88,8 @@ class Form:
         return None if data is None else data.decode("utf-8", "replace").strip() or None
 
 
-async def read_form(request: Request, share: Share, *, largest_picture_bytes: int) -> Form:
-    """Raises RefusedError: 400 for a damaged body, 408, 413, 415, 503 when there is no room."""
+async def read_form(request: Request, share: Share, *, largest_picture_bytes: int, most_seconds: float) -> Form:
+    """Raises RefusedError: 400 for a damaged body, 408 for one that takes too long, 413, 415, 503 without room."""
     from python_multipart.multipart import parse_options_header
 
     kind_bytes, options = parse_options_header(request.headers.get("content-type"))
@@ -104,10 +103,10 @@ async def read_form(request: Request, share: Share, *, largest_picture_bytes: in
     chunks = _limited(request, share, most, largest_picture_bytes)
     try:
         if kind == _MULTIPART:
-            return await asyncio.wait_for(_multipart(chunks, options.get(b"boundary", b"")), UPLOAD_S)
-        body = await asyncio.wait_for(_whole(chunks), UPLOAD_S)
+            return await asyncio.wait_for(_multipart(chunks, options.get(b"boundary", b"")), most_seconds)
+        body = await asyncio.wait_for(_whole(chunks), most_seconds)
     except asyncio.TimeoutError:
-        raise _refused(408, "upload_too_slow", f"the upload did not end within {UPLOAD_S:g} s") from None
+        raise _refused(408, "upload_too_slow", f"the upload did not end within {most_seconds:g} s") from None
     return _urlencoded(body) if kind == _URLENCODED else _json(body)
 
 

@@ -57,7 +57,7 @@ class Scene:
         return self._loaded[1]
 
     def _matte(self, image: Image, options: SceneOptions) -> Alpha:
-        key = options, hashlib.blake2b(image, digest_size=32, key=repr(image.shape).encode()).digest()
+        key = options, hashlib.blake2b(image.data, digest_size=32, key=repr(image.shape).encode()).digest()
         if self._last is None or self._last[0] != key:
             self._last = key, self._segmenter(options)(image)
         return self._last[1]

@@ -231,7 +231,7 @@ def test_captures_are_forgotten_when_the_picture_is_done(
 
 @pytest.mark.parametrize("value", ["(300, 0, 0)", "(1, 2)", "('white', (0, 0, 0))", "7"])
 def test_what_is_no_background_is_named(plugins: tuple[PluginManager, PiConfigParser], value: str) -> None:
-    from edgematte.runtime.plugins.pibooth import backgrounds
+    from edgematte.runtime.plugins.pibooth_edgematte import backgrounds
 
     plugins[1].set("EDGEMATTE", "background", value)
     if value.startswith("('white'"):

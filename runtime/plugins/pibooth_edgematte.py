@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pibooth  # the photo booth itself, not this file
+import pibooth
 import PIL.Image
 
 from ..composite import read_background

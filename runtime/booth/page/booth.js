@@ -9,6 +9,7 @@ import { speak, word } from "./words.js";
 const body = document.body;
 const said = document.getElementById("said");
 const shot = document.getElementById("shot");
+const WALL = 12; // pictures; few ones hang there several times
 const TOUCH_EVERY_MS = 5000; // a guest who is still there says so at most this often
 
 let settings;
@@ -128,6 +129,7 @@ function choice(group, value, inside) {
 
 function buildBackgrounds() {
   const tiles = document.querySelector("#backgrounds .tiles");
+  let colours = 0;
   for (const { key, kind, label } of settings.backgrounds) {
     const face = document.createElement("span");
     face.className = `face ${kind}`;
@@ -137,7 +139,8 @@ function buildBackgrounds() {
       face.append(picture);
     }
     const name = Object.assign(document.createElement("span"), { className: "label" });
-    if (kind === "none" || kind === "blur" || kind === "colour") name.dataset.word = `background_${kind}`;
+    if (kind === "none" || kind === "blur") name.dataset.word = `background_${kind}`;
+    else if (kind === "colour") Object.assign(name.dataset, { word: "background_colour", part: ++colours });
     else name.textContent = label;
     tiles.append(choice("background", key, [face, name]));
   }
@@ -177,7 +180,9 @@ async function hangPictures() {
   if (!settings.gallery) return;
   const { names } = await (await fetch("/api/gallery")).json();
   wall.replaceChildren(
-    ...names.slice(0, 12).map((name) => Object.assign(document.createElement("img"), { alt: "", src: `/thumbnails/${name}.jpg` })),
+    ...Array.from({ length: names.length ? WALL : 0 }, (_, place) =>
+      Object.assign(document.createElement("img"), { alt: "", src: `/thumbnails/${names[place % names.length]}.jpg` }),
+    ),
   );
 }
 
@@ -208,6 +213,8 @@ for (const kind of ["pointerdown", "keydown"])
     act("touch");
   });
 
+addEventListener("keydown", () => body.classList.add("keys"), { capture: true });
+addEventListener("pointerdown", () => body.classList.remove("keys"), { capture: true });
 addEventListener("contextmenu", (event) => event.preventDefault()); // a long touch
 
 layOut();

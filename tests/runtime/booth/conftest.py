@@ -1,0 +1,97 @@
+"""A printer without paper, and the camera of the booth's tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+
+@dataclass(frozen=True)
+class FakePrinter:
+    """Programs `lp` and `lpstat` on PATH, and what became of them."""
+
+    folder: Path
+
+    @property
+    def asked(self) -> list[str]:
+        """The words of each `lp`."""
+        log = self.folder / "asked"
+        return log.read_text().splitlines() if log.exists() else []
+
+    @property
+    def sheets(self) -> list[Path]:
+        """What was printed: the files as they were when `lp` got them."""
+        return sorted(self.folder.glob("sheet-*.jpg"))
+
+    def break_down(self, reason: str) -> None:
+        """The printer stops with all jobs waiting."""
+        (self.folder / "broken").write_text(reason)
+
+    def mend(self) -> None:
+        (self.folder / "broken").unlink()
+        (self.folder / "waiting").unlink(missing_ok=True)
+
+
+LP = """#!/bin/sh
+cd "{folder}"
+echo "$*" >> asked
+for last; do :; done
+cp "$last" "sheet-$(wc -l < asked).jpg" || exit 1
+if [ -e broken ]; then echo "Booth-$(wc -l < asked) guest 1024 today" >> waiting; fi
+echo "request id is Booth-1 (1 file(s))"
+"""
+LPSTAT = """#!/bin/sh
+cd "{folder}"
+case "$1" in
+  -o) cat waiting 2>/dev/null; exit 0;;
+  -p) if [ -e broken ]; then printf 'printer Booth disabled since today -\\n\\t%s\\n' "$(cat broken)"
+      else echo "printer Booth is idle.  enabled since today"; fi;;
+esac
+"""
+
+
+@pytest.fixture
+def fake_printer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePrinter:
+    folder = tmp_path / "printer"
+    folder.mkdir()
+    for name, text in (("lp", LP), ("lpstat", LPSTAT)):
+        (folder / name).write_text(text.format(folder=folder))
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return FakePrinter(folder)
+
+
+@pytest.fixture(scope="session")
+def portrait(astronaut: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The portrait in the middle of a wide room, as the virtual camera pans over it."""
+    photo = cv2.imread(str(astronaut))
+    assert photo is not None
+    side = photo.shape[0] * 11 // 18
+    wide = cv2.copyMakeBorder(photo, 0, 0, side, side, cv2.BORDER_REFLECT)
+    path = tmp_path_factory.mktemp("camera") / "portrait.png"
+    cv2.imwrite(str(path), np.asarray(wide))
+    return path
+
+
+@pytest.fixture
+def settings(tmp_path: Path, portrait: Path) -> Callable[[str], Path]:
+    """Writes a booth.toml: the virtual camera, a background of its own, and what is added."""
+
+    def write(more: str = "", *, camera: str = "size=640x360,fps=15") -> Path:
+        backgrounds = tmp_path / "backgrounds"
+        backgrounds.mkdir(exist_ok=True)
+        cv2.imwrite(str(backgrounds / "1 green.png"), np.full((90, 160, 3), (60, 160, 40), np.uint8))
+        path = tmp_path / "booth.toml"
+        path.write_text(
+            f'title = "Anna & Ben"\ndata = "event"\n[camera]\nsource = "virtual:{portrait},{camera}"\n'
+            f'[backgrounds]\nfolder = "backgrounds"\nfirst = "1 green.png"\n{more}'
+        )
+        return path
+
+    return write

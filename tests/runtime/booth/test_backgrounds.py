@@ -1,0 +1,59 @@
+"""What there is to choose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgematte.runtime.booth.backgrounds import find_backgrounds
+from edgematte.runtime.errors import UsageError
+from edgematte.runtime.images import decode
+
+from ..live_parts import make_video
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    cv2.imwrite(str(tmp_path / "2 palm-beach.jpg"), np.full((60, 90, 3), (0, 200, 0), np.uint8))
+    make_video(tmp_path / "1_moving.mp4", 3)
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / ".hidden.jpg").write_bytes(b"")
+    return tmp_path
+
+
+def test_files_come_by_name_then_colours_and_the_room_last(folder: Path) -> None:
+    found = find_backgrounds(folder, colours=["teal", "#123"])
+    assert [choice.key for choice in found.choices] == [
+        "blur", "1_moving.mp4", "2 palm-beach.jpg", "#008080", "#112233", "none",
+    ]  # fmt: skip
+    assert [choice.label for choice in found.choices][1:3] == ["moving", "palm beach"]
+
+
+def test_each_kind_gives_a_live_and_a_printed_background(folder: Path) -> None:
+    found = find_backgrounds(folder, colours=["teal"])
+    assert found.still("#008080") == (0, 128, 128)
+    assert found.still("blur") == "blur"
+    assert found.still("none") is None
+    assert found.backdrop("none") is None
+    for key in ("1_moving.mp4", "2 palm-beach.jpg"):
+        still, thumbnail = found.still(key), found.thumbnail(key)
+        assert isinstance(still, np.ndarray)
+        assert thumbnail is not None
+        assert decode(thumbnail, name=key).shape == (200, 320, 3)
+    assert all(found.backdrop(choice.key) is not None for choice in found.choices if choice.kind != "none")
+
+
+def test_one_that_is_gone_is_the_room_as_it_is(folder: Path) -> None:
+    assert find_backgrounds(folder).still("removed.jpg") is None
+
+
+def test_what_cannot_be_chosen_from_is_named() -> None:
+    with pytest.raises(UsageError, match="is not there"):
+        find_backgrounds(Path("nowhere"))
+    with pytest.raises(UsageError, match="is no colour"):
+        find_backgrounds(None, colours=["blur"])
+    with pytest.raises(UsageError, match="no background to choose"):
+        find_backgrounds(None, blur=False, real=False)

@@ -57,7 +57,7 @@ def parse_broker(text: str) -> Broker:
         raise UsageError(
             f"--mqtt: credentials belong into the environment, as {VARIABLE}USER and {VARIABLE}PASSWORD; {expected}"
         )
-    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or parts.query or parts.fragment:
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or set("?#") & set(text):
         raise UsageError(f"--mqtt {text} is no broker's address; {expected}")
     prefix = parts.path.strip("/") or DEFAULT_PREFIX
     if re.search(r"[+#\0]|//", prefix):

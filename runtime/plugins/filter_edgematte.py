@@ -62,12 +62,7 @@ class EdgeMatte(BaseFilter[EdgeMatteSettings]):
         return self.mp_avail_filter() if self._config.userselectable else []
 
     @hookimpl
-    def mp_filter_pipeline_step(
-        self,
-        image: PIL.Image.Image,
-        plugin_filter: str,
-        preview: bool,  # noqa: ARG002 - pluggy passes what is named; a small picture is quick anyway
-    ) -> PIL.Image.Image | None:
+    def mp_filter_pipeline_step(self, image: PIL.Image.Image, plugin_filter: str) -> PIL.Image.Image | None:
         """The picture before that background, or as it is where that fails; None for the filters of others."""
         name = self.deunify(plugin_filter)
         if name is None:

@@ -21,7 +21,6 @@ from ..segmenter import DEFAULT_MODEL
 from .scene import Scene, SceneOptions
 
 if TYPE_CHECKING:
-    from pibooth.booth import PiApplication
     from pibooth.config import PiConfigParser
     from pibooth.pictures.factory import PictureFactory
 
@@ -81,7 +80,7 @@ def pibooth_setup_picture_factory(cfg: PiConfigParser, factory: PictureFactory) 
 
 
 @pibooth.hookimpl
-def state_processing_exit(app: PiApplication) -> None:  # noqa: ARG001 - pluggy passes what is named
+def state_processing_exit() -> None:
     _placed.clear()
 
 

@@ -74,16 +74,17 @@ PEOPLE_FIRST = Mix(
 )
 ANYTHING = Mix(
     printed=0.5,
+    occluder=0.2,
     source_weights={
-        "people": 0.34,
-        "people/human_brianhuster": 0.07,
+        "people": 0.30,
+        "people/human_brianhuster": 0.08,
         "people/pennfudan": 0.06,
-        "people/vikram_human": 0.06,
-        "mixed/coco_subsets": 0.12,
+        "people/vikram_human": 0.05,
+        "mixed/coco_subsets": 0.24,  # people among things and animals, of which only the people count
         "mixed": 0.01,
-        "animals": 0.10,
-        "objects": 0.18,
-        "backgrounds": 0.06,
+        "animals": 0.07,
+        "objects": 0.14,
+        "backgrounds": 0.05,
     },
 )
 

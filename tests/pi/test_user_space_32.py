@@ -27,8 +27,9 @@ ARMHF, ARMV7L = "arm-linux-gnueabihf", "armv7l"
 FROM_DEBIAN = {"numpy": "python3-numpy", "opencv-python-headless": "python3-opencv"}  # no wheels for 32-bit boards
 PURE = ("typer",)  # what of the wheel's list pip finds for every machine
 # Of 255. tflite-runtime has no XNNPACK here. Its own kernels round twice, and halves away from zero, where other boards
-# and PCs round once: steps of int8 that add up to five of the score, and the sigmoid makes four of 255 of each.
-LARGEST_DIFFERENCE, MEAN_DIFFERENCE = 24, 1.0
+# and PCs round once: steps of int8 that add up to four or five of the score, of which a sigmoid at its steepest makes
+# 3.5 each. Refining may enlarge that in single pixels of a contour.
+ALL_BUT_ONE_IN_A_THOUSAND, MEAN_DIFFERENCE = 18, 1.0
 VERSIONS = """
 import json, platform, struct
 from importlib import metadata
@@ -81,7 +82,7 @@ def test_a_photo_is_cut_out_on_a_32_bit_system(
     difference = np.abs(alpha.astype(int) - expected)
     assert alpha.shape == read(astronaut).shape[:2]
     assert alpha[FACE].min() > 200, "her face is opaque"
-    assert difference.max() <= LARGEST_DIFFERENCE
+    assert np.quantile(difference, 0.999) <= ALL_BUT_ONE_IN_A_THOUSAND
     assert difference.mean() <= MEAN_DIFFERENCE
 
     facts = {
@@ -89,6 +90,7 @@ def test_a_photo_is_cut_out_on_a_32_bit_system(
         "versions": {"tflite-runtime": runtime, "numpy": numpy_version, "opencv": opencv},
         "cuts": [Cut(astronaut.name, A7.name, f"{OLDER} {runtime}", int(difference.max()))],
         "mean_difference": round(float(difference.mean()), 4),
+        "all_but_one_in_a_thousand_within": int(np.quantile(difference, 0.999)),
     }
     write(results, "pi32", "make test-pi32", facts)
 

@@ -29,6 +29,7 @@ from ..runtime.live_edge import LiveEdge
 from ..runtime.live_matte import LiveMatte
 from ..runtime.preprocess import input_size
 from ..runtime.quality import Quality
+from ..runtime.refine import Refine
 from ..runtime.segmenter import Segmenter
 from ..runtime.stabilise import Stabiliser
 from .accuracy import SUBJECT_FROM
@@ -136,7 +137,9 @@ def ways_of(model: str, others: Sequence[Path], threads: int) -> dict[str, Calla
     """What to call it → how to make it anew for a clip. Following begins with the box of the first true mask."""
     segmenter = Segmenter(model, threads=threads)
 
-    def live(segment: Segmenter, *, steady: bool, chosen: Choice | Box | None = None) -> Callable[[Frame], Alpha]:
+    def live(
+        segment: Segmenter, *, steady: bool, chosen: Choice | Box | None = None, mode: Refine = "off"
+    ) -> Callable[[Frame], Alpha]:
         size = input_size(segment.network.inputs[0])
         matte = LiveMatte(
             segment.matte,
@@ -144,12 +147,13 @@ def ways_of(model: str, others: Sequence[Path], threads: int) -> dict[str, Calla
             stabiliser=Stabiliser() if steady else None,
             follower=Follower(segment.matte, size, chosen) if chosen else None,
         )
-        edge = LiveEdge()
+        edge = LiveEdge(mode)
         return lambda frame: edge(matte(frame, Quality()), Quality())
 
     ways: dict[str, Callable[[Clip], Callable[[Frame], Alpha]]] = {
         f"{segmenter.path.stem}, frame by frame": lambda _: live(segmenter, steady=False),
         f"{segmenter.path.stem}, stabilised": lambda _: live(segmenter, steady=True),
+        f"{segmenter.path.stem}, stabilised, refined": lambda _: live(segmenter, steady=True, mode="fast"),
         f"{segmenter.path.stem}, followed": lambda clip: live(segmenter, steady=False, chosen=first_box(clip)),
         f"{segmenter.path.stem}, followed, stabilised": lambda clip: live(
             segmenter, steady=True, chosen=first_box(clip)

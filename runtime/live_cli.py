@@ -49,7 +49,7 @@ FollowOption = Annotated[
     str | None, typer.Option(metavar="largest|centre|X,Y,W,H", help="Keep to one subject, whoever passes by.")
 ]
 RefineOption = Annotated[
-    str, typer.Option(metavar="off|fast|best", help="Edges that follow hair; costs more than all the rest.")
+    str, typer.Option(metavar="off|fast|best", help="Edges that follow the picture; best costs more than all the rest.")
 ]
 DeviceOption = Annotated[
     str, typer.Option(metavar="cpu|coral[:usb|pci]|delegate:PATH[,KEY=VALUE…]", help="What runs the network.")
@@ -72,7 +72,7 @@ def camera(
     fps: FpsOption = None,
     pixel_format: PixelOption = "rgb24",
     stabilise: StabiliseOption = "on",
-    refine: RefineOption = "off",
+    refine: RefineOption = "fast",
     follow: FollowOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
@@ -136,7 +136,7 @@ def video(
     fps: FpsOption = None,
     pixel_format: PixelOption = "rgb24",
     stabilise: StabiliseOption = "on",
-    refine: RefineOption = "off",
+    refine: RefineOption = "fast",
     follow: FollowOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
@@ -222,7 +222,6 @@ def _pipeline(
     from .preprocess import input_size
     from .quality import LADDER
     from .refine import check_mode
-    from .refine import refine as refined
     from .render import Renderer
     from .segmenter import Segmenter
     from .sinks import SinkOptions, open_sink
@@ -263,8 +262,7 @@ def _pipeline(
         stabiliser=Stabiliser() if stabilise == "on" else None,
         follower=None if chosen is None else Follower(segment, wanted, chosen),
     )
-    edge = LiveEdge(None if mode == "off" else lambda image, alpha: refined(image, alpha, mode, threads=threads))
-    renderer = Renderer(edge, buffers=buffers, backdrop=backdrop, only_mask=only_mask)
+    renderer = Renderer(LiveEdge(mode, threads=threads), buffers=buffers, backdrop=backdrop, only_mask=only_mask)
     # Without refinement its rung would change nothing.
     live = LiveOptions(fps=options.fps, ladder=LADDER[1:] if mode == "off" else LADDER)
     return Pipeline(

@@ -2,39 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from . import quick_line
 from .errors import EdgeMatteError
 from .frames import Frame
-from .images import Alpha, Image
+from .halving import halve
+from .images import Alpha
 from .quality import Quality
+from .refine import Refine, check_mode, refine, times_halved
 
+# Frame pixels per pixel of the matte where colours are gathered, and where the edge is drawn: so many to twice as many.
+# Edges drawn at full size would cost four times as much and be no nearer to true alphas.
+FIELD_FACTOR = 0.45
+LOOK_FACTOR = 1.75
 SURE = 4  # of 255: an alpha this close to 0 or 255 is that, so that nothing is mixed where there is nothing to see
 
 
 class LiveEdge:
-    """What is behind the network: holds nothing but memory."""
+    """What comes after the network; holds nothing but memory.
 
-    def __init__(self, refine: Callable[[Image, Alpha], Alpha] | None = None) -> None:
-        """`refine`: a frame (H, W, 3) and its matte (h, w) → alpha (H, W); without, mattes are enlarged."""
-        self._refine = refine
+    "off" enlarges mattes, "fast" lets quick_line.py draw their edges anew, "best" refines every frame as a photo, which
+    takes many times as long as all the rest.
+    """
+
+    def __init__(self, mode: Refine = "fast", *, threads: int | None = None) -> None:
+        """`threads`: of "best". Raises UsageError for an unknown mode."""
+        self._mode, self._threads = check_mode(mode), threads
         self._alpha = np.empty((0, 0), np.uint8)
 
     def __call__(self, frame: Frame, quality: Quality) -> Alpha:
         """(H, W), to be read only and until the next call."""
         if frame.matte is None:
             raise EdgeMatteError("the frame has no matte yet; LiveMatte makes one")
-        if self._refine is not None and quality.refine:
-            return self._refine(frame.image, frame.matte)
-        height, width = frame.image.shape[:2]
-        if self._alpha.shape != (height, width):
-            self._alpha = np.empty((height, width), np.uint8)
-        matte = cv2.LUT(frame.matte, _SURE_LEVELS)
-        cv2.resize(matte, (width, height), dst=self._alpha, interpolation=cv2.INTER_CUBIC)
+        mode: Refine = self._mode if quality.refine else "off"
+        if mode == "best":
+            return refine(frame.image, frame.matte, mode, threads=self._threads)
+        size = frame.image.shape[1::-1]
+        if self._alpha.shape != frame.image.shape[:2]:
+            self._alpha = np.empty(frame.image.shape[:2], np.uint8)
+        matte = np.asarray(cv2.LUT(frame.matte, _SURE_LEVELS), np.uint8)
+        factor = math.sqrt(size[0] / matte.shape[1] * size[1] / matte.shape[0])
+        coarse = times_halved(factor, FIELD_FACTOR)
+        if mode == "off" or coarse == 0:
+            cv2.resize(matte, size, dst=self._alpha, interpolation=cv2.INTER_CUBIC)
+            return self._alpha
+        fine = times_halved(factor, LOOK_FACTOR)
+        image = frame.image
+        if fine:
+            image = halve(halve(image, 1) if frame.half is None else frame.half, fine - 1)
+        alpha = cv2.resize(matte, image.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+        line = quick_line.fit(halve(image, coarse - fine), matte, step=1 << coarse - fine)
+        if line is not None:
+            quick_line.apply(line, image, np.asarray(alpha, np.uint8))
+        cv2.resize(alpha, size, dst=self._alpha, interpolation=cv2.INTER_LINEAR)
         return self._alpha
 
 

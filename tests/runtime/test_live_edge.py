@@ -7,7 +7,7 @@ import pytest
 
 from edgematte.runtime.errors import EdgeMatteError
 from edgematte.runtime.frames import Frame
-from edgematte.runtime.images import Alpha, Image
+from edgematte.runtime.images import Alpha
 from edgematte.runtime.live_edge import LiveEdge
 from edgematte.runtime.quality import Quality
 
@@ -18,22 +18,9 @@ def frame(matte: Alpha | None) -> Frame:
     return Frame(picture_of(0, (192, 128)), 0, 0.0, 0.0, matte=matte)
 
 
-def test_refinement_gets_the_frame_and_the_matte_only_at_full_quality() -> None:
-    seen: list[tuple[int, ...]] = []
-
-    def refine(image: Image, alpha: Alpha) -> Alpha:
-        seen.append((*image.shape[:2], *alpha.shape))
-        return np.zeros(image.shape[:2], np.uint8)
-
-    edge, matte = LiveEdge(refine), np.full((64, 96), 255, np.uint8)
-    assert edge(frame(matte), Quality()).max() == 0
-    assert edge(frame(matte), Quality(refine=False)).min() > 200
-    assert seen == [(128, 192, 64, 96)]
-
-
 def test_what_is_nearly_nothing_or_nearly_all_is_taken_for_it() -> None:
     matte = np.array([[3, 3, 3, 128, 252, 252, 252]] * 4, np.uint8)
-    alpha = LiveEdge()(frame(matte), Quality())
+    alpha = LiveEdge("off")(frame(matte), Quality())
     assert (alpha[:, :40] == 0).all(), "nothing is mixed where nobody would see it"
     assert (alpha[:, -40:] == 255).all()
     assert abs(int(alpha[64, 96]) - 128) < 8

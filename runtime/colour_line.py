@@ -14,77 +14,42 @@ differ at their seams: blocks only divide the work.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from .blocks import Block, for_each_block, with_margin
+from .doubt import Doubt
 from .halving import halve
 from .images import Alpha, Image, Size
 
 Plane: TypeAlias = NDArray[np.floating]  # (h, w) or (h, w, channels), of 32 bits
-
+Values = TypeVar("Values", Alpha, Plane)
 
 # Lengths are in pixels of the coarse alpha.
-REACH = 3.0  # half the side of the box in which subject and background colours are gathered
-FAR_STEP = 4  # what is farther off is gathered at a quarter of the small photo's size, in boxes four times as wide
+REACH = 3.0  # half the side of the box in which colours are gathered, at half the small photo's size
+FAR_STEP = 4  # what is farther off is gathered at a quarter of that size, in boxes four times as wide
 FAR_SHARE = 0.03  # that counts so little that it decides only where nothing is near: at a hair's tip, far from the head
 SLACK = 0.75  # how far the coarse edge may be off
 NOISE = 4.0  # of 255: standard deviation of colours that is there even in a smooth place
 SURE = 4.0  # of 255: a coarse alpha this close to 0 or 255, and to its neighbours', is not touched
-SHARP = 0.5  # softness of an alpha that was reduced by nothing but averaging
-FIT_BLOCK_PX = 64  # of the small photo
-FULL_GAIN_FROM = 5.0  # an alpha enlarged less than this has hidden little, and is corrected in proportion
-
-
-@dataclass(frozen=True)
-class Doubt:
-    """How far a coarse alpha may be from the truth; follows from how soft its steepest edges are.
-
-    An alpha that was reduced by averaging is exact in the mean and leaves little to correct; one that was blurred as
-    well, or comes from a network, is neither. The rates were chosen on pictures with true alpha, reduced 2.5 to 10
-    times and blurred by 0 to 1.3 pixels, so that none of them, nets and busy backgrounds included, gets worse.
-    """
-
-    sharpen: float  # how much of what a blur of one pixel takes away is given back
-    spread: float  # standard deviation, as a share of the alpha's range within the slack
-
-    @classmethod
-    def of(cls, alpha: Alpha, factor: float) -> Doubt:
-        """`factor`: how many times the alpha is to be enlarged."""
-        soft, share = softness(alpha) - SHARP, min(1.0, factor / FULL_GAIN_FROM)
-        return cls(share * min(1.5, max(0.0, 2.5 * soft)), share * min(0.3, max(0.05, 0.1 + 0.25 * soft)))
-
-
-def softness(alpha: Alpha) -> float:
-    """(h, w) → standard deviation in pixels of the blur that its steepest edges have, 0.3 for perfectly sharp ones.
-
-    Blurring an edge of width σ by one more pixel leaves σ / √(σ² + 1) of its slope, however opaque the subject is.
-    """
-    edged = cv2.copyMakeBorder(alpha, 1, 1, 1, 1, cv2.BORDER_REPLICATE).astype(np.float32) / 255
-    blurred = cv2.GaussianBlur(edged, (0, 0), 1)
-    before = after = 0.0
-    for axis in (0, 1):
-        slope, gentler = np.diff(edged, axis=axis), np.diff(blurred, axis=axis)
-        steep = slope * slope * slope  # a high power: the steepest count
-        before += float(np.vdot(steep, slope))
-        after += float(np.vdot(steep, gentler))
-    left = min(max(after / before, 0.0), 0.99) if before > 0 else 0.0
-    return left / math.sqrt(1 - left * left)
+FIT_BLOCK_PX = 128  # of the small photo
+HALF = 127.5  # an alpha that is not uncertain is 0 below it and 255 above
 
 
 @dataclass(frozen=True)
 class ColourLine:
-    """alpha = slope · colour + offset, at one pixel per `step`×`step` pixels of the photo."""
+    """alpha = slopes · colour + offset, at one pixel per `step`×`step` pixels of the photo."""
 
-    lines: Plane  # (h, w, 4): slopes, alpha 0…255 per colour step, and offset, alpha 0…255
+    slopes: Plane  # (h, w, 3), alpha 0…255 per colour step
+    offsets: Plane  # (h, w), alpha 0…255
     weight: Plane  # (h, w), 0…1: how much of the alpha the colours decide, and not the coarse alpha
     uncertain: NDArray[np.uint8]  # (h, w), 255 where alpha is neither surely 0 nor surely 255
     edge: NDArray[np.uint8]  # (h, w), 255 where it may be off, for it changes
+    doubt: Doubt  # of the coarse alpha
     step: int
 
 
@@ -97,52 +62,43 @@ def fit(small: Image, alpha: Alpha, *, step: int, size: Size, threads: int = 1) 
     height, width = small.shape[:2]
     # Pixels of the small photo per pixel of the coarse alpha; a network may see the photo stretched.
     across, down = size[0] / step / alpha.shape[1], size[1] / step / alpha.shape[0]
-    doubt = Doubt.of(alpha, math.sqrt(across * down) * step)
+    doubt = Doubt.of(small, alpha, math.sqrt(across * down) * step)
     prior = enlarge(sharpened(alpha, doubt.sharpen), (width, height), across, down)
+    rounded = cv2.convertScaleAbs(prior)
     slack = np.ones((_box(SLACK, down), _box(SLACK, across)), np.uint8)
-    spread = cv2.subtract(cv2.dilate(prior, slack), cv2.erode(prior, slack))
+    spread = cv2.subtract(cv2.dilate(rounded, slack), cv2.erode(rounded, slack))
     edge = np.asarray(cv2.inRange(spread, SURE, 255), np.uint8)
-    uncertain = edge | np.asarray(cv2.inRange(prior, SURE, 255 - SURE), np.uint8)
-    # Away from any edge the coarse alpha cannot be off, however grey it is.
-    deviation = np.where(edge, spread * np.float32(doubt.spread / 255), np.float32(0))
-    box = _box(REACH, across), _box(REACH, down)
-    far = _far(small, prior, box)
-    lines, weight = np.zeros((height, width, 4), np.float32), np.zeros((height, width), np.float32)
-    lines[:, :, 3] = prior
+    uncertain = edge | np.asarray(cv2.inRange(rounded, SURE, 255 - SURE), np.uint8)
+    sides = Sides.of(small, np.asarray(rounded, np.uint8), (across, down))
+    slopes, weight = np.zeros((height, width, 3), np.float32), np.zeros((height, width), np.float32)
+    offsets = prior.copy()
 
     def fill(block: Block) -> None:
-        if not edge[block.place].any():
+        place = block.place
+        if not edge[place].any():
             return
-        # Colours are gathered beyond the block, so that its lines are those of the whole photo.
-        window = block.grown(box[0] // 2, box[1] // 2, (width, height))
-        place, inner = window.place, block.within(window)
-        beyond = [[window.enlarged(field, FAR_STEP) for field in side] for side in far]
-        found, trusted = _lines(small[place], prior[place], deviation[place], beyond, box)
-        lines[block.place], weight[block.place] = found[inner], trusted[inner]
+        # Away from any edge the coarse alpha cannot be off, however grey it is.
+        deviation = cv2.copyTo(spread[place], edge[place]) * np.float32(doubt.spread / 255)
+        slopes[place], offsets[place], weight[place] = _lines(sides.around(block), prior[place], deviation)
 
     for_each_block((width, height), fill, threads=threads, block_px=FIT_BLOCK_PX)
-    return ColourLine(lines, weight, uncertain, edge, step)
+    return ColourLine(slopes, offsets, weight, uncertain, edge, doubt, step)
 
 
-def _lines(
-    small: Image, prior: Plane, deviation: Plane, beyond: Sequence[Sequence[Plane]], box: Size
-) -> tuple[Plane, Plane]:
-    """Slopes and offset (h, w, 4), and the colours' weight (h, w)."""
-    colours = small.astype(np.float32)
+def _lines(around: Colours, prior: Plane, deviation: Plane) -> tuple[Plane, Plane, Plane]:
+    """Slopes (h, w, 3), offsets (h, w), and the colours' weight (h, w)."""
     share = prior / np.float32(255)
     rest = 1 - share
-    subject, subject_variance = _side(*_sums(colours, share, box), *beyond[0])
-    behind, behind_variance = _side(*_sums(colours, rest, box), *beyond[1])
     # Variance of a colour that mixes both, channel by channel; then of the alpha that a colour tells.
-    subject_variance *= (share * share)[:, :, np.newaxis]
-    behind_variance *= (rest * rest)[:, :, np.newaxis]
-    apart = subject - behind
-    slope = apart / (subject_variance + behind_variance)
-    precision = _sum(apart * slope) + np.float32(1e-6)
+    slopes = around.apart / (
+        around.subject_variance * _thrice(share * share) + around.behind_variance * _thrice(rest * rest)
+    )
+    precision = _sum(around.apart * slopes)
     variance = deviation * deviation
-    weight = variance / (variance + 1 / precision)
-    slope *= (255 * weight / precision)[:, :, np.newaxis]
-    return np.dstack((slope, prior * (1 - weight) - _sum(slope * behind))), weight
+    trust = variance / (variance * precision + 1)
+    weight = trust * precision
+    slopes *= _thrice(trust * 255)
+    return slopes, prior * (1 - weight) - _sum(slopes * around.behind), weight
 
 
 def apply(
@@ -155,37 +111,52 @@ def apply(
     height, width = image.shape[:2]
     result = np.empty((height, width), np.uint8)
     step, size = line.step, (width, height)
-    lines = with_margin(line.lines, step, size)
+    seen = Seen(line, image)
     uncertain = with_margin(line.uncertain, step, size)
-    edge = with_margin(line.edge, step, size)
-    offsets = np.ascontiguousarray(lines[:, :, 3])
-    sure = cv2.inRange(offsets, 127.5, 1e9)
     more = None if added is None else with_margin(added, added_step, size)
 
     def paint(block: Block) -> None:
         place, target = block.around(step), result[block.place]
         left, top, columns, rows = cv2.boundingRect(uncertain[place])
-        known = sure[place]
+        lowest, highest, _, _ = cv2.minMaxLoc(seen.offsets[place])
+        if columns == 0 and (lowest > HALF) == (highest > HALF):
+            target[:] = 255 if lowest > HALF else 0
+            return
+        known = cv2.inRange(seen.offsets[place], HALF, 1e9)
         if columns < known.shape[1] or rows < known.shape[0]:
             known = cv2.resize(known, None, fx=step, fy=step, interpolation=cv2.INTER_NEAREST)
             target[:] = known[step : step + block.rows, step : step + block.columns]
-        if columns == 0:
-            return
         # One pixel more, for lines are blended with their neighbours'; the margin is the pixel less.
         open_ = block.part((left - 2) * step, (top - 2) * step, (left + columns) * step, (top + rows) * step)
-        if open_.columns < 1 or open_.rows < 1:
+        if columns == 0 or open_.columns < 1 or open_.rows < 1:
             return
-        here = open_.enlarged(lines if edge[open_.around(step)].any() else offsets, step)
-        told = np.zeros((open_.rows, open_.columns), np.float32)
-        if here.ndim == 3:
-            told = cv2.transform(here[:, :, :3] * image[open_.place], np.ones((1, 3), np.float32))
-            here = here[:, :, 3]
-        if more is not None:
-            told += open_.enlarged(more, added_step)
-        result[open_.place] = cv2.add(told, np.ascontiguousarray(here), dtype=cv2.CV_8U)
+        told = seen.alpha(open_)
+        if more is not None and more[open_.around(added_step)].any():
+            told = told + open_.enlarged(more, added_step)
+        result[open_.place] = cv2.addWeighted(told, 1, told, 0, 0, dtype=cv2.CV_8U)  # rounded, and 0…255
 
     for_each_block(size, paint, threads=threads)
     return result
+
+
+class Seen:
+    """A photo seen through lines, block by block."""
+
+    def __init__(self, line: ColourLine, image: Image) -> None:
+        size = image.shape[1], image.shape[0]
+        self.image, self.step = image, line.step
+        self.slopes = with_margin(line.slopes, line.step, size)
+        self.offsets = with_margin(line.offsets, line.step, size)
+        self.edge = with_margin(line.edge, line.step, size)
+
+    def alpha(self, block: Block) -> Plane:
+        """The block's alpha (rows, columns), 0…255 and a little beyond."""
+        offsets = block.enlarged(self.offsets, self.step)
+        if not self.edge[block.around(self.step)].any():
+            return offsets
+        slopes = block.enlarged(self.slopes, self.step)
+        told = np.asarray(cv2.multiply(slopes, self.image[block.place], dtype=cv2.CV_32F), np.float32)
+        return _sum(told) + offsets
 
 
 def sharpened(alpha: Alpha, amount: float) -> Plane:
@@ -194,52 +165,135 @@ def sharpened(alpha: Alpha, amount: float) -> Plane:
     return np.clip(values + amount * (values - cv2.GaussianBlur(values, (0, 0), 1)), 0, 255)
 
 
-def enlarge(values: Plane, size: Size, across: float, down: float, *, interpolation: int = cv2.INTER_CUBIC) -> Plane:
+def enlarge(values: Values, size: Size, across: float, down: float, *, interpolation: int = cv2.INTER_CUBIC) -> Values:
     """A coarse alpha (h, w) by exactly these factors, cropped or continued to (width, height), in 0…255."""
     large = cv2.resize(values, None, fx=across, fy=down, interpolation=interpolation)
-    large = np.clip(large, 0, 255)
+    if large.dtype != np.uint8:
+        np.clip(large, 0, 255, out=large)
     height, width = large.shape
     missing = max(0, size[1] - height), max(0, size[0] - width)
     if any(missing):
         large = cv2.copyMakeBorder(large, 0, missing[0], 0, missing[1], cv2.BORDER_REPLICATE)
-    return np.asarray(large[: size[1], : size[0]], np.float32)
+    return cast("Values", large[: size[1], : size[0]])
 
 
-def _far(small: Image, prior: Plane, box: Size) -> list[list[Plane]]:
-    """`_sums` of both sides from farther off, at 1 / FAR_STEP of the small photo's size, to be enlarged by block."""
-    size = small.shape[1], small.shape[0]
-    halvings = FAR_STEP.bit_length() - 1
-    colours = halve(small, halvings).astype(np.float32)
-    share = halve(np.rint(prior).astype(np.uint8), halvings).astype(np.float32) / 255
-    sides = (_sums(colours, part, box) for part in (share, 1 - share))
-    return [[with_margin(field * np.float32(FAR_SHARE), FAR_STEP, size) for field in side] for side in sides]
+@dataclass(frozen=True)
+class Colours:
+    """What subject and background look like around every pixel of a block, each (h, w, 3)."""
+
+    apart: Plane  # the subject's mean colour less the background's, -255…255
+    subject_variance: Plane
+    behind: Plane  # the background's mean colour
+    behind_variance: Plane
 
 
-def _sums(colours: Plane, share: Plane, box: Size) -> tuple[Plane, Plane]:
-    """Colours of one side in a box around every pixel: their weighted sums and weights (h, w, 4), of squares (h, w, 3).
+class Sums(NamedTuple):
+    """Of one side's colours in a box around every pixel, weighted by how much a pixel counts; (h, w, 4).
 
-    `share` is how much of a pixel belongs to the side. Those that belong to it for the most part count; where no such
-    pixel is near, as in a net or behind glass, the mixed ones count as well, and their large variance then says how
-    little that is worth.
+    The fourth colour is 255 everywhere, so its sums are those of the weights.
     """
-    weight = np.clip(2 * share - 1, 0, 1) ** 2 + np.float32(1e-3) * share + np.float32(1e-7)
-    weighted = colours * weight[:, :, np.newaxis]
-    sums = cv2.blur(np.dstack((weighted, weight)), box), cv2.blur(weighted * colours, box)
-    return np.asarray(sums[0], np.float32), np.asarray(sums[1], np.float32)
+
+    colours: Plane
+    squares: Plane
 
 
-def _side(near: Plane, near_squares: Plane, far: Plane, far_squares: Plane) -> tuple[Plane, Plane]:
-    """Mean and variance (h, w, 3) of a side's colours around every pixel."""
-    sums = near + far
-    total = sums[:, :, 3:]
-    mean = sums[:, :, :3] / total
-    variance = (near_squares + far_squares) / total - mean * mean
-    return mean, np.maximum(variance, 0) + np.float32(NOISE * NOISE)
+@dataclass(frozen=True)
+class Sides:
+    """Subject and background of a whole photo, whose colours are gathered at half the small photo's size.
+
+    Everything is continued by `margin` pixels, so that a block at the photo's rim is like any other.
+    """
+
+    colours: NDArray[np.uint8]  # (h, w, 4), the fourth 255
+    share: NDArray[np.uint8]  # (h, w), the coarse alpha
+    far: tuple[Sums, Sums]  # of both from farther off, `with_margin`
+    box: Size
+    margin: int  # even
+
+    @classmethod
+    def of(cls, small: Image, alpha: Alpha, factors: tuple[float, float]) -> Sides:
+        """Small photo (h, w, 3) and its alpha (h, w), `factors` times larger than the coarse one."""
+        box = _box(REACH, factors[0] / 2), _box(REACH, factors[1] / 2)
+        margin = max(box) // 2 + 2
+        margin += margin % 2
+        odd = small.shape[0] % 2, small.shape[1] % 2  # a last pixel that halving may have dropped
+        border = margin, margin + odd[0], margin, margin + odd[1], cv2.BORDER_REPLICATE
+        colours = _bytes(cv2.copyMakeBorder(cv2.cvtColor(halve(small, 1), cv2.COLOR_RGB2RGBA), *border))
+        share = _bytes(cv2.copyMakeBorder(halve(alpha, 1), *border))
+        size = share.shape[1], share.shape[0]
+        halvings = FAR_STEP.bit_length() - 1
+        subject, behind = _both_sums(halve(colours, halvings), halve(share, halvings), box)
+
+        def widened(sums: Sums) -> Sums:
+            return Sums(*(with_margin(plane * np.float32(FAR_SHARE), FAR_STEP, size) for plane in sums))
+
+        return cls(colours, share, (widened(subject), widened(behind)), box, margin)
+
+    def around(self, block: Block) -> Colours:
+        """Of a block of the small photo, whose corner's coordinates are even."""
+        # A pixel more on every side, for what is enlarged is blended with its neighbours.
+        left, top = block.left // 2 + self.margin - 1, block.top // 2 + self.margin - 1
+        inner = Block(left, top, -(-block.columns // 2) + 2, -(-block.rows // 2) + 2)
+        window = inner.grown(self.box[0] // 2, self.box[1] // 2, (self.share.shape[1], self.share.shape[0]))
+        near = _both_sums(self.colours[window.place], self.share[window.place], self.box)
+        (subject, subject_variance), (behind, behind_variance) = (
+            _side(
+                colours[inner.within(window)] + inner.enlarged(far.colours, FAR_STEP),
+                squares[inner.within(window)] + inner.enlarged(far.squares, FAR_STEP),
+            )
+            for (colours, squares), far in zip(near, self.far, strict=True)
+        )
+        fields = subject - behind, subject_variance, behind, behind_variance
+        return Colours(*(_doubled(field, block) for field in fields))
+
+
+def _doubled(field: Plane, block: Block) -> Plane:
+    """(h, w, 4) with a pixel more on every side → (2h, 2w, 3) without, as large as the block."""
+    large = cv2.resize(cv2.cvtColor(field, cv2.COLOR_RGBA2RGB), None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large[2 : 2 + block.rows, 2 : 2 + block.columns], np.float32)
+
+
+def _both_sums(colours: NDArray[np.uint8], alpha: NDArray[np.uint8], box: Size) -> tuple[Sums, Sums]:
+    """Of the subject and of the background, (h, w, 4) and (h, w) each."""
+    seen, share = colours.astype(np.float32), alpha.astype(np.float32) / np.float32(255)
+    return _sums(seen, share, box), _sums(seen, 1 - share, box)
+
+
+def _sums(colours: Plane, share: Plane, box: Size) -> Sums:
+    """`share` is how much of a pixel belongs to the side.
+
+    Those that belong to it for the most part count; where no such pixel is near, as in a net or behind glass, the mixed
+    ones count as well, and their large variance then says how little that is worth.
+    """
+    weight = np.maximum(2 * share - 1, 0)
+    weight *= weight
+    weight += np.float32(1e-3) * share + np.float32(1e-7)
+    weighted = colours * cv2.merge((weight, weight, weight, weight))
+    squares = weighted * colours
+    return Sums(np.asarray(cv2.blur(weighted, box), np.float32), np.asarray(cv2.blur(squares, box), np.float32))
+
+
+def _side(sums: Plane, squares: Plane) -> tuple[Plane, Plane]:
+    """Mean and variance (h, w, 4) of a side's colours around every pixel."""
+    part = np.float32(255) / cv2.extractChannel(sums, 3)
+    part = cv2.merge((part, part, part, part))
+    mean = sums * part
+    variance = np.asarray(squares * part, np.float32)
+    variance -= mean * mean
+    return np.asarray(mean, np.float32), np.maximum(variance, 0) + np.float32(NOISE * NOISE)
 
 
 def _box(reach: float, factor: float) -> int:
     """Odd side in pixels of a box that reaches so many coarse pixels around its centre, one at least."""
     return 2 * max(1, round(reach * factor)) + 1
+
+
+def _bytes(picture: NDArray) -> NDArray[np.uint8]:
+    return np.asarray(picture, np.uint8)  # for the type checker, to whom OpenCV gives any numbers
+
+
+def _thrice(plane: Plane) -> Plane:
+    return np.asarray(cv2.merge((plane, plane, plane)), np.float32)  # NumPy's broadcasting is five times slower
 
 
 def _sum(planes: Plane) -> Plane:

@@ -1,92 +1,111 @@
-"""Photo + alpha of one size → what an edge network would add to the alpha, tile by tile, only around the edge.
+"""Photo + alpha of one size → what an edge network would make of the alpha, tile by tile, only around the edge.
 
 The tiles overlap, and each counts less towards its rim: the shares of all tiles over a pixel sum to one, so no seam
-shows, not even towards a place where no tile was needed.
+shows, not even towards a place where no tile was needed. A photo's work is bounded: of more tiles than `MOST_TILES`,
+those with the most to change are computed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .blocks import Block
 from .errors import ModelError
-from .images import Alpha, Image
-from .interpreter import load, read_model
+from .images import Alpha, Image, Size
+from .interpreter import Network, default_threads, load, read_model
 from .model_store import bundled_models
 
-Plane: TypeAlias = NDArray[np.float32]
+Plane: TypeAlias = NDArray[np.floating]  # of 32 bits
 
 EDGE_MODEL = "unet-edge"
-OVERLAP_SHARE = 4  # neighbouring tiles share a quarter of their side
-ENOUGH = 0.005  # of a tile's pixels: fewer to change are not worth running the network
+OVERLAP_SHARE = 4  # neighbouring tiles share a quarter of their side, or more
+ENOUGH = 0.05  # of a tile's pixels: fewer to change are not worth running the network
+MOST_TILES = 16  # the sixteen with the most to change bring two thirds of what all thirty of a portrait would
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A place of a picture, and how much each of its pixels counts there."""
+
+    block: Block  # within the picture; smaller than the network's tiles only where the picture is
+    across: Plane  # (columns,): its share of a pixel is the product of both
+    down: Plane  # (rows,)
 
 
 class EdgeNetwork:
-    """A loaded refiner of tiles: (N, S, S, 4) uint8 RGB and alpha in, (N, S, S, 1) uint8 alpha out.
+    """A loaded refiner of tiles: (1, S, S, 4) uint8 RGB and alpha in, (1, S, S, 1) uint8 alpha out.
 
-    Not to be shared between threads. Raises ModelError for a file that is no such network.
+    Each of its `threads` has an interpreter of its own. Not to be shared between threads. Raises ModelError for a file
+    that is no such network.
     """
 
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
-        self.network = load(read_model(path), threads=threads)
-        taken, given = self.network.inputs[0], self.network.outputs[0]
+        content = read_model(path)
+        self.threads = threads or default_threads()
+        networks = [load(content, threads=1) for _ in range(self.threads)]
+        taken, given = networks[0].inputs[0], networks[0].outputs[0]
         shape = taken.shape
-        if len(shape) != 4 or shape[1] != shape[2] or shape[3] != 4 or given.shape != (*shape[:3], 1):
+        if len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 4 or given.shape != (*shape[:3], 1):
             raise ModelError(
-                f"{path.name}: takes {shape} and gives {given.shape}; expected square tiles (N, S, S, 4) → (N, S, S, 1)"
+                f"{path.name}: takes {shape} and gives {given.shape}; expected square tiles (1, S, S, 4) → (1, S, S, 1)"
             )
         if taken.dtype != np.uint8 or given.dtype != np.uint8:
             raise ModelError(f"{path.name}: takes {taken.dtype.name} and gives {given.dtype.name}; expected uint8")
-        self.batch, self.side_px = shape[0], shape[1]
-        self.stride_px = self.side_px - self.side_px // OVERLAP_SHARE
-        self._weight = _tile_weight(self.side_px, self.side_px // OVERLAP_SHARE)
+        self.side_px = shape[1]
+        self._idle: SimpleQueue[Network] = SimpleQueue()
+        for network in networks:
+            self._idle.put(network)
 
-    def residual(self, image: Image, alpha: Alpha, where: NDArray[np.uint8]) -> tuple[Plane, Plane]:
-        """(H, W, 3) RGB, (H, W) alpha, and (H, W) non-zero where it may be changed → (H, W) each.
+    def tiles(self, size: Size, worth: Callable[[Block], float]) -> list[Tile]:
+        """Those of a picture of (width, height) that are worth it, by how many of their pixels are to be changed."""
+        found = [(worth(tile.block), tile) for tile in self._grid(size)]
+        enough = [pair for pair in found if pair[0] >= ENOUGH * self.side_px**2]
+        enough.sort(key=lambda pair: -pair[0])  # stable: equal ones stay in the order of the picture
+        return [tile for _, tile in enough[:MOST_TILES]]
 
-        The first is what to add to the alpha, -255…255; the second, 0…1, how far tiles cover a pixel. Both fade to 0
-        away from places that may be changed.
-        """
-        height, width = alpha.shape
-        overlap = self.side_px - self.stride_px  # the first tile begins so far outside that its full weight lies inside
-        corners = self._corners(where)
-        size = height + 2 * self.side_px, width + 2 * self.side_px
-        added, covered = np.zeros(size, np.float32), np.zeros(size, np.float32)
-        edged = cv2.copyMakeBorder(
-            cv2.merge((*cv2.split(image), alpha)), overlap, self.side_px, overlap, self.side_px, cv2.BORDER_REPLICATE
-        )
-        tiles = np.zeros(self.network.inputs[0].shape, np.uint8)
-        for first in range(0, len(corners), self.batch):
-            places = [
-                (slice(top, top + self.side_px), slice(left, left + self.side_px))
-                for top, left in corners[first : first + self.batch]
-            ]
-            for number, place in enumerate(places):
-                tiles[number] = edged[place]
-            refined = self.network.run(tiles)
-            for number, place in enumerate(places):
-                change = refined[number, :, :, 0].astype(np.float32) - tiles[number, :, :, 3]
-                added[place] += change * self._weight
-                covered[place] += self._weight
-        inner = slice(overlap, overlap + height), slice(overlap, overlap + width)
-        return added[inner], covered[inner]
+    def _grid(self, size: Size) -> Iterator[Tile]:
+        overlap = self.side_px // OVERLAP_SHARE
+        across, down = (_along(length, self.side_px, overlap) for length in size)
+        for top, rows in down:
+            for left, columns in across:
+                yield Tile(Block(left, top, len(columns), len(rows)), columns, rows)
 
-    def _corners(self, where: NDArray[np.uint8]) -> list[tuple[int, int]]:
-        """(top, left) in the picture with its margin, of every tile with enough to change."""
-        height, width = where.shape
-        stride, overlap = self.stride_px, self.side_px - self.stride_px
-        found = []
-        for top in range(0, height + overlap, stride):
-            for left in range(0, width + overlap, stride):
-                # The tile covers [top - overlap, top + stride) of the alpha.
-                seen = where[max(0, top - overlap) : top + stride, max(0, left - overlap) : left + stride]
-                if seen.size and cv2.countNonZero(seen) >= ENOUGH * self.side_px**2:
-                    found.append((top, left))
-        return found
+    def refined(self, image: Image, alpha: Alpha) -> Alpha:
+        """(h, w, 3) RGB and (h, w) of one tile → (h, w). May be called from `threads` threads at once."""
+        rows, columns = alpha.shape
+        tile = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
+        cv2.insertChannel(alpha, tile, 3)
+        if (rows, columns) != (self.side_px, self.side_px):
+            below, right = self.side_px - rows, self.side_px - columns
+            tile = cv2.copyMakeBorder(tile, 0, below, 0, right, cv2.BORDER_REPLICATE)
+        network = self._idle.get()
+        try:
+            return network.run(np.asarray(tile, np.uint8)[np.newaxis])[0, :rows, :columns, 0]
+        finally:
+            self._idle.put(network)
+
+    def blended(self, tiles: Sequence[Tile], change: Callable[[Block], Plane], size: Size) -> Plane:
+        """What `change` says of every tile, (rows, columns), faded towards its rim and summed up: (height, width)."""
+        width, height = size
+        total = np.zeros((height, width), np.float32)
+
+        def faded(tile: Tile) -> Plane:
+            return change(tile.block) * np.outer(tile.down, tile.across)
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            # Summed up in order, by one thread: the same bits however many compute.
+            for tile, part in zip(tiles, pool.map(faded, tiles), strict=True):
+                total[tile.block.place] += part
+        return total
 
 
 def bundled_edge_network() -> Path | None:
@@ -94,10 +113,15 @@ def bundled_edge_network() -> Path | None:
     return bundled_models().get(EDGE_MODEL)
 
 
-def _tile_weight(side: int, overlap: int) -> NDArray[np.float32]:
-    """(S, S): 1 in the middle, falling linearly over the overlap, so that neighbours sum to 1."""
-    ramp = (np.arange(overlap, dtype=np.float32) + np.float32(0.5)) / overlap
-    along = np.ones(side, np.float32)
-    along[:overlap] = ramp
-    along[side - overlap :] = ramp[::-1]
-    return np.outer(along, along).astype(np.float32)
+def _along(length: int, side: int, overlap: int) -> list[tuple[int, Plane]]:
+    """Where tiles begin along a side of the picture, and their pixels' shares, which sum to one everywhere."""
+    if length <= side:
+        return [(0, np.ones(length, np.float32))]
+    count = -(-(length - side) // (side - overlap)) + 1
+    starts = [round(place) for place in np.linspace(0, length - side, count)]
+    inside = np.arange(side) + 0.5
+    ramp = np.minimum(np.minimum(inside, side - inside) / overlap, 1)
+    total = np.zeros(length)
+    for start in starts:
+        total[start : start + side] += ramp
+    return [(start, (ramp / total[start : start + side]).astype(np.float32)) for start in starts]

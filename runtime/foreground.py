@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .blocks import BLOCK_PX, Block, for_each_block, with_margin
 from .halving import halve
-from .images import Alpha, Image, check_sizes
+from .images import Alpha, Image, Size, check_sizes
 from .interpreter import default_threads
 
 Plane: TypeAlias = NDArray[np.floating]  # of 32 bits
@@ -40,51 +40,63 @@ def foreground(image: Image, alpha: Alpha, *, threads: int | None = None) -> Ima
         halvings += 1
     step = 1 << halvings
     subject, behind = fields(halve(image, halvings), halve(alpha, halvings))
-    edged = [with_margin(field, step, (width, height)) for field in (subject, behind)]
+    subject, apart = (with_margin(field, step, (width, height)) for field in (subject, subject - behind))
     result = np.empty_like(image)
 
     def clean(block: Block) -> None:
-        share = alpha[block.place]
+        share, seen, target = alpha[block.place], image[block.place], result[block.place]
         lowest, highest, _, _ = cv2.minMaxLoc(share)
         if highest == 0:
-            result[block.place] = 0
+            target[:] = 0
             return
-        result[block.place] = image[block.place] if lowest > 0 else cv2.copyTo(image[block.place], share)
+        target[:] = seen if lowest > 0 else cv2.copyTo(seen, share)
         left, top, columns, rows = cv2.boundingRect(cv2.inRange(share, 1, 254))
         if columns == 0:
             return
         mixed = block.part(left, top, left + columns, top + rows)
-        share, target, seen = alpha[mixed.place], result[mixed.place], image[mixed.place]
-        own, other = (mixed.enlarged(field, step) for field in edged)
-        part = cv2.merge((share, share, share)).astype(np.float32) / np.float32(255)
-        # own + part · (seen − mixture of own and other)
-        difference = own - other
-        difference *= part
-        difference += other
-        np.subtract(seen, difference, out=difference)
-        difference *= part
-        cleaned = cv2.add(difference, own, dtype=cv2.CV_8U)
-        target[:] = cv2.copyTo(cleaned, cv2.inRange(share, 1, 254), target.copy())
+        share = alpha[mixed.place]
+        cleaned = _cleaned(image[mixed.place], share, mixed.enlarged(subject, step), mixed.enlarged(apart, step))
+        result[mixed.place] = cv2.copyTo(cleaned, share)
 
     for_each_block((width, height), clean, threads=threads or default_threads())
     return result
 
 
+def _cleaned(seen: Image, alpha: Alpha, subject: Plane, apart: Plane) -> Image:
+    """subject + part · (seen − mixture of subject and background); what is opaque comes through unchanged."""
+    part = alpha.astype(np.float32) / np.float32(255)
+    rest = 1 - part
+    # seen − mixture = seen − subject + rest · apart
+    detail = cv2.merge((rest, rest, rest))
+    detail *= apart
+    detail += cv2.subtract(seen, subject, dtype=cv2.CV_32F)
+    detail *= cv2.merge((part, part, part))
+    return np.asarray(cv2.add(detail, subject, dtype=cv2.CV_8U), np.uint8)
+
+
 def fields(image: Image, alpha: Alpha) -> tuple[Plane, Plane]:
     """Small photo (h, w, 3) and its alpha (h, w) → the subject's and the background's colours everywhere, 0…255."""
-    seen = image.astype(np.float32)
-    part = alpha.astype(np.float32)[:, :, np.newaxis] / np.float32(255)
-    fused, behind = seen, seen
-    subject = seen
+    # The fourth channel is 255 everywhere: its weighted sums are those of the weights.
+    seen = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA).astype(np.float32)
+    part = alpha.astype(np.float32) / np.float32(255)
+    share, rest = (_four_times(plane) for plane in (part, 1 - part))
+    fused, subject, behind = seen, seen, seen
     for radius in (WIDE, NARROW):
         reach = max(1, round(radius * max(alpha.shape)))
         box = 2 * reach + 1, 2 * reach + 1
         anything = cv2.blur(seen, box) * np.float32(HARDLY_ANY)
-        subject = (cv2.blur(fused * part, box) + anything) / _share(part, box)
-        behind = (cv2.blur(behind * (1 - part), box) + anything) / _share(1 - part, box)
-        fused = np.clip(subject + part * (seen - part * subject - (1 - part) * behind), 0, 255)
+        subject, behind = _mean(fused, share, anything, box), _mean(behind, rest, anything, box)
+        fused = np.clip(subject + share * (seen - share * subject - rest * behind), 0, 255)
+    subject, behind = (np.asarray(cv2.cvtColor(side, cv2.COLOR_RGBA2RGB), np.float32) for side in (subject, behind))
     return subject, behind
 
 
-def _share(part: Plane, box: tuple[int, int]) -> Plane:
-    return np.asarray(cv2.blur(part, box)[:, :, np.newaxis] + np.float32(HARDLY_ANY), np.float32)
+def _mean(colours: Plane, share: Plane, anything: Plane, box: Size) -> Plane:
+    """Mean colour (h, w, 4) of one side in a box around every pixel."""
+    sums = cv2.blur(colours * share, box) + anything
+    part = np.float32(255) / cv2.extractChannel(sums, 3)
+    return np.asarray(sums * _four_times(part), np.float32)
+
+
+def _four_times(plane: NDArray) -> Plane:
+    return np.asarray(cv2.merge((plane, plane, plane, plane)), np.float32)  # NumPy's broadcasting is far slower

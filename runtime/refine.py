@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from . import colour_line
 from .blocks import Block, with_margin
-from .colour_line import ColourLine
+from .colour_line import ColourLine, Seen, enlarge
 from .edge_tiles import EdgeNetwork, bundled_edge_network
 from .errors import UsageError
 from .halving import halve
@@ -38,7 +38,8 @@ FIELD_FACTOR = 1.75
 TILE_FACTOR = 4.0
 LONGEST_TILED_SIDE_PX = 2048  # bounds the network's work on any photo, however large the coarse alpha
 LARGEST_STEP = 64  # half a block of blocks.py
-NETWORK_SHARE = 0.35  # of the way towards the edge network's alpha, where colours tell nothing
+# Of the way towards the edge network's alpha, where colours tell nothing and the coarse alpha is doubted most.
+NETWORK_SHARE = 0.35
 
 
 def refine(
@@ -75,26 +76,35 @@ def refine(
     small = halve(middle, halvings - tiled)
     line = colour_line.fit(small, alpha, step=1 << halvings, size=size, threads=threads)
     nearer = replace(line, step=1 << halvings - tiled)  # the same lines, for the halved photo
-    change = _change(middle, alpha, nearer, edges, (across / (1 << tiled), down / (1 << tiled)), threads)
+    change = _change(middle, alpha, nearer, edges, (across / (1 << tiled), down / (1 << tiled)))
     return colour_line.apply(line, image, added=change, added_step=1 << tiled, threads=threads)
 
 
 def _change(
-    middle: Image, coarse: Alpha, line: ColourLine, edges: EdgeNetwork, factors: tuple[float, float], threads: int
-) -> NDArray[np.float32]:
+    middle: Image, coarse: Alpha, line: ColourLine, edges: EdgeNetwork, factors: tuple[float, float]
+) -> NDArray[np.floating] | None:
     """What to add to the filtered alpha, so that it moves towards what the edge network makes of the coarse one.
 
-    `middle` is the photo (h, w, 3) halved for the network, by `factors` larger than the coarse alpha; gives (h, w).
+    `middle` is the photo (h, w, 3) halved for the network, by `factors` larger than the coarse alpha; gives (h, w), or
+    None where there is nothing to add.
     """
-    size = middle.shape[1], middle.shape[0]
+    size, step = (middle.shape[1], middle.shape[0]), line.step
     # Squared: colours that decide half of the alpha already know better than the network.
-    part = np.where(line.edge > 0, NETWORK_SHARE * (1 - line.weight * line.weight), 0).astype(np.float32)
-    share = Block(0, 0, *size).enlarged(with_margin(part, line.step, size), line.step)
-    filtered = colour_line.apply(line, middle, threads=threads)
-    plain = colour_line.enlarge(coarse.astype(np.float32), size, *factors, interpolation=cv2.INTER_LINEAR)
-    worth = np.asarray(cv2.inRange(np.ascontiguousarray(share), NETWORK_SHARE / 2, 1), np.uint8)
-    residual, covered = edges.residual(middle, np.rint(plain).astype(np.uint8), worth)
-    return np.asarray(share * (residual + covered * (plain - filtered)), np.float32)
+    share = NETWORK_SHARE * line.doubt.share
+    part = share * (1 - line.weight * line.weight)
+    part = with_margin(np.asarray(cv2.copyTo(part, line.edge), np.float32), step, size)
+    open_ = cv2.inRange(part, share / 2, 1)
+    tiles = edges.tiles(size, lambda block: step * step * cv2.countNonZero(open_[block.around(step)]))
+    if not tiles:
+        return None
+    seen = Seen(line, middle)
+    plain = enlarge(coarse, size, *factors, interpolation=cv2.INTER_LINEAR)
+
+    def change(block: Block) -> NDArray[np.floating]:
+        refined = edges.refined(middle[block.place], plain[block.place])
+        return block.enlarged(part, step) * (refined - seen.alpha(block))
+
+    return edges.blended(tiles, change, size)
 
 
 _LOADED = threading.local()  # a network may not be shared between threads

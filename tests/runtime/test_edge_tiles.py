@@ -6,8 +6,13 @@ import pytest
 from numpy.typing import NDArray
 
 from edgematte import Segmenter
+from edgematte.runtime import edge_tiles
+from edgematte.runtime.blocks import Block
 from edgematte.runtime.edge_tiles import EdgeNetwork, bundled_edge_network
 from edgematte.runtime.errors import ModelError
+from edgematte.runtime.images import Size
+
+Patch = pytest.MonkeyPatch
 
 
 @pytest.fixture(scope="module")
@@ -32,39 +37,66 @@ def uncertain(alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.inRange(alpha, 4, 251), np.uint8)
 
 
+def change(edges: EdgeNetwork, photo: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.floating]:
+    """What the network adds to an alpha of the photo's size, in all tiles that hold something uncertain."""
+    open_ = uncertain(alpha)
+
+    def added(block: Block) -> NDArray[np.floating]:
+        return edges.refined(photo[block.place], alpha[block.place]).astype(np.float32) - alpha[block.place]
+
+    size = alpha.shape[1], alpha.shape[0]
+    return edges.blended(edges.tiles(size, lambda block: cv2.countNonZero(open_[block.place])), added, size)
+
+
 def test_a_plain_edge_gets_sharper(edges: EdgeNetwork, ball: tuple[NDArray[np.uint8], ...]) -> None:
     photo, coarse, truth = ball
-    added, covered = edges.residual(photo, coarse, uncertain(coarse))
-    assert covered[uncertain(coarse) > 0].min() > 0.99, "every uncertain pixel has its tiles' full weight"
-    refined = np.clip(coarse + added, 0, 255)
+    refined = np.clip(coarse + change(edges, photo, coarse), 0, 255)
     assert np.abs(refined - truth).sum() < 0.7 * np.abs(coarse.astype(int) - truth).sum()
 
 
 def test_tiles_meet_without_a_seam(edges: EdgeNetwork, ball: tuple[NDArray[np.uint8], ...]) -> None:
     """The disc is the same on all sides, so a seam of the grid would show as a side that is refined otherwise."""
     photo, coarse, _ = ball
-    whole = coarse + edges.residual(photo, coarse, uncertain(coarse))[0]
+    whole = coarse + change(edges, photo, coarse)
     shifted = [np.roll(part, (17, 31), (0, 1)) for part in (photo, coarse)]
-    moved = shifted[1] + edges.residual(shifted[0], shifted[1], uncertain(shifted[1]))[0]
-    back = np.roll(moved, (-17, -31), (0, 1))
+    back = np.roll(shifted[1] + change(edges, *shifted), (-17, -31), (0, 1))
     # A network that halves four times is not quite the same under shifts; a hard seam would be tens of 255 along lines.
     assert np.abs(back - whole).mean() < 1
     steps = np.abs(np.diff(whole, axis=1))
     assert steps.max() < 140, "no jump steeper than an edge two pixels wide"
 
 
-def test_where_nothing_may_change_nothing_does(edges: EdgeNetwork, ball: tuple[NDArray[np.uint8], ...]) -> None:
-    photo, coarse, _ = ball
-    added, covered = edges.residual(photo, coarse, np.zeros_like(coarse))
-    assert not added.any()
-    assert not covered.any()
+@pytest.mark.parametrize("size", [(1, 1), (700, 3), (128, 128), (97, 131), (1224, 816)])
+def test_the_shares_of_all_tiles_over_a_pixel_sum_to_one(edges: EdgeNetwork, size: Size, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(edge_tiles, "MOST_TILES", 1000)
+    tiles = edges.tiles(size, lambda _block: edges.side_px**2)
+    total = edges.blended(tiles, lambda block: np.ones((block.rows, block.columns), np.float32), size)
+    assert total.shape == size[::-1]
+    assert np.abs(total - 1).max() < 1e-5
+    assert all(tile.block.columns <= edges.side_px >= tile.block.rows for tile in tiles)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (3, 700), (128, 128), (131, 97)])
-def test_any_shape_is_tiled(edges: EdgeNetwork, shape: tuple[int, int]) -> None:
+def test_the_tiles_with_the_most_to_change_are_computed_and_no_more_than_allowed(edges: EdgeNetwork) -> None:
+    def by_place(block: Block) -> float:
+        return block.left + block.top if block.left else 0  # nothing to do in the leftmost column
+
+    tiles = edges.tiles((4096, 4096), by_place)
+    assert len(tiles) == edge_tiles.MOST_TILES
+    assert [by_place(tile.block) for tile in tiles] == sorted(map(by_place, (t.block for t in tiles)), reverse=True)
+    assert tiles[0].block.left == tiles[0].block.top == 4096 - edges.side_px
+    assert not edges.tiles((4096, 4096), lambda _block: edge_tiles.ENOUGH * edges.side_px**2 - 1)
+
+
+def test_several_threads_change_nothing(ball: tuple[NDArray[np.uint8], ...], edges: EdgeNetwork) -> None:
+    path = bundled_edge_network()
+    assert path is not None
+    assert np.array_equal(change(EdgeNetwork(path, threads=3), *ball[:2]), change(edges, *ball[:2]))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 100), (128, 128)])
+def test_a_tile_may_be_smaller_where_the_picture_is(edges: EdgeNetwork, shape: tuple[int, int]) -> None:
     alpha = np.full(shape, 128, np.uint8)
-    added, covered = edges.residual(np.full((*shape, 3), 50, np.uint8), alpha, alpha)
-    assert added.shape == covered.shape == shape
+    assert edges.refined(np.full((*shape, 3), 50, np.uint8), alpha).shape == shape
 
 
 def test_a_segmenter_is_no_edge_network() -> None:

@@ -213,7 +213,7 @@ def as_file(picture: NDArray[np.uint8], suffix: str = ".png") -> bytes:
 
 
 def smaller(photo: Path, side_px: int) -> bytes:
-    """A photo as a JPEG whose longer side is so long."""
+    """A photo as a JPEG whose longer side is so long; larger, too."""
     picture = cv2.imread(str(photo))
     assert picture is not None
     scale = side_px / max(picture.shape[:2])

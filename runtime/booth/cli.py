@@ -142,8 +142,9 @@ def _serve(config: Config, stack: ExitStack) -> None:
         share = Share(config.share, config.data, running.sheet, title=config.title)
         share.start()
         stack.callback(share.close)
-    stack.enter_context(running)
+    # Before the camera is opened: while OpenCV decodes, what any thread says to stderr is taken for OpenCV's.
     complain(f"the booth is at {address(listener)}/; its pictures are in {config.data}; Ctrl-C ends it")
+    stack.enter_context(running)
     app = BoothServer(running, config, backgrounds, share).app()
     run(app, listener, verb="booth", options=Running(stop_s=STOP_S))
     notify("STOPPING=1")

@@ -17,14 +17,14 @@ export async function followCamera(canvas, frozen) {
       const last = answer.headers.get("X-Frozen") === "1";
       const jpeg = await answer.blob();
       await drawn; // the frame before; the next one is on its way meanwhile
-      drawn = draw(pen, jpeg, last ? frozen : null);
+      drawn = draw(pen, jpeg, after, last ? frozen : null);
     } catch {
       await pause(RETRY_MS);
     }
   }
 }
 
-async function draw(pen, jpeg, frozen) {
+async function draw(pen, jpeg, number, frozen) {
   const picture = await createImageBitmap(jpeg);
   const { canvas } = pen;
   if (canvas.width !== picture.width || canvas.height !== picture.height) {
@@ -33,6 +33,7 @@ async function draw(pen, jpeg, frozen) {
   }
   pen.drawImage(picture, 0, 0);
   picture.close();
+  canvas.dataset.number = number;
   canvas.dataset.frames = Number(canvas.dataset.frames ?? 0) + 1;
   if (frozen) requestAnimationFrame(frozen);
 }

@@ -1,0 +1,113 @@
+"""A booth in a process of its own, and a guest who uses it without a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+START_S = 60.0  # the machine may be busy
+STEP_S = 60.0
+
+
+@dataclass
+class Guest:
+    """Talks to a running booth as the page does."""
+
+    address: str
+    process: subprocess.Popen[str]
+    data: Path
+    said: list[str] = field(default_factory=list)  # by the booth, on stderr
+
+    def get(self, path: str, headers: dict[str, str] | None = None) -> tuple[int, bytes, dict[str, str]]:
+        return self._ask(urllib.request.Request(f"{self.address}{path}", headers=headers or {}))
+
+    def act(self, action: str, value: str = "") -> int:
+        """The answer's status."""
+        body = json.dumps({"action": action, "value": value}).encode()
+        return self._ask(urllib.request.Request(f"{self.address}/api/act", body))[0]
+
+    def state(self) -> dict[str, Any]:
+        """The latest state that pages are told."""
+        with urllib.request.urlopen(f"{self.address}/api/events", timeout=STEP_S) as events:
+            return json.loads(events.readline().removeprefix(b"data: "))
+
+    def wait(self, true: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The first state for which something is true."""
+        until = time.monotonic() + STEP_S
+        while not true(state := self.state()):
+            assert time.monotonic() < until, f"it did not happen in time: {state}"
+            time.sleep(0.05)
+        return state
+
+    def wait_for(self, step: str) -> dict[str, Any]:
+        return self.wait(lambda state: state["step"] == step)
+
+    def frame(self, after: int = 0) -> tuple[bytes, int, bool]:
+        """The camera's newest frame as the page gets it, its number, and whether it is to stay."""
+        until = time.monotonic() + STEP_S
+        while True:
+            status, content, headers = self.get(f"/api/frame?after={after}")
+            if status == 200:
+                return content, int(headers["x-number"]), headers["x-frozen"] == "1"
+            assert time.monotonic() < until, "the camera gives no frames"
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The journal."""
+        journals = sorted(self.data.glob("*/pictures.jsonl"))
+        return [json.loads(line) for path in journals for line in path.read_text().splitlines()]
+
+    def wait_for_lines(self, count: int) -> list[dict[str, Any]]:
+        self.wait(lambda _: len(self.lines()) >= count)
+        return self.lines()
+
+    def _ask(self, request: urllib.request.Request) -> tuple[int, bytes, dict[str, str]]:
+        try:
+            with urllib.request.urlopen(request, timeout=STEP_S) as answer:
+                return answer.status, answer.read(), {name.lower(): value for name, value in answer.headers.items()}
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read(), {}
+
+
+@contextmanager
+def open_booth(config: Path, *words: str) -> Iterator[Guest]:
+    """`edgematte booth` on a free port, until the block ends."""
+    code = "from edgematte.runtime.cli import main; main()"
+    command = [sys.executable, "-c", code, "--debug", "booth", "--config", str(config), "--port", "0", *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        said: list[str] = []
+        where: list[str] = []
+        listening = threading.Event()
+
+        def listen() -> None:
+            for line in process.stderr or ():
+                said.append(line.rstrip())
+                if match := re.search(r"the booth is at (http://\S+)/;", line):
+                    where.append(match[1])
+                    listening.set()
+            listening.set()
+
+        reader = threading.Thread(target=listen)
+        reader.start()
+        try:
+            assert listening.wait(START_S), "it did not start in time: " + "\n".join(said)
+            assert where, "\n".join(said)
+            yield Guest(where[0], process, config.parent / "event", said)
+        finally:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            reader.join(30)

@@ -25,7 +25,7 @@ from .photos import Photo, PhotoSet, Split, gather, gather_pairs, split
 from .recipe import WARN_BELOW_IOU, Recipe
 from .search import SearchResult, search
 from .shared_scales import Ranges
-from .subpixel import without_overlapless
+from .subpixel import with_subpixels
 from .tflite_builder import add_metadata
 from .tflite_graph import float_operators
 from .to_int8 import Quantised, to_int8
@@ -151,7 +151,7 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
             searched = _searched(recipe, model, quantised, judges, tell)
             int8 = searched.tflite
     if recipe.target != "coral":  # whose compiler maps TRANSPOSE_CONV, and DEPTH_TO_SPACE not everywhere
-        int8 = without_overlapless(int8)
+        int8 = with_subpixels(int8)
     with stages.stage("comparing int8 with float") as tell:
         agreed, truth = judge(model, int8, judges, progress=tell)
     with stages.stage("timing both"):

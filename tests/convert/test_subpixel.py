@@ -1,4 +1,4 @@
-"""Enlarging without overlap as a convolution and a rearrangement: not one bit of the matte changes."""
+"""Enlarging as a convolution and a rearrangement: not one bit of the matte changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import edgematte
 from edgematte.convert.lower import Preprocessing, lower
 from edgematte.convert.partitions import partitions
 from edgematte.convert.recipe import Recipe, Target
-from edgematte.convert.subpixel import without_overlapless
+from edgematte.convert.subpixel import with_subpixels
 from edgematte.convert.tflite_graph import TfliteGraph
 from edgematte.convert.to_int8 import PLAIN, to_int8
 from edgematte.runtime import interpreter
@@ -22,19 +22,20 @@ from edgematte.runtime.images import find_photos, read
 
 def int8(photos: Path, *, kernel: int, channels: int) -> bytes:
     """picture → convolution → enlarged twofold → convolution → alpha, in int8."""
+    before, after = (kernel - 2) // 2, (kernel - 1) // 2
     enlarging = op(
         "ConvTranspose", "x", floats(8, channels, kernel, kernel, seed=1), floats(channels, seed=2),
-        strides=[2, 2], pads=[(kernel - 2) // 2] * 4, outputs=["large"],
+        strides=[2, 2], pads=[before, before, after, after], outputs=["large"],
     )  # fmt: skip
     ops = [enlarging, op("Relu", "large"), op("Conv", "t1", floats(1, channels, 1, 1, seed=3)), op("Sigmoid", "t2")]
     model = lower(load(model_of(ops, rows=48, columns=64)), Preprocessing())
     return to_int8(model, [read(path) for path in find_photos(photos / "images")], steps=PLAIN).tflite
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_not_one_bit_changes_and_xnnpack_still_takes_it_whole(photos: Path, channels: int) -> None:
-    before = int8(photos, kernel=2, channels=channels)
-    after = without_overlapless(before)
+@pytest.mark.parametrize(("kernel", "channels"), [(2, 1), (2, 3), (4, 1), (4, 3)])
+def test_not_one_bit_changes_and_xnnpack_still_takes_it_whole(photos: Path, kernel: int, channels: int) -> None:
+    before = int8(photos, kernel=kernel, channels=channels)
+    after = with_subpixels(before)
     kinds = [graph.kind(operator) for graph in [TfliteGraph(after)] for operator in graph.operators]
     assert "TRANSPOSE_CONV" not in kinds
     assert kinds.count("DEPTH_TO_SPACE") == 1
@@ -45,15 +46,16 @@ def test_not_one_bit_changes_and_xnnpack_still_takes_it_whole(photos: Path, chan
     assert partitions(after) == 1
 
 
-def test_blocks_that_overlap_stay_as_they_are(photos: Path) -> None:
-    overlapping = int8(photos, kernel=4, channels=1)
-    assert without_overlapless(overlapping) == overlapping
+@pytest.mark.parametrize(("kernel", "channels"), [(2, 16), (3, 1), (4, 8)])
+def test_what_would_gain_nothing_stays_as_it_is(photos: Path, kernel: int, channels: int) -> None:
+    model = int8(photos, kernel=kernel, channels=channels)
+    assert with_subpixels(model) == model
 
 
 def test_full_precision_stays_as_it_is_for_it_has_a_kernel() -> None:
     ops = [op("ConvTranspose", "x", floats(8, 1, 2, 2, seed=1), strides=[2, 2]), op("Sigmoid", "t0")]
     model = lower(load(model_of(ops)), Preprocessing())
-    assert without_overlapless(model.tflite) == model.tflite
+    assert with_subpixels(model.tflite) == model.tflite
 
 
 @pytest.mark.parametrize(("target", "kind"), [("generic", "DEPTH_TO_SPACE"), ("coral", "TRANSPOSE_CONV")])

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from ..runtime.errors import ModelError
 from ..runtime.stderr_capture import capture_stderr
-from .tflite_graph import TfliteGraph
+from .tflite_builder import SCHEMA_VERSION, serialise
+from .tflite_graph import Operator, TfliteGraph
 
 
 @dataclass(frozen=True)
@@ -26,22 +30,63 @@ class Piece:
     def run(self, values: Mapping[str, NDArray]) -> NDArray[np.float32]:
         """The values of `inputs` by name, in any shape of the right size → the output's."""
         graph = TfliteGraph(self.whole)
-        known = {graph.numbers[name] for name in self.inputs}
-        graph.operators = _operators_of(graph, graph.numbers[self.output], known)
-        graph.inputs = [graph.numbers[name] for name in self.inputs]
-        graph.outputs, graph.model.signatureDefs = [graph.numbers[self.output]], None
-        try:
-            with capture_stderr():
-                network = import_module("ai_edge_litert.interpreter").Interpreter(
-                    model_content=graph.to_bytes(), num_threads=1
-                )
-                network.allocate_tensors()
-        except (RuntimeError, ValueError) as error:
-            raise ModelError(f"the interpreter refuses a part of the network: {str(error).splitlines()[0]}") from error
-        for name, shape, details in zip(self.inputs, self.shapes, network.get_input_details(), strict=True):
-            network.set_tensor(details["index"], np.ascontiguousarray(values[name].reshape(shape), np.float32))
+        inputs, output = [graph.numbers[name] for name in self.inputs], graph.numbers[self.output]
+        run = runner(graph, _operators_of(graph, output, set(inputs)), inputs, [output])
+        return run([
+            np.ascontiguousarray(values[name].reshape(shape), np.float32)
+            for name, shape in zip(self.inputs, self.shapes, strict=True)
+        ])[0]  # fmt: skip
+
+
+def runner(
+    graph: TfliteGraph, operators: Sequence[Operator], inputs: Sequence[int], outputs: Sequence[int]
+) -> Callable[[Sequence[NDArray]], list[NDArray]]:
+    """Some of a network's operators as a function of the stored values of `inputs`. Raises ModelError."""
+    try:
+        with capture_stderr():
+            network = import_module("ai_edge_litert.interpreter").Interpreter(
+                model_content=_excerpt(graph, operators, inputs, outputs), num_threads=1
+            )
+            network.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(f"the interpreter refuses a part of the network: {str(error).splitlines()[0]}") from error
+    entries, exits = ([d["index"] for d in details] for details in (
+        network.get_input_details(), network.get_output_details()
+    ))  # fmt: skip
+
+    def run(values: Sequence[NDArray]) -> list[NDArray]:
+        for entry, value in zip(entries, values, strict=True):
+            network.set_tensor(entry, value)
         network.invoke()
-        return network.get_tensor(network.get_output_details()[0]["index"])
+        return [network.get_tensor(number) for number in exits]
+
+    return run
+
+
+def _excerpt(graph: TfliteGraph, operators: Sequence[Operator], inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
+    """A file of these operators and what they touch: quickly written and loaded, however large the rest is."""
+    touched = {t for operator in operators for t in (*operator.inputs, *operator.outputs) if t >= 0}
+    used = sorted(touched.union(inputs, outputs))
+    number = {tensor: position for position, tensor in enumerate(used)} | {-1: -1}
+    model: Any = schema.ModelT()
+    part: Any = schema.SubGraphT()
+    model.version, model.subgraphs, model.buffers = SCHEMA_VERSION, [part], [schema.BufferT()]
+    model.operatorCodes = graph.model.operatorCodes
+    part.tensors, part.operators = [], []
+    for tensor in used:
+        entry = copy(graph.tensors[tensor])
+        buffer = graph.model.buffers[entry.buffer]
+        held = buffer.data is not None and len(buffer.data) > 0
+        if held:
+            model.buffers.append(buffer)
+        entry.buffer = len(model.buffers) - 1 if held else 0
+        part.tensors.append(entry)
+    for operator in operators:
+        moved = copy(operator)
+        moved.inputs, moved.outputs = ([number[t] for t in side] for side in (operator.inputs, operator.outputs))
+        part.operators.append(moved)
+    part.inputs, part.outputs = [number[t] for t in inputs], [number[t] for t in outputs]
+    return serialise(model)
 
 
 def cut(model: bytes, names: Sequence[str]) -> list[Piece]:

@@ -39,6 +39,7 @@ class RoundedWeights:
 
     values: NDArray[np.int8]  # of the float weights' shape
     scales: NDArray[np.float64]  # one per output channel
+    bias: NDArray[np.float64] | None = None  # real values in the place of the layer's own; None: it keeps that
 
 
 def quantize(
@@ -54,7 +55,8 @@ def quantize(
     """The int8 network.
 
     `ranges`: of every activation, by tensor name (`calibrate`). `rounded`: weight tensor name → its int8 form; the
-    others are rounded to nearest with one scale per output channel. `bias_corrections`: operator's output name → real
+    others are rounded to nearest with one scale per output channel. A bias that comes with them is taken as it is,
+    without the means' share. `bias_corrections`: operator's output name → real
     values (channels,) added to its bias. `means`: tensor name → (channels,) mean values; with them every bias takes
     back what the rounding of its weights adds on average (Nagel et al. 2019, section 4.2). `islands`: output tensor
     names of operators that stay in float32 between DEQUANTIZE and QUANTIZE.
@@ -97,6 +99,19 @@ def weight_scales(weights: NDArray, axis: int) -> NDArray[np.float64]:
     """(channels,) one scale per slice of `axis`, the largest weight at ±127; 0 where a slice is all zero."""
     others = tuple(i for i in range(weights.ndim) if i != axis)
     return np.abs(weights).max(axis=others).astype(np.float64) / HIGHEST
+
+
+def stored_weights(
+    weights: NDArray, scales: NDArray, bias: NDArray, data: float, output: float, axis: int
+) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+    """Real weights with scales along `axis` → int8 and the scales raised to what the kernels can do with them.
+
+    `bias`: (channels,) real. `data`, `output`: the int8 scales of what is multiplied and of the result.
+    """
+    least = np.maximum(LEAST_MULTIPLIER * output / data, np.abs(bias) / (data * LARGEST_BIAS))
+    raised = np.maximum(scales, least)
+    steps = weights / along(axis, raised, weights.ndim)
+    return np.clip(np.rint(steps), -HIGHEST, HIGHEST).astype(np.int8), raised
 
 
 def mean_response(graph: TfliteGraph, operator: Operator, weights: NDArray, mean: NDArray) -> NDArray[np.float64]:
@@ -254,23 +269,21 @@ class _Emission:
         name = graph.name(operator.outputs[0])
         channels = weights.shape[kernel.weights_axis]
         real_bias = np.zeros(channels) if bias is None else np.asarray(bias, np.float64).reshape(-1)
+        given = self.rounded.get(graph.name(source))
+        if given is not None and given.bias is not None:
+            real_bias = given.bias
         if name in self.corrections:
             real_bias = real_bias + self.corrections[name]
         data, output = self.encodings[inputs[kernel.data]].scale, self.encodings[operator.outputs[0]].scale
 
-        given = self.rounded.get(graph.name(source))
-        scales = given.scales if given is not None else weight_scales(weights, kernel.weights_axis)
-        least = np.maximum(LEAST_MULTIPLIER * output / data, np.abs(real_bias) / (data * LARGEST_BIAS))
-        raised = np.maximum(scales, least)
-        if given is not None and np.array_equal(raised, scales):
-            stored = given.values
-        else:
-            steps = weights / along(kernel.weights_axis, raised, weights.ndim)
-            stored = np.clip(np.rint(steps), -HIGHEST, HIGHEST).astype(np.int8)
+        axis = kernel.weights_axis
+        scales = given.scales if given is not None else weight_scales(weights, axis)
+        real = weights if given is None else given.values * along(axis, given.scales, weights.ndim)
+        stored, raised = stored_weights(real, scales, real_bias, data, output, axis)
         inputs[slot] = self._stored(source, stored, np.int8, raised, kernel.weights_axis)
 
         mean = self.means.get(self.source.get(inputs[kernel.data], graph.name(inputs[kernel.data])))
-        if mean is not None:
+        if mean is not None and (given is None or given.bias is None):
             rounding = stored * along(kernel.weights_axis, raised, weights.ndim) - weights
             real_bias = real_bias - mean_response(graph, operator, rounding, mean)
         if kernel.bias is not None:

@@ -1,4 +1,4 @@
-"""Float network + photos → int8 weights rounded so that each layer's output, not each weight, is closest to float.
+"""A layer's weights and what they meet → int8 weights so rounded that its output, not each of them, is closest.
 
 GPTQ (Frantar et al. 2022, "Accurate Post-Training Quantization for Generative Pre-trained Transformers", algorithm 1)
 on convolutions: weights are rounded one input after another, and what each rounding gets wrong is spread over the
@@ -8,7 +8,6 @@ takes back what rounding does to them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import cv2
@@ -16,49 +15,24 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from ..runtime.images import Image
-from ..runtime.preprocess import resize
-from .activations import Activations
 from .int8_kernels import HIGHEST
 from .quantize import RoundedWeights, weight_scales
 from .tflite_graph import Operator, TfliteGraph
 
 if TYPE_CHECKING:
-    from .lower import FloatModel
+    pass
 
-PATCHES = 2048  # output positions that a layer's covariance is estimated from, over all photos
 DAMPING = 0.01  # of the mean variance, added to every input's: keeps rarely active inputs from taking in everything
 # Weights per output that are rounded together. The cost is cubic, and what a weight can be traded for is near: the
 # other taps of its channel and some other channels.
 TOGETHER = 144
-SEED = 20221031
 
 
-def round_weights(model: FloatModel, images: Sequence[Image]) -> dict[str, RoundedWeights]:
-    """Weight tensor name → its int8 form, for every convolution and matrix product that a photo's patches describe.
+def roundable(graph: TfliteGraph, operator: Operator) -> bool:
+    """Whether the operator has weights of its own, and patches say what they meet.
 
     Transposed and grouped convolutions are left to rounding to nearest.
     """
-    graph = TfliteGraph(model.tflite)
-    layers = [operator for operator in graph.operators if _roundable(graph, operator)]
-    sources = {graph.name(operator.inputs[0]) for operator in layers}
-    network = Activations(model.tflite, sorted(sources))
-    random = np.random.default_rng(SEED)
-    share = max(16, PATCHES // max(1, len(images)))
-    gathered: dict[int, list[NDArray[np.float32]]] = {number: [] for number in range(len(layers))}
-    for image in images:
-        values = dict(network.run(model.to_input(resize(image, model.size))))
-        for number, operator in enumerate(layers):
-            gathered[number].append(_patches(graph, operator, values[graph.name(operator.inputs[0])], share, random))
-    rounded: dict[str, RoundedWeights] = {}
-    for number, operator in enumerate(layers):
-        patches = np.concatenate(gathered.pop(number))
-        weights = np.asarray(graph.constant(operator.inputs[1]), np.float64)
-        rounded[graph.name(operator.inputs[1])] = _rounded(graph.kind(operator), weights, patches)
-    return rounded
-
-
-def _roundable(graph: TfliteGraph, operator: Operator) -> bool:
     kind = graph.kind(operator)
     if kind not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED") or graph.constant(operator.inputs[1]) is None:
         return False
@@ -70,11 +44,21 @@ def _roundable(graph: TfliteGraph, operator: Operator) -> bool:
     return weights[-1] == width
 
 
-def _patches(
-    graph: TfliteGraph, operator: Operator, values: NDArray[np.float32], share: int, random: np.random.Generator
-) -> NDArray[np.float32]:
-    """(positions, taps, channels): what the kernel meets at randomly chosen output positions."""
+def positions(
+    graph: TfliteGraph, operator: Operator, share: int, random: np.random.Generator
+) -> NDArray[np.int64] | None:
+    """`share` output positions, counted row by row; None for a matrix product, which has few."""
     if graph.kind(operator) == "FULLY_CONNECTED":
+        return None
+    _, rows, columns, _ = graph.shape(operator.outputs[0])
+    return random.integers(0, rows * columns, min(share, rows * columns))
+
+
+def patches(
+    graph: TfliteGraph, operator: Operator, values: NDArray[np.float32], chosen: NDArray[np.int64] | None
+) -> NDArray[np.float32]:
+    """(positions, taps, channels): what the kernel meets at the chosen output positions; None: at all."""
+    if chosen is None:
         return values.reshape(-1, 1, values.shape[-1])
     options = operator.builtinOptions
     _, kernel_rows, kernel_columns, _ = graph.shape(operator.inputs[1])
@@ -91,7 +75,6 @@ def _patches(
         before = (total[0] // 2, total[1] // 2)
         after = (total[0] - before[0], total[1] - before[1])
     padded = np.pad(values[0], ((before[0], after[0]), (before[1], after[1]), (0, 0)))
-    chosen = random.integers(0, rows * columns, min(share, rows * columns))
     top = (chosen // columns * options.strideH)[:, None, None]
     left = (chosen % columns * options.strideW)[:, None, None]
     down = (np.arange(kernel_rows) * options.dilationHFactor)[None, :, None]
@@ -99,12 +82,12 @@ def _patches(
     return padded[top + down, left + right].reshape(len(chosen), kernel_rows * kernel_columns, -1)
 
 
-def _rounded(kind: str, weights: NDArray[np.float64], patches: NDArray[np.float32]) -> RoundedWeights:
+def rounded_for(kind: str, weights: NDArray[np.float64], met: NDArray[np.float32]) -> RoundedWeights:
+    """Weights of an operator of this kind, rounded for what they met: (positions, taps, channels)."""
     if kind == "DEPTHWISE_CONV_2D":
         scales = weight_scales(weights, 3)
-        flat = weights.reshape(-1, weights.shape[-1])  # (taps, channels)
-        columns = [_gptq(flat[:, c : c + 1].T, scales[c : c + 1], patches[:, :, c]) for c in range(flat.shape[1])]
-        return RoundedWeights(np.concatenate(columns).T.reshape(weights.shape), scales)
+        stored = _gptq_each(weights.reshape(-1, weights.shape[-1]).T, scales, met)
+        return RoundedWeights(stored.T.reshape(weights.shape), scales)
     scales = weight_scales(weights, 0)
     outputs, inputs = weights.shape[0], weights.shape[-1]
     taps = weights.reshape(outputs, -1, inputs)
@@ -112,9 +95,33 @@ def _rounded(kind: str, weights: NDArray[np.float64], patches: NDArray[np.float3
     width = max(1, TOGETHER // taps.shape[1])
     for start in range(0, inputs, width):
         block = np.s_[:, :, start : start + width]
-        met = patches[block].reshape(len(patches), -1)
-        stored[block] = _gptq(taps[block].reshape(outputs, -1), scales, met).reshape(stored[block].shape)
+        stored[block] = _gptq(taps[block].reshape(outputs, -1), scales, met[block].reshape(len(met), -1)).reshape(
+            stored[block].shape
+        )
     return RoundedWeights(stored.reshape(weights.shape), scales)
+
+
+def _gptq_each(weights: NDArray[np.float64], scales: NDArray[np.float64], met: NDArray[np.float32]) -> NDArray[np.int8]:
+    """(channels, taps) weights that each meet their own channel of (positions, taps, channels) → (channels, taps)."""
+    left = weights / np.where(scales > 0, scales, 1.0)[:, None]
+    inputs = (met - met.mean(axis=0)).transpose(2, 0, 1).astype(np.float64)  # (channels, positions, taps)
+    covariance = inputs.transpose(0, 2, 1) @ inputs / inputs.shape[1]
+    variance = np.diagonal(covariance, axis1=1, axis2=2)
+    mean = variance.mean(axis=1)
+    covariance = covariance / np.where(mean > 0, mean, 1.0)[:, None, None] + DAMPING * np.eye(left.shape[1])
+    order = np.argsort(-variance, axis=1, kind="stable")
+    sorted_rows = np.take_along_axis(covariance, order[:, :, None], axis=1)
+    inverse = np.linalg.inv(np.take_along_axis(sorted_rows, order[:, None, :], axis=2))
+    left = np.take_along_axis(left, order, axis=1)
+    stored = np.empty(left.shape, np.int8)
+    for i in range(left.shape[1]):
+        spread = inverse[:, i, i + 1 :] / inverse[:, i, i, None]
+        stored[:, i] = np.clip(np.rint(left[:, i]), -HIGHEST, HIGHEST)
+        left[:, i + 1 :] -= (left[:, i] - stored[:, i])[:, None] * spread
+        inverse[:, i + 1 :, i + 1 :] -= inverse[:, i + 1 :, i, None] * spread[:, None, :]
+    result = np.empty_like(stored)
+    np.put_along_axis(result, order, stored, axis=1)
+    return result
 
 
 def _gptq(weights: NDArray[np.float64], scales: NDArray[np.float64], inputs: NDArray[np.float32]) -> NDArray[np.int8]:

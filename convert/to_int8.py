@@ -22,7 +22,7 @@ from .equalize import equalize
 from .faint import without_faint
 from .int8_forms import with_int8_forms
 from .quantize import RoundedWeights, quantize, without_int8_kernel
-from .rounding import round_weights
+from .refit import refit
 from .segments import with_segments
 from .shared_scales import Ranges
 from .shuffles import without_shuffles
@@ -52,7 +52,7 @@ class Steps:
     # no method is best on all networks.
     equalise: tuple[bool, ...] = (True, False)  # channels of like range (cross-layer equalisation)
     methods: tuple[Method, ...] = METHODS  # how ranges are taken from what was seen
-    roundings: tuple[bool, ...] = (False, True)  # weights rounded to keep each layer's output
+    roundings: tuple[bool, ...] = (False, True)  # weights rounded together, for the int8 inputs that layers get
     bias_corrections: tuple[bool, ...] = (False, True)  # channel means as measured, or as in float
 
 
@@ -179,8 +179,8 @@ def _plain(model: FloatModel, statistics: Mapping[str, Statistics], method: Meth
 
 
 def _rounded(plain: Quantised, images: Sequence[Image]) -> Quantised:
-    """The same with weights rounded layer by layer."""
-    return _emitted(replace(plain, rounded=round_weights(plain.model, images)))
+    """The same with weights rounded and biases chosen layer after layer, for what the int8 layers before give."""
+    return _emitted(replace(plain, rounded=refit(plain.model, plain.tflite, images, plain.corrections)))
 
 
 def _corrected(plain: Quantised, images: Sequence[Image]) -> Quantised:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from float_nets import Net, alpha, unet
+from ai_edge_litert import schema_py_generated as schema
+from float_nets import CODE, Net, alpha, unet
 
 from edgematte.convert.calibrate import calibrate
 from edgematte.convert.int8_forms import with_int8_forms
@@ -108,6 +109,25 @@ def test_lone_relus_and_global_pools_stay_in_one_piece(images) -> None:
     assert partitions(to_int8(model, images).tflite) == 1
     plain = Steps(int8_forms=False, methods=("minmax",), bias_corrections=(False,), roundings=(False,))
     assert partitions(to_int8(model, images, steps=plain).tflite) > 1
+
+
+@pytest.mark.parametrize("kind", ["GREATER", "LESS_EQUAL", "EQUAL"])
+def test_what_decides_per_pixel_is_an_island_of_its_own(images, kind: str) -> None:
+    """Comparisons give truth values, which int8 has no form for; what they choose from and what reads it is int8."""
+    net = Net(seed=5)
+    x, other = net.conv("x", net.image, 6), net.conv("other", net.image, 6)
+    truth = net.builder.tensor("decided", net.shapes[x], np.bool_)
+    net.builder.operator(getattr(CODE, kind), [x, other], [truth])
+    chosen = net._tensor("chosen", net.shapes[x])
+    net.builder.operator(CODE.SELECT_V2, [truth, x, other], [chosen], schema.SelectV2OptionsT())
+    model = net.finish(net.conv("logits", chosen, 1, act="NONE"))
+    quantised = to_int8(model, images)
+    computing = [k for title in float_operators(quantised.tflite) if "QUANTIZE" not in (k := title.split(" ", 1)[0])]
+    assert sorted(computing) == sorted([kind, "SELECT_V2"])
+    assert set(quantised.without_form) == {"decided", "chosen"}
+    for image in images:
+        # A pixel where both are nearly alike may take the other one, which is nearly the same.
+        assert np.abs(alpha(quantised.tflite, model, image) - alpha(model.tflite, model, image)).mean() < 0.02
 
 
 def test_a_missing_range_is_named(images) -> None:

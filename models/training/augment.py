@@ -10,8 +10,6 @@ import numpy as np
 
 from .photos import Photo
 
-LEAST_SEEN = 0.5  # of a person that stays in sight behind a thing
-
 
 @dataclass(frozen=True)
 class Mix:
@@ -22,7 +20,6 @@ class Mix:
     second_subject: float = 0.15  # chance, within those, that another person stands behind a person
     distractor: float = 0.7  # chance, within those, that things which are not the subject are seen behind a person
     wall: float = 0.3  # chance, within those, that the background is a plain wall, as studios and booths have it
-    occluder: float = 0.0  # chance, within those, that a thing stands before a person and hides a part
     printed: float = 0.0  # chance that a hanging cloth shows a photo of a thing instead of painted stripes and spots
     whole_photo: float = 0.5  # chance of the uncropped photo, as most users give it
 
@@ -36,7 +33,7 @@ class Sampler:
         self.backgrounds = [i for i, photo in enumerate(photos) if photo.kind == "backgrounds"]
         self.chance = _chances(photos, mix.source_weights)
         self.people = [i for i, photo in enumerate(photos) if photo.kind == "people"]
-        self.things = [i for i, photo in enumerate(photos) if photo.kind in ("objects", "animals")]
+        self.things = [i for i, photo in enumerate(photos) if photo.kind == "objects"]
 
     def batch(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """`(count, H, W, 3)` uint8 RGB and `(count, H, W)` uint8 alpha."""
@@ -71,19 +68,7 @@ class Sampler:
             image = blend(relight(image, self.random), alpha, behind)
             union = 255 - (255 - alpha.astype(np.uint16)) * (255 - other_alpha.astype(np.uint16)) // 255
             return image, union.astype(np.uint8)
-        image = blend(relight(image, self.random), alpha, behind)
-        if person and self.things and self.random.random() < self.mix.occluder:
-            return self._behind_a_thing(image, alpha)
-        return image, alpha
-
-    def _behind_a_thing(self, image: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """A thing before the person, a motorcycle or a laptop, is not the person; one that hides most is left out."""
-        thing, thing_alpha = self._view(self.photos[self.random.choice(self.things)])
-        thing, thing_alpha = put_somewhere(spoil(thing, self.random), thing_alpha, self.random)
-        left = cv2.multiply(alpha, 255 - thing_alpha, scale=1 / 255)
-        if left.sum(dtype=np.int64) < LEAST_SEEN * alpha.sum(dtype=np.int64):
-            return image, alpha
-        return blend(thing, thing_alpha, image), left
+        return blend(relight(image, self.random), alpha, behind), alpha
 
     def _with_distractor(self, behind: np.ndarray) -> np.ndarray:
         """One to three things or hanging cloths before a background: what stands behind a person is not the person."""

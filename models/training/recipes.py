@@ -74,17 +74,16 @@ PEOPLE_FIRST = Mix(
 )
 ANYTHING = Mix(
     printed=0.5,
-    occluder=0.2,
     source_weights={
-        "people": 0.30,
-        "people/human_brianhuster": 0.08,
+        "people": 0.32,
+        "people/human_brianhuster": 0.07,
         "people/pennfudan": 0.06,
-        "people/vikram_human": 0.05,
-        "mixed/coco_subsets": 0.24,  # people among things and animals, of which only the people count
+        "people/vikram_human": 0.06,
+        "mixed/coco_subsets": 0.15,  # people among things and animals, of which only the people count
         "mixed": 0.01,
-        "animals": 0.07,
-        "objects": 0.14,
-        "backgrounds": 0.05,
+        "animals": 0.10,
+        "objects": 0.17,
+        "backgrounds": 0.06,
     },
 )
 

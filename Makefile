@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PHOTOS := tests/photos
 
-.PHONY: demo test check install-size test-training test-onnx-tf test-pi32-operators test-pi test-pi32 test-pi-boot test-cluster test-serve test-plugins test-endurance clean
+.PHONY: demo test check install-size test-training test-onnx-tf test-pi32-operators test-pi test-pi32 test-pi-boot test-cluster test-serve test-booth test-plugins test-endurance clean
 
 demo: $(VENV)/installed  ## convert the bundled U-Net to int8, cut out a photo, compare int8 with full precision
 	$(BIN)/edgematte convert models/unet-live.onnx -o demo/unet-live.tflite --calibrate $(PHOTOS)/images --mean 128 --std 128 --data $(PHOTOS) --report demo/report --overwrite
@@ -45,6 +45,9 @@ test-endurance: $(VENV)/installed-for-tests  ## 10,000 frames without growing, 2
 
 test-serve: $(VENV)/installed-for-tests  ## 5,000 requests without growing; what the way through HTTP costs; minutes
 	EDGEMATTE_ENDURANCE=1 $(BIN)/python -m pytest tests/runtime/test_serve_endurance.py
+
+test-booth: $(VENV)/installed-for-tests  ## the booth in a Chromium, its numbers, and killed 300 times; a quarter of an hour
+	EDGEMATTE_ENDURANCE=1 EDGEMATTE_KILLS=300 $(BIN)/python -m pytest tests/runtime/booth -s
 
 test-cluster: $(VENV)/installed-for-cluster  ## a Dask cluster of two workers on this machine, one of them killed
 	$(BIN)/python -m pytest tests/runtime/test_cluster.py

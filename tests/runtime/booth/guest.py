@@ -10,7 +10,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,10 +81,10 @@ class Guest:
 
 
 @contextmanager
-def open_booth(config: Path, *words: str) -> Iterator[Guest]:
-    """`edgematte booth` on a free port, until the block ends."""
+def open_booth(config: Path, *words: str, before: Sequence[str] = ()) -> Iterator[Guest]:
+    """`edgematte booth` on a free port, until the block ends; `before` are the words of what starts it."""
     code = "from edgematte.runtime.cli import main; main()"
-    command = [sys.executable, "-c", code, "--debug", "booth", "--config", str(config), "--port", "0", *words]
+    command = [*before, sys.executable, "-c", code, "--debug", "booth", "--config", str(config), "--port", "0", *words]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         said: list[str] = []
         where: list[str] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -220,6 +221,30 @@ def _takes_again(guest: Guest) -> None:
     ]  # fmt: skip
     assert len(list(guest.data.glob("*/*/*.original.jpg"))) == 3
     assert len(json.loads(guest.get("/api/gallery")[1])["names"]) == 2
+
+
+def test_with_a_read_only_root_it_takes_pictures_all_the_same(settings: Settings) -> None:
+    """The whole file system really is read-only for it, but for the data folder."""
+    config = settings(QUICK)
+    data = config.parent / "event"
+    data.mkdir()
+    locked = f'mount --make-rprivate / && mount --bind {data} {data} && mount -o remount,bind,ro / && exec "$@"'
+    before = ("unshare", "--mount", "sh", "-c", locked, "sh")
+    if not _may_mount(before, config.parent):
+        pytest.skip("a file system can be made read-only for one program only by root: sudo make test-booth")
+    with open_booth(config, "--read-only-root", before=before) as guest:
+        take(guest)
+        assert len(guest.wait_for_lines(2)) == 2
+        assert guest.state()["problems"] == []
+
+
+def _may_mount(before: tuple[str, ...], folder: Path) -> bool:
+    """Whether it works here, and the folder is read-only then."""
+    try:
+        done = subprocess.run([*before, "touch", str(folder / "written")], capture_output=True, check=False)
+    except OSError:
+        return False
+    return b"Read-only" in done.stderr
 
 
 def test_a_unit_file_lets_it_write_only_its_pictures(run_program: Callable, settings: Settings) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
@@ -52,3 +54,22 @@ def test_a_mistake_is_named_with_what_was_expected(tmp_path: Path, text: str, sa
 def test_a_file_that_is_not_there_is_said_to_be(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         read_config(tmp_path / "booth.toml")
+
+
+def test_the_readmes_settings_are_all_known_those_in_its_comments_too(root: Path, tmp_path: Path) -> None:
+    section = (root / "README.md").read_text(encoding="utf-8").partition("## A photo booth")[2]
+    toml = section.partition("```toml")[2].partition("```")[0]
+    config = read_config(written(tmp_path, toml))
+    assert config.print.enabled
+    assert config.button.pin == "GPIO17"
+    spoken = set(re.findall(r"(\w+) =", toml))
+    assert spoken <= _names(Config())
+
+
+def _names(config: object) -> set[str]:
+    """Of all settings, those of sections too."""
+    names: set[str] = set()
+    for item in fields(config):  # type: ignore[arg-type]
+        value = getattr(config, item.name)
+        names |= _names(value) if is_dataclass(value) else {item.name}
+    return names

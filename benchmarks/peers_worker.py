@@ -9,6 +9,7 @@ each line of stdin is {"photo": FILE.npy, "alpha": FILE.npy or null} and is answ
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import time
@@ -88,6 +89,8 @@ def open_rembg(job: Job) -> tuple[AlphaOf, str]:
     """rembg with a model file that is already there; it never downloads one here."""
     from importlib.metadata import version
 
+    # It loads models from its own folder only, and asks this variable which one that is.
+    os.environ["U2NET_HOME"] = str(Path(job["model"]).parent.resolve())
     import rembg
 
     session = rembg.new_session(job["session"], providers=["CPUExecutionProvider"], model_path=job["model"])

@@ -21,8 +21,8 @@ from .record import write as write_record
 MEMORY_MIB = 512
 CORES = 1  # of the board's four, which QEMU would run by turns
 PHOTO = (3280, 2464)  # of the Raspberry Pi Camera Module 2
-FRAME = "640x480"  # a camera's preview; the same frames at 1280x720 are three times the work, an hour of a busy PC
-FRAMES_PER_S = 2  # of the board's time: about as many as one emulated core keeps up with, so that few are made in vain
+FRAME = "1280x720"
+FRAMES_PER_S = 2  # of the board's time: as many as one emulated core keeps up with. At 30, nine in ten are made in vain
 FRAMES = 50
 SECONDS = 7200  # two hours for what takes some minutes on a PC with nothing else to do
 HERE = Path(__file__).parent

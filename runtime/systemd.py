@@ -84,6 +84,11 @@ def unit(words: Sequence[str], *, user: str, purpose: Purpose = CAMERA) -> str:
     else:
         lines += ["ProtectSystem=strict", "ProtectHome=read-only"]
         lines += [f"ReadWritePaths={shlex.quote(folder)}" for folder in purpose.writes]
+        # Nothing of the system is to be changed by what only reads pictures.
+        lines += [f"{word}=yes" for word in ("ProtectKernelTunables", "ProtectKernelModules", "ProtectControlGroups")]
+        lines += [f"{word}=yes" for word in ("RestrictSUIDSGID", "RestrictRealtime", "LockPersonality")]
+    if not purpose.groups:
+        lines += ["PrivateDevices=yes", "CapabilityBoundingSet="]
     if not purpose.leaves_device:
         lines += [
             "# No packet leaves this machine, whatever asks it to.",

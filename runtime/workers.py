@@ -116,7 +116,7 @@ class Workers:
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_work, args=(theirs, self.options), daemon=True)
-        with _ctrl_c_ignored():  # inherited: Ctrl-C reaches the whole group, but only the first process answers it
+        with ctrl_c_ignored():  # inherited: Ctrl-C reaches the whole group, but only the first process answers it
             process.start()
         theirs.close()
         return _Worker(process, ours)
@@ -150,7 +150,8 @@ def _how_it_ended(exit_code: int | None) -> str:
 
 
 @contextmanager
-def _ctrl_c_ignored() -> Iterator[None]:
+def ctrl_c_ignored() -> Iterator[None]:
+    """What is started meanwhile inherits it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

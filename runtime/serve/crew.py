@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from ..cut_photo import CutOptions
 from ..errors import EdgeMatteError, ServiceError
 from ..interpreter import available_cores
+from ..workers import ctrl_c_ignored
 
 if TYPE_CHECKING:
     from .order import Made, Order, Refused
@@ -204,7 +205,8 @@ class Crew:
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_work, args=(theirs, self.options), daemon=True)
-        process.start()
+        with ctrl_c_ignored():  # it reaches the whole group, but only the first process answers it
+            process.start()
         theirs.close()
         return _Worker(process, ours)
 

@@ -144,6 +144,7 @@ def test_the_unit_file_keeps_the_token_out_and_the_disk_read_only(
     assert re.search(r"^ExecStart=.* serve --queue 5$", inside, re.MULTILINE)
     assert "ProtectSystem=strict" in inside
     assert "ReadWritePaths" not in inside
+    assert "PrivateDevices=yes" in inside
     assert "IPAddressDeny=any\nIPAddressAllow=localhost" in inside
     outside = unit("--host", "0.0.0.0", "--token=secret-word", host="0.0.0.0")
     assert "secret-word" not in outside

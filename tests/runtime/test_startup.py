@@ -23,7 +23,14 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 def test_help_and_version_load_nothing_heavy() -> None:
     program = "from edgematte.runtime.cli import main; main()"
-    for words in (["--help"], ["--version"], ["cut", "--help"], ["models", "--help"], ["inspect", "--help"]):
+    for words in (
+        ["--help"],
+        ["--version"],
+        ["cut", "--help"],
+        ["models", "--help"],
+        ["inspect", "--help"],
+        ["serve", "--help"],
+    ):
         assert loaded_by(program, *words) == set(), words
 
 

@@ -47,8 +47,9 @@ async function show(next) {
   await speak(state.language);
   if (state !== next) return; // a newer state came while the words were fetched
   if (state.step !== before.step) enter(before);
-  mark("#backgrounds", state.background);
-  mark("#layouts", state.layout);
+  // Only what is new: a choice just made, of which the device has not heard yet, must not jump back.
+  if (state.background !== before.background) mark("#backgrounds", state.background);
+  if (state.layout !== before.layout) mark("#layouts", state.layout);
   for (const button of document.querySelectorAll("#languages button"))
     button.setAttribute("aria-pressed", String(button.value === state.language));
   showProblems();
@@ -122,7 +123,9 @@ function mark(group, value) {
 function choice(group, value, inside) {
   const label = document.createElement("label");
   const input = Object.assign(document.createElement("input"), { type: "radio", name: group, value });
-  input.addEventListener("change", () => act(group, value));
+  input.addEventListener("change", async () => {
+    if (!(await act(group, value))) mark(`#${group}s`, state[group]);
+  });
   label.append(input, ...inside);
   return label;
 }
@@ -167,7 +170,7 @@ function buildLanguages() {
   group.dataset.off = String(settings.languages.length < 2);
   for (const { key, name } of settings.languages) {
     const button = Object.assign(document.createElement("button"), { type: "button", value: key, textContent: key.toUpperCase() });
-    button.setAttribute("aria-label", name);
+    button.setAttribute("aria-label", `${button.textContent} ${name}`);
     button.lang = key;
     button.addEventListener("click", () => act("language", key));
     group.append(button);

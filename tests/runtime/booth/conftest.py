@@ -73,7 +73,8 @@ def portrait(astronaut: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     photo = cv2.imread(str(astronaut))
     assert photo is not None
     side = photo.shape[0] * 11 // 18
-    wide = cv2.copyMakeBorder(photo, 0, 0, side, side, cv2.BORDER_REFLECT)
+    wall = photo[:40, 150:180].mean(axis=(0, 1)).tolist()
+    wide = cv2.copyMakeBorder(photo, 0, 0, side, side, cv2.BORDER_CONSTANT, value=wall)
     path = tmp_path_factory.mktemp("camera") / "portrait.png"
     cv2.imwrite(str(path), np.asarray(wide))
     return path

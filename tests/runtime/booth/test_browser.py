@@ -119,9 +119,10 @@ def test_a_guest_touches_their_way_from_idle_to_saved_and_printed(
         seen.touch("start")
         seen.wait_for("choose")
         seen.wait_for_frames(3)
-        seen.page.check("#backgrounds input >> nth=0", force=True)
+        seen.page.click("#backgrounds input >> nth=0", force=True)
         guest.wait(lambda state: state["background"] == "blur")
-        seen.page.check('#backgrounds input[value="1 green.png"]', force=True)
+        seen.page.click('#backgrounds input[value="1 green.png"]', force=True)
+        guest.wait(lambda state: state["background"] == "1 green.png")
         seen.touch("shoot")
         seen.wait_for("review")
         seen.page.wait_for_selector("body[data-shown]")
@@ -145,7 +146,7 @@ def test_a_guest_touches_their_way_from_idle_to_saved_and_printed(
 
 @slow
 def test_everything_works_with_keys_and_is_said(settings: Settings, screen: Callable[..., Screen]) -> None:
-    with open_booth(settings(PICTURES.format(countdown_s=1))) as guest:
+    with open_booth(settings(PICTURES.format(countdown_s=5))) as guest:  # long enough to press Escape in
         seen = screen(guest)
         seen.wait_for("idle")
         seen.press("Enter")  # the invitation has the focus

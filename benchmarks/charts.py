@@ -180,7 +180,10 @@ def _label(
             place = min(other for other, _, _ in taken) - 14
             break
     taken.append((place, start, start + long))
-    return text(x - 10 if to_left else x + 10, place, name, anchor="end" if to_left else "start")
+    beside = x - 10 if to_left else x + 10
+    # A name that had to move far is tied to its mark.
+    tie = _grid(x, y, beside, place - 4) if abs(place - y - 4) > 14 else ""
+    return tie + text(beside, place, name, anchor="end" if to_left else "start")
 
 
 def _grid(x1: float, y1: float, x2: float, y2: float) -> str:

@@ -12,17 +12,17 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..web import App, Guard, Message, Receive, Refusal, Scope, Send, refuse
+from ..web import App, Guard, Message, Receive, Refusal, Scope, Send
 from . import page, rembg_api, removebg_api
+from .answer import Answer, Leaving, Refusing
 from .crew import Crew, ProcessLostError, QueueFullError, TooSlowError
 from .metrics import MEDIA_TYPE, Gauges, Metrics
 from .order import MEDIA_TYPES, Made, Order, Refused
-from .upload import Form, RefusedError, Room, Share, read_form
+from .upload import Form, RefusedError, Room, read_form
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-CHUNK_BYTES = 1 << 16  # of an answer; a client that takes none of these for a while is hung up on, see web.py
 HELD_UPLOADS = 4  # of the largest size find room at once; of the usual ones many more
 BEAT_S = 10.0  # between two signs of life
 # Everybody may ask these; they say nothing about anybody's pictures.
@@ -151,7 +151,7 @@ class Service:
             self.metrics.made(made.width * made.height)
             answered = answer(form, made, order)
             share.take(len(answered.body))
-            return _Leaving(answered, share)
+            return Leaving(answered, share)
         except RefusedError as error:
             share.leave()
             return Refusing(error.refusal, unread=error.unread)
@@ -199,61 +199,6 @@ class Service:
 
     async def _page(self, _request: Request) -> App:
         return Answer(page.html(page.openapi(self._version)).encode(), "text/html; charset=utf-8", page.HEADERS)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A response whose body goes out piece by piece, so that a client that takes nothing is seen."""
-
-    body: bytes
-    media_type: str
-    headers: dict[str, str] | None = None
-    status: int = 200
-
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        headers = {
-            "content-type": self.media_type,
-            "content-length": str(len(self.body)),
-            "cache-control": "no-store",
-            "x-content-type-options": "nosniff",
-            **(self.headers or {}),
-        }
-        raw = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": self.status, "headers": raw})
-        for start in range(0, len(self.body), CHUNK_BYTES):
-            await send(
-                {"type": "http.response.body", "body": self.body[start : start + CHUNK_BYTES], "more_body": True}
-            )
-        await send({"type": "http.response.body", "body": b""})
-
-
-@dataclass(frozen=True)
-class _Leaving:
-    """An answer that gives its memory back when it has been sent."""
-
-    answer: Answer
-    share: Share
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await self.answer(scope, receive, send)
-        finally:
-            self.share.leave()
-
-
-@dataclass(frozen=True)
-class Refusing:
-    """The response to a request that is not served; `unread` when its body has not come to its end."""
-
-    refusal: Refusal
-    unread: bool = False
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self.unread:
-            await refuse(self.refusal, scope, receive, send)
-        else:
-            headers = dict(self.refusal.headers)
-            await Answer(self.refusal.body(), "application/json", headers, self.refusal.status)(scope, receive, send)
 
 
 class _Counted:

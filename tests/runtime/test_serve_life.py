@@ -168,6 +168,12 @@ def test_what_cannot_be_meant_is_said(words: dict[str, str], said: str) -> None:
         serve(**{"port": 0, **words})
 
 
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "uvicorn" else name)
+    with pytest.raises(UsageError, match=re.escape("needs uvicorn; install it with: pip install 'edgematte[booth]'")):
+        serve(port=0)
+
+
 def test_the_program_says_so_in_one_line(run_program: Callable) -> None:
     done = run_program("serve", "--host", "0.0.0.0")
     assert done.returncode == 2

@@ -2,7 +2,8 @@
 
     python -m edgematte.benchmarks.live PHOTO --mediapipe ENVIRONMENT/bin/python
 
-720p frames, the subject before its own blur. MediaPipe 0.10.14 needs an environment of its own: `pip install
+720p frames, the subject before its own blur; ours as `edgematte camera` does it unless told otherwise, steadied and
+with the edges drawn anew, which MediaPipe does not. It needs an environment of its own: `pip install
 mediapipe==0.10.14`. Also told: what one frame costs apart from the network, which no faster network makes cheaper.
 """
 
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Annotated
 
@@ -24,15 +26,16 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from ..runtime.backdrop import BlurBackdrop
+from ..runtime.backdrop import BlurBackdrop, quick_shrink
 from ..runtime.errors import EdgeMatteError, UsageError
 from ..runtime.frames import Buffers, Frame, SourceInfo
-from ..runtime.images import Alpha, Image, Size
-from ..runtime.live import Pipeline
+from ..runtime.images import Image, Size
+from ..runtime.live import Pipeline, network_threads
 from ..runtime.live_edge import LiveEdge
 from ..runtime.live_matte import LiveMatte
 from ..runtime.preprocess import input_size
 from ..runtime.quality import Quality
+from ..runtime.refine import Refine, check_mode
 from ..runtime.render import Renderer
 from ..runtime.segmenter import Segmenter
 from ..runtime.sinks import Sink, StreamFormat
@@ -54,13 +57,21 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What a frame costs beside the network."""
+
+    steady: bool
+    refine: Refine
+    cpu_ms: float  # median, one thread
+
+
+@dataclass(frozen=True)
 class LiveComparison:
     """Medians over turns."""
 
     ours: Turn
     theirs: Turn | None  # None: MediaPipe was not asked
-    beside_network_ms: float  # CPU per frame, everything but inference, steadying included
-    beside_network_unsteady_ms: float  # the same without steadying
+    beside_network: tuple[Cost, ...]
     threads: int
 
     @property
@@ -99,13 +110,17 @@ class _Nowhere(Sink):
     def finish(self, *, whole: bool) -> None: ...
 
 
-def compare(photo: Path, *, mediapipe: Path | None, rounds: int, threads: int, model: str) -> LiveComparison:
+def compare(
+    photo: Path, *, mediapipe: Path | None, rounds: int, threads: int, model: str, steady: bool, mode: Refine
+) -> LiveComparison:
     """Turn by turn, the order changing. Raises UsageError when MediaPipe's Python does not run."""
     frames = prepared(photo)
-    segmenter = Segmenter(model, threads=threads)
+    segmenter = Segmenter(model, threads=network_threads(threads))
     ours, theirs = list[Turn](), list[Turn]()
     with asked(mediapipe, frames) as ask:
-        turns: list[tuple[list[Turn], Callable[[int], Turn]]] = [(ours, lambda count: run(segmenter, frames, count))]
+        turns: list[tuple[list[Turn], Callable[[int], Turn]]] = [
+            (ours, lambda count: run(segmenter, frames, count, steady=steady, mode=mode))
+        ]
         if ask is not None:
             turns.append((theirs, ask))
         for _, turn in turns:
@@ -114,28 +129,30 @@ def compare(photo: Path, *, mediapipe: Path | None, rounds: int, threads: int, m
             for found, turn in turns:
                 found.append(turn(FRAMES))
             turns.reverse()
-    steady, unsteady = (beside_network_ms(segmenter, frames, steady=way) for way in (True, False))
-    return LiveComparison(_median(ours), _median(theirs) if theirs else None, steady, unsteady, threads)
+    ways: tuple[tuple[bool, Refine], ...] = ((False, "fast"), (True, "fast"), (False, "off"), (True, "off"))
+    costs = tuple(Cost(*way, beside_network_ms(segmenter, frames, steady=way[0], mode=way[1])) for way in ways)
+    return LiveComparison(_median(ours), _median(theirs) if theirs else None, costs, threads)
 
 
-def run(segmenter: Segmenter, frames: NDArray[np.uint8], count: int) -> Turn:
+def run(segmenter: Segmenter, frames: NDArray[np.uint8], count: int, *, steady: bool, mode: Refine) -> Turn:
     """Frames through the pipeline of `edgematte video`, the sink left out."""
     buffers = Buffers()
-    matte = LiveMatte(segmenter.matte, input_size(segmenter.network.inputs[0]), stabiliser=Stabiliser())
-    renderer = Renderer(LiveEdge(), buffers=buffers, backdrop=BlurBackdrop())
+    size = input_size(segmenter.network.inputs[0])
+    matte = LiveMatte(segmenter.matte, size, stabiliser=Stabiliser() if steady else None)
+    renderer = Renderer(LiveEdge(mode), buffers=buffers, backdrop=BlurBackdrop())
     pipeline = Pipeline(lambda: _Frames(frames, count, buffers), renderer, [_Nowhere()], buffers=buffers, prepare=matte)
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     pipeline.run(threading.Event())
     return Turn(count / (time.perf_counter() - wall_s), (time.process_time() - cpu_s) * 1000 / count)
 
 
-def beside_network_ms(segmenter: Segmenter, frames: NDArray[np.uint8], *, steady: bool) -> float:
+def beside_network_ms(segmenter: Segmenter, frames: NDArray[np.uint8], *, steady: bool, mode: Refine) -> float:
     """Median CPU milliseconds of one frame with a network that costs nothing; one thread."""
     size = input_size(segmenter.network.inputs[0])
-    matte: Alpha = segmenter.matte(np.ascontiguousarray(frames[0]))
+    mattes = cycle([segmenter.matte(quick_shrink(frame, size)) for frame in frames])
     buffers = Buffers()
-    live = LiveMatte(lambda _: matte, size, stabiliser=Stabiliser() if steady else None)
-    renderer = Renderer(LiveEdge(), buffers=buffers, backdrop=BlurBackdrop())
+    live = LiveMatte(lambda _: next(mattes), size, stabiliser=Stabiliser() if steady else None)
+    renderer = Renderer(LiveEdge(mode), buffers=buffers, backdrop=BlurBackdrop())
     taken_ms = []
     bgr = np.empty_like(frames[0])
     for number in range(COST_FRAMES):
@@ -203,14 +220,19 @@ def main(
     photo: Annotated[Path, typer.Argument(help="A portrait.")],
     mediapipe: Annotated[Path | None, typer.Option(help="The Python of an environment with mediapipe.")] = None,
     model: Annotated[str, typer.Option("-m", "--model", help="A bundled model or a .tflite file.")] = "unet-live",
-    threads: Annotated[int, typer.Option(help="Of the network.")] = 2,
+    threads: Annotated[int, typer.Option(help="As many as --threads of `edgematte camera`.")] = 2,
+    stabilise: Annotated[bool, typer.Option(help="Steady mattes.")] = True,
+    refine: Annotated[str, typer.Option(metavar="off|fast|best", help="How edges are drawn.")] = "fast",
     rounds: Annotated[int, typer.Option(help="Turns of each.")] = 9,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here as well.")] = None,
 ) -> None:
     """Frames per second and CPU milliseconds per frame, ours and MediaPipe's."""
     cv2.setNumThreads(1)
     try:
-        found = compare(photo, mediapipe=mediapipe, rounds=rounds, threads=threads, model=model)
+        found = compare(
+            photo, mediapipe=mediapipe, rounds=rounds, threads=threads, model=model, steady=stabilise,
+            mode=check_mode(refine),
+        )  # fmt: skip
     except EdgeMatteError as error:
         typer.echo(f"edgematte: {error}", err=True)
         raise typer.Exit(error.exit_code) from error
@@ -218,10 +240,9 @@ def main(
     if found.theirs is not None:
         typer.echo(f"MediaPipe: {found.theirs.fps:.1f} fps, {found.theirs.cpu_ms:.1f} ms CPU a frame")
         typer.echo(f"ratio: {found.ratio:.2f} of frames, {found.theirs.cpu_ms / found.ours.cpu_ms:.2f} of CPU")
-    typer.echo(
-        f"beside the network: {found.beside_network_ms:.1f} ms CPU a frame, "
-        f"{found.beside_network_unsteady_ms:.1f} without steadying"
-    )
+    for cost in found.beside_network:
+        words = f"{'steadied' if cost.steady else 'not steadied'}, --refine {cost.refine}"
+        typer.echo(f"beside the network, {words}: {cost.cpu_ms:.1f} ms CPU a frame")
     if json_file is not None:
         json_file.write_text(json.dumps(asdict(found), indent=2) + "\n")
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from .capture import Capture, Patience
 from .errors import EdgeMatteError, SinkError
 from .frames import Buffers, Frame
+from .interpreter import default_threads
 from .quality import LADDER, Pacer, Quality
 from .sinks import Sink, StreamFormat
 from .slot import Slot
@@ -282,6 +283,11 @@ class Pipeline:
             self._capture.wake()
         elif self._gauge.frames and now_s - self._last_wanted_s > self._options.idle_s:
             self._capture.rest()
+
+
+def network_threads(threads: int | None) -> int:
+    """Of so many threads, one per core unless said otherwise, those the network gets: one mixes the pictures."""
+    return max(1, (threads or default_threads()) - 1)
 
 
 class _Outlet:

@@ -40,7 +40,7 @@ SizeOption = Annotated[
 FpsOption = Annotated[float | None, typer.Option(min=0.1, max=1000, help="Frames per second.")]
 PixelOption = Annotated[str, typer.Option(metavar="rgb24|bgr24|yuv420p", help="Of raw frames on stdin.")]
 ThreadsOption = Annotated[
-    int | None, typer.Option(min=1, help="Threads of the network; default: one per core, at most four.")
+    int | None, typer.Option(min=1, help="Threads that compute; default: one per core, at most four.")
 ]
 StabiliseOption = Annotated[
     str, typer.Option(metavar="on|off", help="Mattes that do not flicker, carried along with the motion.")
@@ -214,7 +214,7 @@ def _pipeline(
     from .follow import Follower, parse_follow
     from .frames import Buffers
     from .interpreter import parse_device
-    from .live import LiveOptions, Pipeline
+    from .live import LiveOptions, Pipeline, network_threads
     from .live_edge import LiveEdge
     from .live_matte import LiveMatte
     from .machine import temperature_c
@@ -249,11 +249,12 @@ def _pipeline(
     cv2.setNumThreads(1)  # the stages are the threads; OpenCV's own would take the cores from the network
     path = model_path(model)
     parse_device(device)
-    segmenter = Segmenter(path if device == "cpu" else cpu_file(path), threads=threads)
+    inferring = network_threads(threads)
+    segmenter = Segmenter(path if device == "cpu" else cpu_file(path), threads=inferring)
     segment, runner = segmenter.matte, None
     if device != "cpu":
         segment = runner = Failover(
-            lambda: Segmenter(path, device=device, threads=threads).matte, segmenter.matte, name=device.split(":")[0]
+            lambda: Segmenter(path, device=device, threads=inferring).matte, segmenter.matte, name=device.split(":")[0]
         )
     wanted = input_size(segmenter.network.inputs[0])
     matte = LiveMatte(

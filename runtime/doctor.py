@@ -98,9 +98,7 @@ def measured_fps(model: str, seconds: float) -> float:
     camera, nowhere = VirtualCamera(fps=FASTEST_FPS), _Nowhere()
     renderer = Renderer(LiveEdge(), buffers=buffers, backdrop=BlurBackdrop())
     best = LiveOptions(ladder=(Quality(),))  # leaving things out would make any number of frames
-    pipeline = Pipeline(
-        lambda: camera.open(buffers), renderer, [nowhere], buffers=buffers, prepare=matte, options=best
-    )
+    pipeline = Pipeline(lambda: camera.open(buffers), renderer, [nowhere], buffers=buffers, prepare=matte, options=best)
     timer = threading.Timer(seconds, stop.set)
     timer.start()
     try:

@@ -117,7 +117,9 @@ class Reporter:
         client.loop_stop()
 
     def say(self, status: str) -> None:
-        """The newest status, as JSON; kept for the broker's return while it is away."""
+        """The newest status, as JSON; kept for the broker's return while it is away. Said twice it is sent once."""
+        if status == self._status:
+            return
         self._status = status
         client = self._client
         if client is not None and client.is_connected():

@@ -42,6 +42,17 @@ class State:
     pictures: int  # sheets of the event
 
 
+@dataclass(frozen=True)
+class Vitals:
+    """What somebody far away wants to know of a booth."""
+
+    step: str  # of the scene
+    pictures: int  # sheets of the event
+    problems: tuple[str, ...]  # as of State
+    printing: int  # sheets not printed yet
+    printer: str | None  # what is wrong with it
+
+
 @dataclass
 class _Party:
     """What the guests before the camera have so far. One thread at a time has it."""
@@ -65,10 +76,10 @@ class Booth:
         rules: Rules,
         *,
         date: str = "%d. %m. %Y",
-        alive: Callable[[str], None] = lambda _state: None,
+        alive: Callable[[Vitals], None] = lambda _vitals: None,
         light: Callable[[bool], None] = lambda _on: None,
     ) -> None:
-        """`alive` is called with a line for people while everything turns; `light` with whether a press is heard."""
+        """`alive` is called again and again while everything turns; `light` with whether a press is heard."""
         self.store, self.preview, self.printer, self.rules = store, preview, printer, rules
         self.states: News[State] = News()
         self._finisher, self._backgrounds, self._date = finisher, backgrounds, date
@@ -147,6 +158,8 @@ class Booth:
         if before.step == "review" and after.step == "countdown":
             self._give_up()
         if after.step == "choose":
+            if before.step in ("expose", "cut"):
+                self._party = None  # it failed: without a line, the next start tries to finish what there is
             self._give_up()
             self._name = None
         if after.step == "countdown":
@@ -302,23 +315,29 @@ class Booth:
         except StorageError:
             self._room = "full"
         self._publish()
-        self._alive(f"{self._scene.step}, {self._count()} pictures")
+        if not self.preview.turning or not all(thread.is_alive() for thread in self._threads):
+            return  # whoever watches over the program will hear nothing, and start it anew
+        queue = self.printer.queue
+        self._alive(Vitals(self._scene.step, self._count(), tuple(self._problems()), queue.waiting, queue.trouble))
 
     def _count(self) -> int:
         return sum(1 for entry in self.store.entries() if entry.kind == "sheet")
+
+    def _problems(self) -> list[str]:
+        problems = [] if self._room == "enough" else [f"disk_{self._room}"]
+        if self.preview.trouble:
+            problems.append("camera")
+        if self._problem:
+            problems.append(self._problem)
+        return problems
 
     def _publish(self) -> None:
         """A new state, where anything is new."""
         with self._change:
             scene = self._scene
-            problems = [] if self._room == "enough" else [f"disk_{self._room}"]
-            if self.preview.trouble:
-                problems.append("camera")
-            if self._problem:
-                problems.append(self._problem)
             left = None if scene.until_s is None else max(0.0, scene.until_s - time.monotonic())
             picture = next(reversed(self._shown), None) if scene.step in ("look", "review", "saved") else None
-            told = scene, picture, self._name, tuple(problems), self.printer.queue, self._count()
+            told = scene, picture, self._name, tuple(self._problems()), self.printer.queue, self._count()
             if told != self._told:
                 self._told = told
                 self._number += 1

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
 import sys
 from contextlib import ExitStack, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from .preview import Exposure, Preview
 
 PACKAGES = ("starlette", "uvicorn", "PIL")
+SECRETS = "/etc/edgematte/booth.env"
 STOP_S = 2.0  # pages wait for news for ever; nobody waits for them
 
 
@@ -42,6 +45,9 @@ def booth(
     read_only_root: Annotated[
         bool, typer.Option("--read-only-root", help="Write nothing outside the data folder.")
     ] = False,
+    mqtt: Annotated[
+        str | None, typer.Option(metavar="mqtts://HOST/PREFIX", help="Tell an MQTT broker how the booth is.")
+    ] = None,
     print_systemd_unit: Annotated[
         bool, typer.Option("--print-systemd-unit", help="Print a unit file for this command line, and leave.")
     ] = False,
@@ -50,34 +56,33 @@ def booth(
 
     Nothing leaves the device unless booth.toml lets telephones fetch pictures.
     """
-    from dataclasses import replace
-
     from .config import Config, read_config, with_command_line
 
     config = with_command_line(Config() if config_file is None else read_config(config_file), source=source, data=data)
     if port is not None:
         config = replace(config, screen=replace(config.screen, port=port))
     if print_systemd_unit:
-        _print_unit(config)
+        _print_unit(config, leaves_device=config.share.enabled or mqtt is not None)
         return
     _check_extra(config)
     if read_only_root:
         _keep_to(config.data)
     logging.basicConfig(format="edgematte: %(message)s", level=logging.WARNING)
     with ExitStack() as stack:
-        _serve(config, stack)
+        _serve(config, stack, mqtt=mqtt)
 
 
-def _serve(config: Config, stack: ExitStack) -> None:
+def _serve(config: Config, stack: ExitStack, *, mqtt: str | None) -> None:
     import cv2
 
     from ..composite import read_background
+    from ..mqtt import Reporter, parse_broker
     from ..refine import check_mode
     from ..segmenter import Segmenter
     from ..systemd import notify
     from ..web import LOOPBACK, Running, address, listen, run
     from .backgrounds import find_backgrounds
-    from .booth import Booth
+    from .booth import Booth, Vitals
     from .button import Button
     from .finish import Finisher
     from .layout import Design, check_design
@@ -119,14 +124,19 @@ def _serve(config: Config, stack: ExitStack) -> None:
         idle_s=screen.idle_s,
         gallery=pictures.gallery,
     )
+    reporter = None
+    if mqtt is not None:
+        reporter = stack.enter_context(Reporter(parse_broker(mqtt), verb="booth", complain=complain))
     ready = False
 
-    def alive(words: str) -> None:
+    def alive(vitals: Vitals) -> None:
         nonlocal ready
         if not ready:
             ready = True
             notify("READY=1")
-        notify(f"WATCHDOG=1\nSTATUS={words}")
+        notify(f"WATCHDOG=1\nSTATUS={vitals.step}, {vitals.pictures} pictures")
+        if reporter is not None:
+            reporter.say(json.dumps(asdict(vitals)))
 
     def pressed() -> None:
         with suppress(OutOfTurnError):  # a child leans on the button
@@ -210,7 +220,7 @@ def _keep_to(data: Path) -> None:
     tempfile.tempdir = str(scratch)
 
 
-def _print_unit(config: Config) -> None:
+def _print_unit(config: Config, *, leaves_device: bool) -> None:
     import getpass
 
     from ..systemd import Purpose, unit
@@ -218,6 +228,7 @@ def _print_unit(config: Config) -> None:
     words = [word for word in sys.argv[1:] if word != "--print-systemd-unit"]
     groups = ("video", *(["gpio"] if config.button.pin or config.button.lamp else []))
     purpose = Purpose(
-        "booth", groups=groups, writes=(str(config.data.resolve()),), stop_s=20, leaves_device=config.share.enabled
-    )
+        "booth", groups=groups, secrets=SECRETS, writes=(str(config.data.resolve()),), stop_s=20,
+        leaves_device=leaves_device,
+    )  # fmt: skip
     typer.echo(unit(words, user=getpass.getuser(), purpose=purpose), nl=False)

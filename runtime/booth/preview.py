@@ -38,6 +38,8 @@ JPEG_QUALITY = 82
 EXPOSURE_S = 2.0  # how long to wait for the frame that is to be a photo
 COMMAND_S = 30.0  # a camera's own program: it focuses, exposes and transfers
 RESTART_S = 1.0
+HANGS_S = 60.0  # silent for so long; a camera's own program may take half of that
+UNSEEN = (2, 2, 3)  # the shape of a picture that nobody will see
 WATCHED_S = 8.0  # since a page asked for a frame, which it does every five seconds even when none come
 log = logging.getLogger(__name__)
 
@@ -84,7 +86,7 @@ class Preview(Sink):
         self._backdrop: Backdrop | None = None
         self._renderer = self._new_renderer()
         self._paused = True
-        self._asked_s = 0.0
+        self._asked_s = self._beat_s = 0.0
         self._frozen: _Frozen | None = None
         self._bgr = np.empty((0, 0, 3), np.uint8)
         self._stop, self._round_over = threading.Event(), threading.Event()
@@ -118,6 +120,11 @@ class Preview(Sink):
         pipeline = self._pipeline
         return None if pipeline is None or self._rest.is_set() else pipeline.status().trouble
 
+    @property
+    def turning(self) -> bool:
+        """Whether its threads do; False calls for a watchdog to start the booth anew."""
+        return self._thread.is_alive() and time.monotonic() - self._beat_s < HANGS_S
+
     async def after(self, number: int) -> tuple[int, Shown] | None:
         """The newest frame and its number, once it is another than `number`. Who asks keeps the camera awake."""
         self._asked_s = time.monotonic()
@@ -147,7 +154,6 @@ class Preview(Sink):
                 raise SourceError(self.trouble or "the camera gave no picture")
         finally:
             self._frozen = None
-        self._paused = True
         seen()
         if frozen.image is None:
             raise SourceError("the camera gave no picture")
@@ -164,9 +170,13 @@ class Preview(Sink):
         finally:
             self._rest.clear()
 
+    def _beat(self) -> None:
+        self._beat_s = time.monotonic()
+
     def _run(self) -> None:
         while not self._stop.is_set():
             self._round_over.clear()
+            self._beat()
             if self._rest.is_set():
                 self._resting.set()
                 self._stop.wait(0.02)
@@ -182,9 +192,9 @@ class Preview(Sink):
                 options=LiveOptions(fps=self._fps, ladder=LADDER[1:]),
             )
             try:
-                self._pipeline.run(self._round_over)
-            except EdgeMatteError as error:
-                log.warning("the preview starts again: %s", error)
+                self._pipeline.run(self._round_over, alive=self._beat)
+            except Exception as error:  # whatever a driver raises: guests come all evening
+                log.warning("the preview starts again: %s", error, exc_info=not isinstance(error, EdgeMatteError))
                 self._stop.wait(RESTART_S)
 
     def _prepare(self, frame: Frame, quality: Quality, matte: LiveMatte) -> Frame:
@@ -211,17 +221,17 @@ class Preview(Sink):
 
     def _render(self, frame: Frame, quality: Quality) -> NDArray[np.uint8]:
         wish = self._frozen
-        if (frame.matte is not None and self._backdrop is not None) and not self._hidden(frame, wish):
+        exposed = wish is not None and frame.number == wish.number
+        if self._paused and not exposed:
+            return self._buffers.take(UNSEEN)
+        if frame.matte is not None and self._backdrop is not None:
             picture = self._renderer(frame, quality)
         else:
             picture = self._buffers.take(frame.image.shape)
             np.copyto(picture, frame.image)
-        if wish is not None and frame.number == wish.number:
+        if wish is not None and exposed:
             wish.picture = picture
         return picture
-
-    def _hidden(self, frame: Frame, wish: _Frozen | None) -> bool:
-        return self._paused and (wish is None or frame.number != wish.number)
 
     def write(self, picture: NDArray[np.uint8], time_s: float) -> None:  # noqa: ARG002 - live: now
         wish = self._frozen
@@ -234,6 +244,8 @@ class Preview(Sink):
         _, jpeg = cv2.imencode(".jpg", self._bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         self.shown.publish(Shown(jpeg.tobytes(), frozen))
         if frozen and wish is not None:
+            wish.picture = None  # its memory will hold the next frame
+            self._paused = True
             wish.there.set()
 
     def finish(self, *, whole: bool) -> None:

@@ -1,8 +1,8 @@
 """Photo + alpha of one size → what an edge network would make of the alpha, tile by tile, only around the edge.
 
 The tiles overlap, and each counts less towards its rim: the shares of all tiles over a pixel sum to one, so no seam
-shows, not even towards a place where no tile was needed. A photo's work is bounded: of more tiles than `MOST_TILES`,
-those with the most to change are computed.
+shows, not even towards a place where no tile was needed. Where there are more than a photo of
+that size may cost, those with the most to change are computed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ Plane: TypeAlias = NDArray[np.floating]  # of 32 bits
 EDGE_MODEL = "unet-edge"
 OVERLAP_SHARE = 4  # neighbouring tiles share a quarter of their side, or more
 ENOUGH = 0.05  # of a tile's pixels: fewer to change are not worth running the network
-MOST_TILES = 16  # the sixteen with the most to change bring two thirds of what all thirty of a portrait would
+# What a photo may cost: of the thirty that a portrait has, the dozen with the most to change bring over half the gain.
+LEAST_TILES = 8
+TILES_PER_MEGAPIXEL = 2
+MOST_TILES = 32
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,12 @@ class EdgeNetwork:
         for network in networks:
             self._idle.put(network)
 
-    def tiles(self, size: Size, worth: Callable[[Block], float]) -> list[Tile]:
-        """Those of a picture of (width, height) that are worth it, by how many of their pixels are to be changed."""
+    def tiles(self, size: Size, worth: Callable[[Block], float], *, most: int = MOST_TILES) -> list[Tile]:
+        """At most so many tiles of a picture of (width, height), by how many of their pixels are to be changed."""
         found = [(worth(tile.block), tile) for tile in self._grid(size)]
         enough = [pair for pair in found if pair[0] >= ENOUGH * self.side_px**2]
         enough.sort(key=lambda pair: -pair[0])  # stable: equal ones stay in the order of the picture
-        return [tile for _, tile in enough[:MOST_TILES]]
+        return [tile for _, tile in enough[:most]]
 
     def _grid(self, size: Size) -> Iterator[Tile]:
         overlap = self.side_px // OVERLAP_SHARE
@@ -106,6 +109,11 @@ class EdgeNetwork:
             for tile, part in zip(tiles, pool.map(faded, tiles), strict=True):
                 total[tile.block.place] += part
         return total
+
+
+def affordable_tiles(size: Size) -> int:
+    """How many tiles a photo of (width, height) may cost, whatever size the tiles' picture is."""
+    return min(MOST_TILES, LEAST_TILES + round(TILES_PER_MEGAPIXEL * size[0] * size[1] / 1e6))
 
 
 def bundled_edge_network() -> Path | None:

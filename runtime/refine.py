@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from . import colour_line
 from .blocks import Block, with_margin
 from .colour_line import ColourLine, Seen, enlarge
-from .edge_tiles import EdgeNetwork, bundled_edge_network
+from .edge_tiles import EdgeNetwork, affordable_tiles, bundled_edge_network
 from .errors import UsageError
 from .halving import halve
 from .images import Alpha, Image
@@ -76,17 +76,18 @@ def refine(
     small = halve(middle, halvings - tiled)
     line = colour_line.fit(small, alpha, step=1 << halvings, size=size, threads=threads)
     nearer = replace(line, step=1 << halvings - tiled)  # the same lines, for the halved photo
-    change = _change(middle, alpha, nearer, edges, (across / (1 << tiled), down / (1 << tiled)))
+    factors = across / (1 << tiled), down / (1 << tiled)
+    change = _change(middle, alpha, nearer, edges, factors, affordable_tiles(size))
     return colour_line.apply(line, image, added=change, added_step=1 << tiled, threads=threads)
 
 
 def _change(
-    middle: Image, coarse: Alpha, line: ColourLine, edges: EdgeNetwork, factors: tuple[float, float]
+    middle: Image, coarse: Alpha, line: ColourLine, edges: EdgeNetwork, factors: tuple[float, float], most: int
 ) -> NDArray[np.floating] | None:
     """What to add to the filtered alpha, so that it moves towards what the edge network makes of the coarse one.
 
-    `middle` is the photo (h, w, 3) halved for the network, by `factors` larger than the coarse alpha; gives (h, w), or
-    None where there is nothing to add.
+    `middle` is the photo (h, w, 3) halved for the network, by `factors` larger than the coarse alpha; `most` tiles may be
+    computed. Gives (h, w), or None where there is nothing to add.
     """
     size, step = (middle.shape[1], middle.shape[0]), line.step
     # Squared: colours that decide half of the alpha already know better than the network.
@@ -94,7 +95,7 @@ def _change(
     part = share * (1 - line.weight * line.weight)
     part = with_margin(np.asarray(cv2.copyTo(part, line.edge), np.float32), step, size)
     open_ = cv2.inRange(part, share / 2, 1)
-    tiles = edges.tiles(size, lambda block: step * step * cv2.countNonZero(open_[block.around(step)]))
+    tiles = edges.tiles(size, lambda block: step * step * cv2.countNonZero(open_[block.around(step)]), most=most)
     if not tiles:
         return None
     seen = Seen(line, middle)

@@ -12,8 +12,6 @@ from edgematte.runtime.edge_tiles import EdgeNetwork, bundled_edge_network
 from edgematte.runtime.errors import ModelError
 from edgematte.runtime.images import Size
 
-Patch = pytest.MonkeyPatch
-
 
 @pytest.fixture(scope="module")
 def edges() -> EdgeNetwork:
@@ -67,9 +65,8 @@ def test_tiles_meet_without_a_seam(edges: EdgeNetwork, ball: tuple[NDArray[np.ui
 
 
 @pytest.mark.parametrize("size", [(1, 1), (700, 3), (128, 128), (97, 131), (1224, 816)])
-def test_the_shares_of_all_tiles_over_a_pixel_sum_to_one(edges: EdgeNetwork, size: Size, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(edge_tiles, "MOST_TILES", 1000)
-    tiles = edges.tiles(size, lambda _block: edges.side_px**2)
+def test_the_shares_of_all_tiles_over_a_pixel_sum_to_one(edges: EdgeNetwork, size: Size) -> None:
+    tiles = edges.tiles(size, lambda _block: edges.side_px**2, most=1000)
     total = edges.blended(tiles, lambda block: np.ones((block.rows, block.columns), np.float32), size)
     assert total.shape == size[::-1]
     assert np.abs(total - 1).max() < 1e-5
@@ -80,11 +77,16 @@ def test_the_tiles_with_the_most_to_change_are_computed_and_no_more_than_allowed
     def by_place(block: Block) -> float:
         return block.left + block.top if block.left else 0  # nothing to do in the leftmost column
 
-    tiles = edges.tiles((4096, 4096), by_place)
-    assert len(tiles) == edge_tiles.MOST_TILES
+    tiles = edges.tiles((4096, 4096), by_place, most=20)
+    assert len(tiles) == 20
     assert [by_place(tile.block) for tile in tiles] == sorted(map(by_place, (t.block for t in tiles)), reverse=True)
     assert tiles[0].block.left == tiles[0].block.top == 4096 - edges.side_px
     assert not edges.tiles((4096, 4096), lambda _block: edge_tiles.ENOUGH * edges.side_px**2 - 1)
+
+
+def test_a_larger_photo_may_cost_more_tiles_but_not_without_end() -> None:
+    allowed = [edge_tiles.affordable_tiles(size) for size in ((100, 100), (1280, 720), (4000, 3000), (9792, 6528))]
+    assert allowed == [8, 10, 32, 32]
 
 
 def test_several_threads_change_nothing(ball: tuple[NDArray[np.uint8], ...], edges: EdgeNetwork) -> None:

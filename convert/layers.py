@@ -90,7 +90,9 @@ def quantisation_errors(float_model: FloatModel, int8: bytes, images: Sequence[I
         for operator in float_graph.operators
         for output in operator.outputs
     }
-    names = [name for name in makers if name in int8_graph.numbers]
+    # Between two operators that stay in float, the tensor's int8 name is left without an operator that fills it.
+    filled = {int8_graph.name(output) for operator in int8_graph.operators for output in operator.outputs}
+    names = [name for name in makers if name in filled]
     squares, sizes = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0)
     low, high = dict.fromkeys(names, math.inf), dict.fromkeys(names, -math.inf)
     of_float, of_int8 = real_values(float_model.tflite, names), real_values(int8, names)

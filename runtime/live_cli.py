@@ -79,6 +79,9 @@ def camera(
     overwrite: OverwriteOption = False,
     duration: Annotated[float | None, typer.Option(min=0.1, help="Stop after so many seconds.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Status as JSON lines on stdout.")] = False,
+    mqtt: Annotated[
+        str | None, typer.Option(metavar="mqtts://HOST/PREFIX", help="Tell an MQTT broker how the camera is.")
+    ] = None,
     print_systemd_unit: Annotated[
         bool, typer.Option("--print-systemd-unit", help="Print a unit file for this command line, and leave.")
     ] = False,
@@ -115,11 +118,12 @@ def camera(
         notify("WATCHDOG=1" if ready else "READY=1\nWATCHDOG=1")
         ready = True
 
-    with _status_shown(as_json=as_json) as show:
+    with _status_shown(as_json=as_json) as show, _fleet_told(mqtt) as tell:
 
         def report(status: Status) -> None:
             notify(f"STATUS={status.to_line()}")
             show(status)
+            tell(status)
 
         last = pipeline.run(stop, report=report, alive=alive)
     notify("STOPPING=1")
@@ -317,16 +321,32 @@ def _status_shown(*, as_json: bool) -> Iterator[Callable[[Status], None]]:
         with console.status("starting") as line:
             yield lambda status: line.update(status.to_line())
         return
+    yield _sparing(lambda status: typer.echo(status.to_json(), err=not as_json), 0.0 if as_json else JSON_EVERY_S)
+
+
+@contextmanager
+def _fleet_told(address: str | None) -> Iterator[Callable[[Status], None]]:
+    """The broker at the address, if there is one, hears at intervals and whenever the state changes."""
+    if address is None:
+        yield lambda _status: None
+        return
+    from .cut_report import complain
+    from .mqtt import Reporter, parse_broker
+
+    with Reporter(parse_broker(address), verb="camera", complain=complain) as reporter:
+        yield _sparing(lambda status: reporter.say(status.to_json()), JSON_EVERY_S)
+
+
+def _sparing(say: Callable[[Status], None], interval_s: float) -> Callable[[Status], None]:
     said_s, state = 0.0, ""
 
-    def say(status: Status) -> None:
+    def say_sometimes(status: Status) -> None:
         nonlocal said_s, state
-        interval_s = 0.0 if as_json else JSON_EVERY_S
         if status.state != state or time.monotonic() - said_s >= interval_s:
             said_s, state = time.monotonic(), status.state
-            typer.echo(status.to_json(), err=not as_json)
+            say(status)
 
-    yield say
+    return say_sometimes
 
 
 @contextmanager

@@ -35,7 +35,7 @@ class Purpose:
 
     what: str = "camera"
     groups: tuple[str, ...] = ("video",)  # that the user must be in
-    secrets: str | None = None  # a file of KEY=VALUE lines for the environment, which only root need be able to read
+    secrets: str = "/etc/edgematte/camera.env"  # a file of KEY=VALUE lines for the environment, if it is there
     writes: tuple[str, ...] | None = None  # folders; () is none at all, None wherever its user may
     stop_s: int = 30  # long enough to finish a recording, so that it plays
     leaves_device: bool = True  # whether it may talk to other machines
@@ -63,12 +63,9 @@ def unit(words: Sequence[str], *, user: str, purpose: Purpose = CAMERA) -> str:
     ]
     if purpose.groups:
         lines.append(f"SupplementaryGroups={' '.join(purpose.groups)}")
-    if purpose.secrets:
-        lines += [
-            "# Tokens and passwords, for nobody else to read (chmod 600): EDGEMATTE_TOKEN=…, EDGEMATTE_MQTT_PASSWORD=…",
-            f"EnvironmentFile=-{purpose.secrets}",
-        ]
     lines += [
+        "# Tokens and passwords, for nobody else to read (chmod 600): EDGEMATTE_TOKEN=…, EDGEMATTE_MQTT_PASSWORD=…",
+        f"EnvironmentFile=-{purpose.secrets}",
         f"ExecStart={program.replace('%', '%%')}",
         f"WatchdogSec={WATCHDOG_S}",
         f"TimeoutStartSec={START_S}",

@@ -44,9 +44,7 @@ class Sampler:
         """One `(H, W, 3)` uint8 image with its `(H, W)` uint8 alpha."""
         photo = self.photos[self.random.choice(len(self.photos), p=self.chance)]
         image, alpha = self._view(photo)
-        # Everyday scenes stay as they are: people among things are what all other photos lack.
-        movable = photo.kind not in ("backgrounds", "mixed")
-        if self.backgrounds and movable and self.random.random() < self.mix.new_background:
+        if self.backgrounds and photo.kind != "backgrounds" and self.random.random() < self.mix.new_background:
             image, alpha = self._before_another_background(image, alpha, person=photo.kind == "people")
         return spoil(image, self.random), alpha
 

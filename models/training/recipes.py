@@ -75,14 +75,14 @@ PEOPLE_FIRST = Mix(
 ANYTHING = Mix(
     printed=0.5,
     source_weights={
-        "people": 0.32,
+        "people": 0.34,
         "people/human_brianhuster": 0.07,
         "people/pennfudan": 0.06,
         "people/vikram_human": 0.06,
-        "mixed/coco_subsets": 0.15,  # people among things and animals, of which only the people count
+        "mixed/coco_subsets": 0.12,
         "mixed": 0.01,
         "animals": 0.10,
-        "objects": 0.17,
+        "objects": 0.18,
         "backgrounds": 0.06,
     },
 )
@@ -96,6 +96,7 @@ RECIPES: dict[str, Recipe | EdgeRecipe] = {
         steps=20_000,
         growth=((0.0, 7 / 12), (0.45, 0.75), (0.75, 1.0)),
         learning_rate=1.5e-3,
+        average=0.998,  # of the larger pictures at the end there are few batches
     ),
     "unet-edge": EdgeRecipe(
         shape=EDGE,

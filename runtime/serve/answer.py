@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..web import Receive, Refusal, Scope, Send, refuse
 from .upload import Share
 
-CHUNK_BYTES = 1 << 16  # a client that takes none of these for a while is hung up on, see web.py
+CHUNK_BYTES = 1 << 18  # a client that takes none of these for a while is hung up on, see web.py
 
 
 @dataclass(frozen=True)

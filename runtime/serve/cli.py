@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import getpass
+import json
 import sys
 from contextlib import ExitStack
+from dataclasses import asdict
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..cut_report import complain
+from ..errors import MissingExtraError
+from ..systemd import Purpose, notify, unit
 from ..web import EXTRA, LOOPBACK, TOKEN_VARIABLE, Running, address, check_access, is_loopback, listen, run
 
 if TYPE_CHECKING:
@@ -17,6 +23,7 @@ if TYPE_CHECKING:
 
 PORT = 7000  # rembg's
 MEGA = 1_000_000
+LAST_ANSWER_S = 30  # for a stop: to read the last uploads and send the last answers
 SECRETS = "/etc/edgematte/serve.env"
 
 
@@ -28,7 +35,7 @@ def serve(
     ] = None,
     model: Annotated[
         str, typer.Option("-m", "--model", metavar="NAME|FILE.tflite", help="A bundled model or a file of your own.")
-    ] = "unet-live",
+    ] = "unet-photo",
     refine: Annotated[
         str, typer.Option(metavar="off|fast|best", help="How edges are brought to the photo's size.")
     ] = "best",
@@ -62,7 +69,9 @@ def serve(
     """
     check_access(host, token)
     if print_systemd_unit:
-        _print_unit(leaves_device=mqtt is not None or not is_loopback(host))
+        leaves_device = mqtt is not None or not is_loopback(host)
+        stop_s = round(max_seconds) + 2 * LAST_ANSWER_S
+        _print_unit(Purpose("serve", (), SECRETS, writes=(), stop_s=stop_s, leaves_device=leaves_device))
         return
     _check_extra()
     from importlib.metadata import version
@@ -85,9 +94,7 @@ def serve(
         stack.enter_context(crew)
         service = Service(crew, asked, model=path.stem, version=version("edgematte"))
         app = service.app(_Beat(reporter, address(listener)))
-        run(app, listener, verb="serve", options=Running(stop_s=max_seconds + 30))
-        from ..systemd import notify
-
+        run(app, listener, verb="serve", options=Running(stop_s=max_seconds + LAST_ANSWER_S))
         notify("STOPPING=1")
     complain(f"stopped after {service.metrics.pictures} pictures")
 
@@ -101,11 +108,6 @@ class _Beat:
         self._ready = False
 
     def __call__(self, health: Health) -> None:
-        import json
-        from dataclasses import asdict
-
-        from ..systemd import notify
-
         if not self._ready:
             self._ready = True
             notify("READY=1")
@@ -124,20 +126,12 @@ def _reporter(stack: ExitStack, words: str) -> Reporter:
 
 
 def _check_extra() -> None:
-    from importlib.util import find_spec
-
-    from ..errors import MissingExtraError
-
     for package in ("starlette", "uvicorn", "python_multipart"):
         if find_spec(package) is None:
             raise MissingExtraError("serve", EXTRA, package)
 
 
-def _print_unit(*, leaves_device: bool) -> None:
-    import getpass
-
-    from ..systemd import Purpose, unit
-
+def _print_unit(purpose: Purpose) -> None:
     words, skip = [], False
     for word in sys.argv[1:]:
         # A unit file can be read by everybody; the token belongs into the file of secrets.
@@ -147,5 +141,4 @@ def _print_unit(*, leaves_device: bool) -> None:
             skip = True
         else:
             words.append(word)
-    purpose = Purpose("serve", groups=(), secrets=SECRETS, writes=(), stop_s=120, leaves_device=leaves_device)
     typer.echo(unit(words, user=getpass.getuser(), purpose=purpose), nl=False)

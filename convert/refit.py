@@ -134,10 +134,11 @@ def _fitted(
 ) -> RoundedWeights:
     """The layer's weights and bias for the int8 inputs it gets."""
     scale, zero = _encoding(graph, operator.inputs[0])
-    met = np.concatenate([
-        patches(original, layer.operator, (values.astype(np.float32) - zero) * np.float32(scale), chosen)
+    gathered = [
+        patches(original, layer.operator, values, chosen, outside=zero)
         for values, chosen in zip(stored, layer.chosen, strict=True)
-    ])  # fmt: skip
+    ]
+    met = (np.concatenate(gathered).astype(np.float32) - zero) * np.float32(scale)
     kind = original.kind(layer.operator)
     weights, bias = _constants(original, layer.operator)
     shape = original.shape(layer.operator.inputs[1])

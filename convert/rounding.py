@@ -55,9 +55,12 @@ def positions(
 
 
 def patches(
-    graph: TfliteGraph, operator: Operator, values: NDArray[np.float32], chosen: NDArray[np.int64] | None
-) -> NDArray[np.float32]:
-    """(positions, taps, channels): what the kernel meets at the chosen output positions; None: at all."""
+    graph: TfliteGraph, operator: Operator, values: NDArray, chosen: NDArray[np.int64] | None, *, outside: int = 0
+) -> NDArray:
+    """(positions, taps, channels): what the kernel meets at the chosen output positions; None: at all.
+
+    `outside`: what stands for zero in `values`, beyond the borders.
+    """
     if chosen is None:
         return values.reshape(-1, 1, values.shape[-1])
     options = operator.builtinOptions
@@ -74,7 +77,8 @@ def patches(
         ]
         before = (total[0] // 2, total[1] // 2)
         after = (total[0] - before[0], total[1] - before[1])
-    padded = np.pad(values[0], ((before[0], after[0]), (before[1], after[1]), (0, 0)))
+    widths = ((before[0], after[0]), (before[1], after[1]), (0, 0))
+    padded = np.pad(values[0], widths, constant_values=outside)
     top = (chosen // columns * options.strideH)[:, None, None]
     left = (chosen % columns * options.strideW)[:, None, None]
     down = (np.arange(kernel_rows) * options.dilationHFactor)[None, :, None]
@@ -104,8 +108,8 @@ def rounded_for(kind: str, weights: NDArray[np.float64], met: NDArray[np.float32
 def _gptq_each(weights: NDArray[np.float64], scales: NDArray[np.float64], met: NDArray[np.float32]) -> NDArray[np.int8]:
     """(channels, taps) weights that each meet their own channel of (positions, taps, channels) → (channels, taps)."""
     left = weights / np.where(scales > 0, scales, 1.0)[:, None]
-    inputs = (met - met.mean(axis=0)).transpose(2, 0, 1).astype(np.float64)  # (channels, positions, taps)
-    covariance = inputs.transpose(0, 2, 1) @ inputs / inputs.shape[1]
+    inputs = np.ascontiguousarray((met - met.mean(axis=0)).transpose(2, 0, 1))  # (channels, positions, taps)
+    covariance = (inputs.transpose(0, 2, 1) @ inputs).astype(np.float64) / inputs.shape[1]
     variance = np.diagonal(covariance, axis1=1, axis2=2)
     mean = variance.mean(axis=1)
     covariance = covariance / np.where(mean > 0, mean, 1.0)[:, None, None] + DAMPING * np.eye(left.shape[1])

@@ -41,7 +41,7 @@ def cut(
     ] = None,
     model: Annotated[
         str, typer.Option("-m", "--model", metavar="NAME|FILE.tflite", help="A bundled model or a file of your own.")
-    ] = "unet-live",
+    ] = "unet-photo",
     only_mask: Annotated[bool, typer.Option("--only-mask", help="Write the alpha as a grey picture.")] = False,
     background: Annotated[
         str | None,

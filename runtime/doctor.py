@@ -28,7 +28,7 @@ from .machine import HOT_C, ROOT, Machine, kernel_text, this_machine
 from .preprocess import input_size
 from .quality import Quality
 from .render import Renderer
-from .segmenter import DEFAULT_MODEL, Segmenter
+from .segmenter import LIVE_MODEL, Segmenter
 from .sinks import Sink, StreamFormat
 from .source_virtual import VirtualCamera
 from .stabilise import Stabiliser
@@ -70,7 +70,7 @@ class Diagnosis:
         return json.dumps(asdict(self), indent=2)
 
 
-def examine(root: Path = ROOT, *, model: str = DEFAULT_MODEL, seconds: float = MEASURE_S) -> Diagnosis:
+def examine(root: Path = ROOT, *, model: str = LIVE_MODEL, seconds: float = MEASURE_S) -> Diagnosis:
     """Looks at everything and measures for `seconds`. `root` lets a test show another device's files."""
     machine = this_machine(root)
     findings = [

@@ -14,7 +14,8 @@ from .model_store import model_path
 from .preprocess import to_alpha, to_input
 from .refine import DEFAULT_MODE, Refine, check_mode, refine
 
-DEFAULT_MODEL = "unet-live"
+DEFAULT_MODEL = "unet-photo"  # for photos
+LIVE_MODEL = "unet-live"  # for cameras and video
 
 
 class Segmenter:

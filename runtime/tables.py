@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .segmenter import DEFAULT_MODEL
+from .segmenter import DEFAULT_MODEL, LIVE_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,8 +104,8 @@ def show_models(models: list[tuple[str, int, ModelCard | None]]) -> None:
     table = Table("model", "bytes", "int8 to float IoU", "licence")
     for name, size, card in models:
         agreement = f"{card.agreement_iou:.3f}" if card and card.agreement_iou is not None else "not measured"
-        label = f"{name} (default)" if name == DEFAULT_MODEL else name
-        table.add_row(label, f"{size:,}", agreement, card.licence if card else "")
+        use = {DEFAULT_MODEL: " (default for photos)", LIVE_MODEL: " (default for cameras)"}.get(name, "")
+        table.add_row(name + use, f"{size:,}", agreement, card.licence if card else "")
     _console().print(table)
 
 

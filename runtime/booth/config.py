@@ -42,7 +42,7 @@ class BackgroundsConfig:
 class PicturesConfig:
     """How pictures are taken and what they look like."""
 
-    model: str = "unet-live"
+    model: str = "unet-photo"
     refine: str = "best"
     threads: int | None = None
     layouts: tuple[str, ...] = tuple(LAYOUTS)

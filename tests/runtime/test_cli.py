@@ -42,7 +42,7 @@ def test_the_default_model_cuts_a_face_out(run_program: Run, astronaut: Path, tm
     assert rgba[:60, -60:, 3].max() <= 30, "the wall behind her is transparent"
 
 
-@pytest.mark.xfail(strict=True, reason="unet-live keeps the flag behind the astronaut: models/README.md")
+@pytest.mark.xfail(strict=True, reason="unet-photo leaves a strap of her suit out: models/README.md")
 def test_the_default_model_cuts_the_astronaut_out(run_program: Run, astronaut: Path, tmp_path: Path) -> None:
     done = run_program("cut", astronaut, "-o", tmp_path)
     assert done.returncode == 0, done.stderr

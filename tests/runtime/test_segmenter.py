@@ -26,7 +26,7 @@ def test_a_face_stays_and_a_bare_wall_goes(live: Segmenter, astronaut: Path) -> 
 
 
 # Strict: the day a better network is shipped this fails until the mark is taken away.
-@pytest.mark.xfail(strict=True, reason="unet-live keeps the flag behind the astronaut: models/README.md")
+@pytest.mark.xfail(strict=True, reason="unet-photo leaves a strap of her suit out: models/README.md")
 def test_the_astronaut_is_cut_from_the_wall_behind_her(live: Segmenter, astronaut: Path) -> None:
     image = read(astronaut)
     alpha = live(image)

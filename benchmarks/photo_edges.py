@@ -78,7 +78,7 @@ def measure(name: str, start: str, truth: Alpha, found: Sequence[tuple[str, Alph
 
 def side_by_side(image: Image, found: Sequence[tuple[str, Alpha]]) -> Image:
     """A square of the photo, and below it each alpha's cut-out over black, white and magenta, one row per alpha."""
-    place = _most_uncertain(found[0][1])
+    place = most_uncertain(found[0][1])
     rows = [np.hstack([image[place]] * len(BEHIND))]
     for _, alpha in found:
         subject = foreground(image, alpha)
@@ -86,7 +86,8 @@ def side_by_side(image: Image, found: Sequence[tuple[str, Alpha]]) -> Image:
     return np.ascontiguousarray(np.vstack(rows))
 
 
-def _most_uncertain(alpha: Alpha) -> tuple[slice, slice]:
+def most_uncertain(alpha: Alpha) -> tuple[slice, slice]:
+    """(H, W) → the rows and columns of the square around its widest edge."""
     side = min(SHOWN_PX, *alpha.shape)
     unsure = cv2.min(alpha, 255 - alpha)
     mean = cv2.blur(unsure, (side, side), borderType=cv2.BORDER_CONSTANT).astype(np.float32)

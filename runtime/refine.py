@@ -86,8 +86,8 @@ def _change(
 ) -> NDArray[np.floating] | None:
     """What to add to the filtered alpha, so that it moves towards what the edge network makes of the coarse one.
 
-    `middle` is the photo (h, w, 3) halved for the network, by `factors` larger than the coarse alpha; `most` tiles may be
-    computed. Gives (h, w), or None where there is nothing to add.
+    `middle` is the photo (h, w, 3) halved for the network, by `factors` larger than the coarse alpha; `most` tiles may
+    be computed. Gives (h, w), or None where there is nothing to add.
     """
     size, step = (middle.shape[1], middle.shape[0]), line.step
     # Squared: colours that decide half of the alpha already know better than the network.

@@ -35,7 +35,7 @@ from .news import News
 
 PREVIEW: Size = (1280, 720)
 JPEG_QUALITY = 82
-EXPOSURE_S = 2.0  # how long to wait for the frame that is to be a photo
+EXPOSURE_S = 5.0  # how long to wait for the frame that is to be a photo
 COMMAND_S = 30.0  # a camera's own program: it focuses, exposes and transfers
 RESTART_S = 1.0
 HANGS_S = 60.0  # silent for so long; a camera's own program may take half of that

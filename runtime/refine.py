@@ -36,6 +36,8 @@ LEAST_FACTOR = 1.5  # an alpha that is enlarged less than this has lost nothing 
 # many.
 FIELD_FACTOR = 1.75
 TILE_FACTOR = 4.0
+FIELD_PIXELS = 800_000  # with more than that, of a large coarse alpha, fewer pixels each are enough
+LEAST_FIELD_FACTOR = 1.2
 LONGEST_TILED_SIDE_PX = 2048  # bounds the network's work on any photo, however large the coarse alpha
 LARGEST_STEP = 64  # half a block of blocks.py
 # Of the way towards the edge network's alpha, where colours tell nothing and the coarse alpha is doubted most.
@@ -65,6 +67,8 @@ def refine(
     size, threads = (width, height), threads or default_threads()
     edges = (edges or _bundled_edges(threads)) if mode == "best" else None
     halvings = times_halved(factor, FIELD_FACTOR)
+    if width * height >> 2 * halvings > FIELD_PIXELS and factor / (2 << halvings) >= LEAST_FIELD_FACTOR:
+        halvings += 1
     if edges is None:
         small = halve(image, halvings)
         line = colour_line.fit(small, alpha, step=1 << halvings, size=size, threads=threads)

@@ -19,6 +19,7 @@ from edgematte.runtime.images import decode, read
 
 from .conftest import FakePrinter
 from .guest import Guest, open_booth
+from .whole import whole
 
 for package in ("starlette", "uvicorn", "PIL"):
     pytest.importorskip(package, reason="the booth needs its extra: pip install 'edgematte[booth]'")
@@ -236,6 +237,34 @@ def test_with_a_read_only_root_it_takes_pictures_all_the_same(settings: Settings
         take(guest)
         assert len(guest.wait_for_lines(2)) == 2
         assert guest.state()["problems"] == []
+
+
+@slow
+def test_a_disk_that_really_is_full_shows_no_half_file_and_leaves_the_booth_alive(settings: Settings) -> None:
+    """A disk of two megabytes, and no limit at which to stop in time."""
+    config = settings(QUICK + "[disk]\nwarn_mb = 0\nstop_mb = 0\n")
+    data = config.parent / "event"
+    data.mkdir()
+    small = f'mount --make-rprivate / && mount -t tmpfs -o size=2m none {data} && exec "$@"'
+    before = ("unshare", "--mount", "sh", "-c", small, "sh")
+    if subprocess.run([*before, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("a small disk can be had only by root: sudo make test-booth")
+    with open_booth(config, before=before) as guest:
+        guest.data = Path(f"/proc/{guest.process.pid}/root{data}")  # the disk is there only for the booth
+        state = guest.state()
+        while "storage" not in state["problems"]:
+            guest.act("start")
+            guest.frame()
+            guest.act("shoot")
+            state = guest.wait(lambda state: state["step"] == "review" or "storage" in state["problems"])
+            if guest.act("keep") == 200:
+                time.sleep(0.5)  # the full size follows
+                state = guest.state()
+                guest.act("done")
+        assert guest.wait(lambda state: state["step"] in ("choose", "saved", "idle"))
+        files = [path for path in guest.data.rglob("*") if path.is_file() and not path.name.startswith(".")]
+        assert any(path.name.endswith(".original.jpg") for path in files)
+        assert [path.name for path in files if not whole(path)] == []
 
 
 def _may_mount(before: tuple[str, ...], folder: Path) -> bool:

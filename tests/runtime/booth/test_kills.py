@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import queue
 import random
@@ -14,11 +13,10 @@ import threading
 import time
 from pathlib import Path
 
-import cv2
-
-from edgematte.runtime.booth.store import JOURNAL, Store
+from edgematte.runtime.booth.store import Store
 
 from . import taking
+from .whole import whole
 
 KILLS = int(os.environ.get("EDGEMATTE_KILLS", "20"))
 AFTER_A_PICTURE = 0.7  # share of the kills; the others may come while it starts and finishes what the last one left
@@ -49,7 +47,7 @@ def test_no_kill_loses_an_original_or_shows_half_a_file(tmp_path: Path, astronau
                 promised[Path(heard[2].rstrip())] = heard[1]
             for path in _visible(root) - seen:
                 seen.add(path)
-                if not _whole(path):
+                if not whole(path):
                     half_written.add(path)
         booths.stdin.close()
         reader.join(30)
@@ -63,7 +61,7 @@ def test_no_kill_loses_an_original_or_shows_half_a_file(tmp_path: Path, astronau
         assert store.unfinished() == []
         assert store.without_sheet() == []
         for entry in store.entries():
-            assert not entry.kept or _whole(entry.file(root)), "what the journal calls done is there"
+            assert not entry.kept or whole(entry.file(root)), "what the journal calls done is there"
     assert len(photos) >= len(promised), "one that was being exposed may be there besides"
     print(
         f"\n{KILLS} kills, {len(promised)} originals promised: {len(lost)} lost originals, "
@@ -81,13 +79,3 @@ def _visible(root: Path) -> set[Path]:
 
 def _holds(path: Path, digest: str) -> bool:
     return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
-
-
-def _whole(path: Path) -> bool:
-    content = path.read_bytes()
-    if path.name == JOURNAL:
-        return True  # it grows line by line; its readers know of a last one that is cut off
-    if path.suffix == ".json":
-        return isinstance(json.loads(content), dict)
-    ending = {".jpg": b"\xff\xd9", ".png": b"IEND\xaeB`\x82"}[path.suffix]
-    return content.endswith(ending) and cv2.imread(str(path)) is not None

@@ -65,7 +65,7 @@ def measure(pair: Pair, segmenter: Segmenter) -> tuple[list[LiveEdgeError], Imag
     near = cv2.dilate(soft, np.ones((2 * REACH_PX + 1, 2 * REACH_PX + 1), np.uint8))
     found, alphas = list[LiveEdgeError](), list[tuple[str, Alpha]]()
     for way, make in ways.items():
-        taken_s = []
+        taken_s, alpha = list[float](), make()  # the first call makes room
         for _ in range(CALLS):
             began_s = time.thread_time()
             alpha = make()

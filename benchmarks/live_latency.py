@@ -140,7 +140,7 @@ def _with_number(matte: Alpha, size: Size) -> Alpha:
 def _read_numbers(descriptor: int, size: Size, watch: _Stopwatch) -> None:
     """Until the other end closes; a frame is out when its last byte is."""
     image = np.empty((size[1], size[0], 3), np.uint8)
-    room = memoryview(image).cast("B")
+    room = image.data.cast("B")
     filled = 0
     while got := os.readv(descriptor, [room[filled:]]):
         filled += got

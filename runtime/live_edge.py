@@ -32,7 +32,8 @@ class LiveEdge:
 
     def __init__(self, mode: Refine = "fast", *, threads: int | None = None) -> None:
         """`threads`: of "best". Raises UsageError for an unknown mode."""
-        self._mode, self._threads = check_mode(mode), threads
+        self._mode: Refine = check_mode(mode)
+        self._threads = threads
         self._alpha = np.empty((0, 0), np.uint8)
 
     def __call__(self, frame: Frame, quality: Quality) -> Alpha:

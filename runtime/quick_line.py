@@ -66,14 +66,14 @@ def fit(small: Image, matte: Alpha, *, step: int) -> QuickLine | None:
     behind, behind_variance = _side(colours, np.asarray(cv2.bitwise_not(prior), np.uint8), reach)
     apart = cv2.subtract(subject, behind)  # nothing in the fourth channel
     slope = cv2.divide(apart, cv2.add(subject_variance, behind_variance))
-    slope = cv2.multiply(slope, (*(1 / weight for weight in _GREY), 0))
+    slope = cv2.multiply(slope, (*(1 / weight for weight in _GREY), 0))  # type: ignore[call-overload]
     precision = cv2.cvtColor(cv2.multiply(apart, slope), cv2.COLOR_RGBA2GRAY)
     # What the matte leaves open, beside what the colours leave open.
     variance = cv2.multiply(spread[window.place], spread[window.place], scale=(SPREAD / 255) ** 2, dtype=cv2.CV_32F)
-    trust = cv2.divide(1.0, cv2.add(cv2.multiply(variance, precision), 1.0))
+    trust = cv2.divide(1.0, cv2.add(cv2.multiply(variance, precision), 1.0))  # type: ignore[call-overload]
     slopes = cv2.multiply(slope, _four(cv2.multiply(variance, trust, scale=255)))
-    offset = cv2.cvtColor(cv2.multiply(slopes, behind), cv2.COLOR_RGBA2GRAY)
-    return QuickLine(window, cv2.cvtColor(slopes, cv2.COLOR_RGBA2RGB), trust, offset, step)
+    offset = np.asarray(cv2.cvtColor(cv2.multiply(slopes, behind), cv2.COLOR_RGBA2GRAY), np.float32)
+    return QuickLine(window, np.asarray(cv2.cvtColor(slopes, cv2.COLOR_RGBA2RGB), np.float32), trust, offset, step)
 
 
 def _side(colours: NDArray[np.uint8], share: NDArray[np.uint8], reach: tuple[int, int]) -> tuple[Plane, Plane]:
@@ -87,7 +87,7 @@ def _side(colours: NDArray[np.uint8], share: NDArray[np.uint8], reach: tuple[int
     total = _four(cv2.extractChannel(sums, 3))
     mean = cv2.divide(sums, total, scale=255)
     variance = cv2.subtract(cv2.divide(squares, total, scale=255), cv2.multiply(mean, mean))
-    variance = cv2.add(cv2.max(variance, 0), (NOISE * NOISE,) * 4)
+    variance = cv2.add(cv2.max(variance, 0), (NOISE * NOISE,) * 4)  # type: ignore[call-overload]
     return np.asarray(mean, np.float32), np.asarray(cv2.multiply(variance, _four(cv2.LUT(share, _SQUARE))), np.float32)
 
 

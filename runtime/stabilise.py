@@ -98,7 +98,7 @@ class Stabiliser:
         if (width, height) != (side, side):
             enlarged = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
             # NumPy would take five times as long to multiply pairs.
-            motion = cv2.multiply(enlarged, (width / side, height / side, 0, 0))
+            motion = cv2.multiply(enlarged, (width / side, height / side, 0, 0))  # type: ignore[call-overload]
         # Where nothing is to be seen the flow wanders; what looks the same where it stood has not moved.
         changed = cv2.blur(cv2.absdiff(grey, self._grey), (5, 5))
         moving = cv2.threshold(changed, self._steadiness.still_levels, 255, cv2.THRESH_BINARY)[1]

@@ -1,6 +1,9 @@
-"""A checkpoint → an ONNX file of the averaged weights.
+"""Checkpoints → an ONNX file of the averaged weights.
 
 `python -m edgematte.models.training.export --recipe unet-live -o FILE.onnx`
+
+Of several checkpoints of one training the mean is taken: what a network unlearns late in one direction and gains in
+another lies closer together there (Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima").
 """
 
 from __future__ import annotations
@@ -18,12 +21,15 @@ from .unet import UNet
 OPSET = 17
 
 
-def load_averaged(recipe: Recipe | EdgeRecipe, checkpoint: Path) -> UNet | EdgeNet:
-    """The averaged network of a training run, in evaluation mode."""
-    if not checkpoint.exists():
-        raise SystemExit(f"no checkpoint at {checkpoint}; train first: python -m edgematte.models.training.train")
-    network = recipe.network()
-    network.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["averaged"])
+def load_averaged(recipe: Recipe | EdgeRecipe, *checkpoints: Path) -> UNet | EdgeNet:
+    """The averaged network of a training run, or the mean of those of several checkpoints, in evaluation mode."""
+    network, states = recipe.network(), []
+    for checkpoint in checkpoints:
+        if not checkpoint.exists():
+            raise SystemExit(f"no checkpoint at {checkpoint}; train first: python -m edgematte.models.training.train")
+        states.append(torch.load(checkpoint, map_location="cpu", weights_only=True)["averaged"])
+    mean = {name: torch.stack([state[name].double() for state in states]).mean(0) for name in states[0]}
+    network.load_state_dict(mean)
     return network.eval()
 
 
@@ -49,11 +55,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recipe", choices=sorted(RECIPES), required=True)
     parser.add_argument("--run", type=Path, help="run folder of the training (default: training-runs/RECIPE)")
+    parser.add_argument("--checkpoint", type=Path, nargs="+", help="these instead of the run folder's; their mean")
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
     recipe = RECIPES[arguments.recipe]
     run = arguments.run or Path("training-runs") / arguments.recipe
-    export(load_averaged(recipe, run / "checkpoint.pt"), arguments.output, size=recipe.size, channels=recipe.channels)
+    network = load_averaged(recipe, *(arguments.checkpoint or [run / "checkpoint.pt"]))
+    export(network, arguments.output, size=recipe.size, channels=recipe.channels)
     print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB")
 
 

@@ -163,6 +163,19 @@ def test_pictures_grow_to_the_network_s_size_during_the_training() -> None:
     assert sizes == [(128, 128), (192, 192), (256, 256)]
 
 
+def test_of_several_checkpoints_the_mean_is_exported(recipe: recipes.Recipe, tmp_path: Path) -> None:
+    states = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        states.append(unet.UNet(TINY).state_dict())
+        torch.save({"averaged": states[-1]}, tmp_path / f"{seed}.pt")
+    mean = export.load_averaged(recipe, tmp_path / "1.pt", tmp_path / "2.pt").state_dict()
+    weight = "encoder.0.0.0.weight"
+    assert torch.allclose(mean[weight], (states[0][weight] + states[1][weight]) / 2)
+    with pytest.raises(SystemExit, match="train first"):
+        export.load_averaged(recipe, tmp_path / "3.pt")
+
+
 @pytest.mark.filterwarnings("ignore")  # PyTorch warns about its own exporter and loader
 def test_training_learns_resumes_and_exports(folder: Path, recipe: recipes.Recipe, tmp_path: Path) -> None:
     torch.set_num_threads(1)  # tiny layers: threads would wait for each other

@@ -13,6 +13,7 @@ import typer
 
 from edgematte.benchmarks import photo_report
 from edgematte.benchmarks.photo_report import SQUARE_PX
+from edgematte.runtime.segmenter import DEFAULT_MODEL
 
 
 def test_a_page_holds_each_photo_in_three_rows_of_four_squares(astronaut: Path, tmp_path: Path) -> None:
@@ -22,7 +23,7 @@ def test_a_page_holds_each_photo_in_three_rows_of_four_squares(astronaut: Path, 
         cv2.imwrite(str(tmp_path / part / "disc.png"), pixels)
     photo_report.main(tmp_path / "edges.html", [astronaut], [tmp_path])
     written = (tmp_path / "edges.html").read_text()
-    assert "unet-live&#x27;s matte" in written
+    assert f"{DEFAULT_MODEL}&#x27;s matte" in written
     assert "the true alpha, reduced and blurred" in written
     pictures = [base64.b64decode(data) for data in re.findall(r"data:image/png;base64,([^\"]+)", written)]
     assert len(pictures) == 2

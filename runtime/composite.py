@@ -20,6 +20,7 @@ Background: TypeAlias = Colour | Image | Literal["blur"]
 Fit = Literal["cover", "contain"]
 Light = Literal["display", "linear"]
 
+VISIBLE_FROM = 4  # of 255: what a network breathes over an empty wall is fainter, and nobody sees it
 BLUR_PER_LONG_SIDE = 0.02  # blur radius (standard deviation) as a share of the photo's long side
 # The sixteen colours HTML began with, as sRGB.
 COLOUR_NAMES: dict[str, Colour] = {
@@ -47,10 +48,16 @@ def cutout(image: Image, alpha: Alpha) -> Rgba:
 
 def trimmed(alpha: Alpha) -> tuple[slice, slice]:
     """(H, W) → the rows and columns that hold everything visible; all of them where nothing is."""
-    left, top, columns, rows = cv2.boundingRect(alpha)
+    left, top, columns, rows = visible_box(alpha)
     if columns == 0:
         return slice(None), slice(None)
     return slice(top, top + rows), slice(left, left + columns)
+
+
+def visible_box(alpha: Alpha) -> tuple[int, int, int, int]:
+    """(H, W) → left, top, width and height of what can be seen, px; all 0 where nothing can."""
+    left, top, width, height = cv2.boundingRect(cv2.inRange(alpha, VISIBLE_FROM, 255))
+    return left, top, width, height
 
 
 def composite(

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import cv2
-
-from ..composite import Background, Colour
+from ..composite import Background, Colour, visible_box
 from ..cut_photo import CutOptions, Cutter, Kind
 from ..errors import EdgeMatteError, ImageError
 from ..images import Alpha, Image, decode_picture
@@ -36,7 +34,7 @@ class Made:
     data: bytes
     width: int  # px
     height: int
-    subject: tuple[int, int, int, int]  # left, top, width, height of what is not transparent, px
+    subject: tuple[int, int, int, int]  # left, top, width, height of what can be seen, px
 
 
 @dataclass(frozen=True)
@@ -84,6 +82,5 @@ class OrderCutter:
 
     def _segment(self, image: Image) -> Alpha:
         alpha = self._segmenter(image)
-        left, top, width, height = cv2.boundingRect(alpha)
-        self._subject = left, top, width, height
+        self._subject = visible_box(alpha)
         return alpha

@@ -142,6 +142,8 @@ def test_blocks_leave_no_seams() -> None:
 def test_trimming_keeps_everything_visible(alpha: NDArray[np.uint8]) -> None:
     alpha[:7] = 0
     assert trimmed(alpha) == (slice(7, 60), slice(0, 46))
+    alpha[:2] = 3
+    assert trimmed(alpha) == (slice(7, 60), slice(0, 46)), "three of 255 nobody sees"
     empty = np.zeros((5, 9), np.uint8)
     assert empty[trimmed(empty)].shape == (5, 9), "there is no picture of no pixels"
 

@@ -118,7 +118,8 @@ class Cluster:
         # How the loss of the scheduler shows; broken connections are OSErrors.
         self._lost = (_SchedulerLostError, distributed.CancelledError, OSError)
         _silence_loggers()
-        dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GiB"})  # a photo is a task's argument
+        # A photo is a task's argument. What types dask declares here are those of its asynchronous client.
+        dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GiB"})  # type: ignore[attr-defined]
         try:
             self._client = distributed.Client(self.address, timeout=CONNECT_S, set_as_default=False, name="edgematte")
         except (OSError, distributed.TimeoutError) as error:
@@ -149,7 +150,7 @@ class Cluster:
             raise EdgeMatteError(
                 f"a worker of {self.address} cannot import edgematte ({error}); install edgematte {_version()} on each"
             ) from error
-        for worker, version in versions.items():
+        for worker, version in versions.items():  # type: ignore[attr-defined]
             if version != _version():
                 raise EdgeMatteError(f"the worker {worker} has edgematte {version}, here is {_version()}; install one")
 
@@ -189,7 +190,7 @@ class Cluster:
 
     def _room(self) -> int:
         """Photos that may be on their way."""
-        return PER_THREAD * max(1, sum(self._client.nthreads().values()))
+        return PER_THREAD * max(1, sum(self._client.nthreads().values()))  # type: ignore[attr-defined]
 
     def _send(self, job: Job, sent: dict[Any, _Sent]) -> Outcome | None:
         """Sends a photo, or tells why not."""
@@ -207,7 +208,8 @@ class Cluster:
     def _finished(self, futures: list[Any]) -> list[Any]:
         try:
             with self._client.as_current():
-                done = self._distributed.wait(futures, timeout=LOOK_S, return_when="FIRST_COMPLETED").done
+                waited = self._distributed.wait(futures, timeout=LOOK_S, return_when="FIRST_COMPLETED")
+                done = waited.done  # type: ignore[attr-defined]
         except self._distributed.TimeoutError:
             self._check_alive()
             return []

@@ -12,6 +12,8 @@ import argparse
 import warnings
 from pathlib import Path
 
+import numpy as np
+import onnx
 import torch
 
 from .edge_net import EdgeNet
@@ -19,6 +21,7 @@ from .recipes import RECIPES, EdgeRecipe, Recipe
 from .unet import UNet
 
 OPSET = 17
+LARGEST_BYTES = 8e6  # of a file in the repository; a larger one keeps its weights as float16
 
 
 def load_averaged(recipe: Recipe | EdgeRecipe, *checkpoints: Path) -> UNet | EdgeNet:
@@ -48,6 +51,24 @@ def export(network: UNet | EdgeNet, path: Path, *, size: tuple[int, int], channe
             opset_version=OPSET,
             dynamo=False,
         )
+    if path.stat().st_size > LARGEST_BYTES:
+        _store_halves(path)
+
+
+def _store_halves(path: Path) -> None:
+    """Keep weights as float16 in the file; the graph casts them back and computes in float32 as before."""
+    model = onnx.load(path)
+    casts = []
+    for weight in model.graph.initializer:
+        if weight.data_type == onnx.TensorProto.FLOAT and len(weight.dims) > 1:
+            halves = onnx.numpy_helper.to_array(weight).astype(np.float16)
+            name = weight.name
+            weight.CopyFrom(onnx.numpy_helper.from_array(halves, f"{name}.half"))
+            casts.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, path)
 
 
 def main() -> None:

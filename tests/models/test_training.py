@@ -163,6 +163,24 @@ def test_pictures_grow_to_the_network_s_size_during_the_training() -> None:
     assert sizes == [(128, 128), (192, 192), (256, 256)]
 
 
+@pytest.mark.filterwarnings("ignore")  # PyTorch warns about its own exporter
+def test_a_large_file_keeps_halves_and_still_computes_in_full_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, sizes, alphas = unet.UNet(TINY).eval(), [], []
+    image = np.random.default_rng(0).standard_normal((1, 3, 64, 64)).astype(np.float32)
+    for limit in (8e6, 1.0):
+        monkeypatch.setattr(export, "LARGEST_BYTES", limit)
+        path = tmp_path / "network.onnx"
+        export.export(network, path, size=(64, 64))
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        alphas.append(session.run(None, {"image": image})[0])
+        sizes.append(path.stat().st_size)
+    assert sizes[1] < 0.7 * sizes[0]
+    assert alphas[1].dtype == np.float32
+    assert np.abs(alphas[0] - alphas[1]).max() < 0.01, "eleven bits of a weight are enough for a matte"
+
+
 def test_of_several_checkpoints_the_mean_is_exported(recipe: recipes.Recipe, tmp_path: Path) -> None:
     states = []
     for seed in (1, 2):

@@ -26,7 +26,7 @@ LAST_PHOTO_S = 60.0  # how long leaving waits for the photos in hand, before it 
 
 
 @dataclass(frozen=True)
-class _Unfit:
+class Unfit:
     """A worker's last word when the network cannot be loaded."""
 
     message: str
@@ -83,7 +83,7 @@ class Workers:
                 except (EOFError, OSError):
                     yield self._replace(worker)
                     told = None
-                if isinstance(told, _Unfit):
+                if isinstance(told, Unfit):
                     raise EdgeMatteError(told.message)
                 if isinstance(told, Outcome):
                     worker.job = None
@@ -134,7 +134,7 @@ def _work(pipe: Connection, options: CutOptions) -> None:
     try:
         cutter = load_cutter(options)
     except EdgeMatteError as error:
-        pipe.send(_Unfit(str(error)))
+        pipe.send(Unfit(str(error)))
         return
     with suppress(EOFError, OSError):  # the first process has closed its end: there is no more work
         pipe.send("ready")

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from ..cut_photo import CutOptions
 from ..errors import EdgeMatteError, ServiceError
 from ..interpreter import available_cores
-from ..workers import ctrl_c_ignored
+from ..workers import Unfit, ctrl_c_ignored
 
 if TYPE_CHECKING:
     from .order import Made, Order, Refused
@@ -45,13 +45,6 @@ class TooSlowError(EdgeMatteError):
 
 class ProcessLostError(EdgeMatteError):
     """The process that cut a picture ended by itself."""
-
-
-@dataclass(frozen=True)
-class _Unfit:
-    """A process's last word when the network cannot be loaded."""
-
-    message: str
 
 
 @dataclass
@@ -216,7 +209,7 @@ class Crew:
         with suppress(EOFError, OSError):
             if worker.pipe.poll(START_S):
                 word = worker.pipe.recv()
-        if isinstance(word, _Unfit):
+        if isinstance(word, Unfit):
             _end(worker)
             raise EdgeMatteError(word.message)
         if word is None:
@@ -253,7 +246,7 @@ def _work(pipe: Connection, options: CutOptions) -> None:
     try:
         cutter = OrderCutter(options)
     except EdgeMatteError as error:
-        pipe.send(_Unfit(str(error)))
+        pipe.send(Unfit(str(error)))
         return
     with suppress(EOFError, OSError):  # the first process has closed its end: there is no more work
         pipe.send("ready")

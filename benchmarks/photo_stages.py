@@ -114,7 +114,7 @@ def calls(data: bytes, segmenter: Segmenter, mode: Refine, threads: int) -> dict
         partial(segmenter.network.run, tensor),
         partial(refine, image, matte, mode, threads=threads),
         partial(foreground, image, alpha, threads=threads),
-        partial(encode_cutout, subject, alpha, ".png"),
+        partial(encode_cutout, subject, alpha, ".png", threads=threads),
     )
     named: dict[str, Callable[[], object]] = dict(zip(STAGES, stages, strict=True))
     named[BARE], named[WHOLE] = bare, partial(cutter, data, name="the photo", suffix=".png")

@@ -58,17 +58,18 @@ class Cutter:
         """`name` is for messages, `suffix` the format to write. Raises ImageError."""
         picture = decode_picture(photo, name=name, largest_pixels=self.options.largest_pixels)
         image, about = self._shrunk(picture.image), {"profile": picture.profile, "exif": picture.exif}
+        threads = self.options.threads
         del picture  # so that the photo is freed as soon as its cut is made
         alpha = self.segment(image)
         place = trimmed(alpha) if self.options.trim and self.options.kind != "composite" else (slice(None), slice(None))
         height, width = alpha[place].shape
         if self.options.kind == "mask":
-            return Cut(encode(alpha[place], suffix, **about), width, height)
-        subject = foreground(image, alpha, threads=self.options.threads)
+            return Cut(encode(alpha[place], suffix, **about, threads=threads), width, height)
+        subject = foreground(image, alpha, threads=threads)
         if self.options.kind == "composite":
-            return Cut(encode(self._composite(image, subject, alpha), suffix, **about), width, height)
+            return Cut(encode(self._composite(image, subject, alpha), suffix, **about, threads=threads), width, height)
         del image
-        return Cut(encode_cutout(subject[place], alpha[place], suffix, **about), width, height)
+        return Cut(encode_cutout(subject[place], alpha[place], suffix, **about, threads=threads), width, height)
 
     def _shrunk(self, image: Image) -> Image:
         height, width = image.shape[:2]

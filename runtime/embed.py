@@ -6,6 +6,7 @@ import struct
 import zlib
 
 from .picture_file import JPEG_MARK, PNG_MARK, inspect_picture
+from .png import png_chunk
 
 _JPEG_SEGMENT_ROOM = 0xFFFF - 2  # a segment's length counts its own two bytes
 _ICC_NAME = b"ICC_PROFILE\0"
@@ -33,15 +34,11 @@ def embed(encoded: bytes, *, profile: bytes | None = None, exif: bytes | None = 
 def _into_png(encoded: bytes, profile: bytes | None, exif: bytes | None) -> bytes:
     added = b""
     if profile:
-        added += _png_chunk(b"iCCP", b"icc\0\0" + zlib.compress(profile))
+        added += png_chunk(b"iCCP", b"icc\0\0" + zlib.compress(profile))
     if exif:
-        added += _png_chunk(b"eXIf", exif)
+        added += png_chunk(b"eXIf", exif)
     header_end = len(PNG_MARK) + 25  # IHDR comes first and is always this long
     return encoded[:header_end] + added + encoded[header_end:]
-
-
-def _png_chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
 def _into_jpeg(encoded: bytes, profile: bytes | None, exif: bytes | None) -> bytes:

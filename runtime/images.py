@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from .atomic import write_bytes
 from .embed import embed
 from .errors import ImageError
+from .interpreter import default_threads
 from .picture_file import PictureFile, inspect_picture, read_bytes
+from .png import png
 from .stderr_capture import capture_stderr
 
 Image: TypeAlias = NDArray[np.uint8]  # (H, W, 3) RGB
@@ -197,49 +199,75 @@ def check_sizes(image: Image, alpha: Alpha) -> None:
 
 
 def encode(
-    picture: NDArray[np.uint8], suffix: str, *, profile: bytes | None = None, exif: bytes | None = None
+    picture: NDArray[np.uint8],
+    suffix: str,
+    *,
+    profile: bytes | None = None,
+    exif: bytes | None = None,
+    threads: int | None = None,
 ) -> bytes:
     """(H, W, 3) RGB, (H, W, 4) RGBA or (H, W) alpha → the bytes of a .png, .jpg or .webp file. Raises ImageError.
 
-    The profile is left out of an alpha, which is no colour.
+    The profile is left out of an alpha, which is no colour. `threads`: of a PNG; None means one per core, at most four.
     """
-    if picture.ndim == 3 and picture.shape[2] == 4:
-        stored = cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA)
-    elif picture.ndim == 3:
-        stored = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    planes = picture[:, :, np.newaxis] if picture.ndim == 2 else picture
+    _check_writable(planes, suffix)
+    if suffix.lower() == ".png":
+        encoded = png(lambda rows: planes[rows], planes.shape, threads=threads or default_threads())
+    elif planes.shape[2] == 1:
+        encoded = _by_opencv(picture, suffix)
     else:
-        stored = picture
-    return _encoded(stored, suffix, profile=None if picture.ndim == 2 else profile, exif=exif)
+        rgba = planes.shape[2] == 4
+        encoded = _by_opencv(cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA if rgba else cv2.COLOR_RGB2BGR), suffix)
+    return embed(encoded, profile=None if picture.ndim == 2 else profile, exif=exif)
 
 
 def encode_cutout(
-    subject: Image, alpha: Alpha, suffix: str, *, profile: bytes | None = None, exif: bytes | None = None
+    subject: Image,
+    alpha: Alpha,
+    suffix: str,
+    *,
+    profile: bytes | None = None,
+    exif: bytes | None = None,
+    threads: int | None = None,
 ) -> bytes:
     """(H, W, 3) RGB and (H, W) → the bytes of a .png or .webp file. Raises ImageError.
 
     As `encode` of their RGBA, without ever holding that: a fifth less memory. Hidden colours are written as they are.
     """
     check_sizes(subject, alpha)
-    stored = cv2.cvtColor(subject, cv2.COLOR_RGB2BGRA)  # with insertChannel a third faster than mixChannels
-    cv2.insertChannel(alpha, stored, 3)
-    return _encoded(stored, suffix, profile=profile, exif=exif)
+
+    def rgba(rows: slice) -> NDArray[np.uint8]:
+        both = cv2.cvtColor(subject[rows], cv2.COLOR_RGB2RGBA)  # with insertChannel a third faster than mixChannels
+        cv2.insertChannel(alpha[rows], both, 3)
+        return np.asarray(both, np.uint8)
+
+    if suffix.lower() == ".png":
+        _check_writable(subject, suffix)
+        encoded = png(rgba, (*alpha.shape, 4), threads=threads or default_threads())
+        return embed(encoded, profile=profile, exif=exif)
+    return encode(rgba(slice(None)), suffix, profile=profile, exif=exif)
 
 
-def _encoded(stored: NDArray, suffix: str, *, profile: bytes | None, exif: bytes | None) -> bytes:
-    """Channels as OpenCV writes them: (H, W), BGR or BGRA."""
+def _check_writable(planes: NDArray, suffix: str) -> None:
+    """(H, W, channels). Raises ImageError."""
     suffix = suffix.lower()
     if suffix not in WRITABLE_SUFFIXES:
         raise ImageError(f"cannot write '{suffix}' files; expected {', '.join(sorted(WRITABLE_SUFFIXES))}")
-    jpeg = suffix in (".jpg", ".jpeg")
-    height, width = stored.shape[:2]
-    longest = LONGEST_SIDE_PX.get(suffix)
-    if longest is not None and max(height, width) > longest:
+    height, width, channels = planes.shape
+    if max(height, width) > LONGEST_SIDE_PX[suffix]:
+        longest = LONGEST_SIDE_PX[suffix]
         raise ImageError(f"{width}x{height} is too large for {suffix}, whose sides end at {longest}; write .png")
-    if jpeg and stored.ndim == 3 and stored.shape[2] == 4:
+    if suffix in (".jpg", ".jpeg") and channels == 4:
         raise ImageError("a JPEG cannot be transparent; write a cut-out as .png or .webp")
-    # No compression level for PNG: naming one makes OpenCV slower, whichever it is.
-    parameters = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if jpeg else []
-    if suffix == ".webp":
+    if planes.dtype != np.uint8 or channels not in (1, 3, 4) or planes.size == 0:
+        raise ImageError(f"a picture of {planes.dtype.name} {planes.shape} cannot be written as {suffix}")
+
+
+def _by_opencv(stored: NDArray, suffix: str) -> bytes:
+    """Channels as OpenCV writes them: (H, W), BGR or BGRA."""
+    parameters = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    if suffix.lower() == ".webp":
         parameters = [cv2.IMWRITE_WEBP_QUALITY, _WEBP_LOSSLESS if stored.ndim == 2 else WEBP_QUALITY]
     try:
         done, encoded = cv2.imencode(suffix, stored, parameters)
@@ -247,7 +275,7 @@ def _encoded(stored: NDArray, suffix: str, *, profile: bytes | None, exif: bytes
         raise ImageError(f"a picture of shape {stored.shape} cannot be written as {suffix}") from error
     if not done:
         raise ImageError(f"a picture of shape {stored.shape} cannot be written as {suffix}")
-    return embed(encoded.tobytes(), profile=profile, exif=exif)
+    return encoded.tobytes()
 
 
 def write(path: str | Path, image: NDArray[np.uint8], *, overwrite: bool = False, profile: bytes | None = None) -> None:

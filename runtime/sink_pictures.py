@@ -31,7 +31,8 @@ class PictureSink(Sink):
     def write(self, picture: NDArray[np.uint8], time_s: float) -> None:  # noqa: ARG002 - a PNG has no time
         try:
             path = self._folder / f"{self._number:06d}.png"
-            write_bytes(path, encode(picture, ".png"), overwrite=self._overwrite)
+            # One thread: the others are at work on the next frames.
+            write_bytes(path, encode(picture, ".png", threads=1), overwrite=self._overwrite)
         except OutputExistsError:
             raise
         except EdgeMatteError as error:

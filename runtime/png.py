@@ -88,8 +88,9 @@ def _filtered(strip: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _compressed(filtered: NDArray[np.uint8], *, last: bool) -> Piece:
     deflate = zlib.compressobj(zlib.Z_BEST_SPEED, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
-    data = deflate.compress(filtered) + deflate.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
-    return Piece(png_chunk(b"IDAT", data), zlib.adler32(filtered), filtered.size)
+    content = filtered.data
+    data = deflate.compress(content) + deflate.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
+    return Piece(png_chunk(b"IDAT", data), zlib.adler32(content), filtered.size)
 
 
 def _checksum(pieces: list[Piece]) -> int:

@@ -16,20 +16,18 @@ from typing import Annotated
 import cv2
 import numpy as np
 import typer
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from ..models.training.places import empty_place
 from ..runtime.errors import EdgeMatteError, UsageError
-from ..runtime.images import Alpha, Image
+from ..runtime.images import Image
 from ..runtime.segmenter import Segmenter
 from .accuracy import SUBJECT_FROM
 from .bootstrap import mean_interval
 from .dataset import find_pairs
 
-SMALLEST_SIDE = 1 / 3  # of the photo's
-GRID = 48  # cells along the photo's longer side, in which the largest empty rectangle is looked for
 NOTICED = 0.005  # of the pixels: what is asked of a network at most
 
 
@@ -64,36 +62,9 @@ def measure(models: list[str], folder: Path) -> list[Emptiness]:
 def _places(folder: Path) -> Iterator[Image]:
     for pair in find_pairs(folder):
         image, truth = pair.read()
-        left, top, right, bottom = largest_empty(truth)
-        height, width = truth.shape
-        if right - left >= SMALLEST_SIDE * width and bottom - top >= SMALLEST_SIDE * height:
-            yield image[top:bottom, left:right].copy()
-
-
-def largest_empty(truth: Alpha) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) of the largest rectangle where an `(H, W)` alpha is 0, to a cell of the grid."""
-    height, width = truth.shape
-    cell = max(1, max(height, width) // GRID)
-    rows, columns = height // cell, width // cell
-    whole = truth[: rows * cell, : columns * cell].reshape(rows, cell, columns, cell)
-    left, top, right, bottom = _largest_rectangle(whole.max(axis=(1, 3)) == 0)
-    return left * cell, top * cell, right * cell, bottom * cell
-
-
-def _largest_rectangle(free: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """For each row, how far up each column is free; then every pair of columns, which a small grid allows."""
-    best, box = 0, (0, 0, 0, 0)
-    heights = np.zeros(free.shape[1], np.int64)
-    for row, line in enumerate(free):
-        heights = np.where(line, heights + 1, 0)
-        for left in range(free.shape[1]):
-            tallest = np.minimum.accumulate(heights[left:])
-            areas = tallest * np.arange(1, tallest.size + 1)
-            right = int(areas.argmax())
-            if areas[right] > best:
-                best = int(areas[right])
-                box = (left, row + 1 - int(tallest[right]), left + right + 1, row + 1)
-    return box
+        place = empty_place(truth)
+        if place is not None:
+            yield image[place].copy()
 
 
 def table(found: list[Emptiness]) -> Table:

@@ -21,6 +21,7 @@ class Mix:
     distractor: float = 0.7  # chance, within those, that things which are not the subject are seen behind a person
     wall: float = 0.3  # chance, within those, that the background is a plain wall, as studios and booths have it
     printed: float = 0.0  # chance that a hanging cloth shows a photo of a thing instead of painted stripes and spots
+    clutter: tuple[str, ...] = ()  # sources whose things are no subject even where nobody is
     whole_photo: float = 0.5  # chance of the uncropped photo, as most users give it
 
 
@@ -34,6 +35,7 @@ class Sampler:
         self.chance = _chances(photos, mix.source_weights)
         self.people = [i for i, photo in enumerate(photos) if photo.kind == "people"]
         self.things = [i for i, photo in enumerate(photos) if photo.kind == "objects"]
+        self.clutter = [i for i in self.things if photos[i].source in mix.clutter]
 
     def batch(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """`(count, H, W, 3)` uint8 RGB and `(count, H, W)` uint8 alpha."""
@@ -44,7 +46,10 @@ class Sampler:
         """One `(H, W, 3)` uint8 image with its `(H, W)` uint8 alpha."""
         photo = self.photos[self.random.choice(len(self.photos), p=self.chance)]
         image, alpha = self._view(photo)
-        if self.backgrounds and photo.kind != "backgrounds" and self.random.random() < self.mix.new_background:
+        if photo.kind == "backgrounds":
+            if self.clutter and self.random.random() < 0.5:
+                image = self._with_things(image, self.clutter)
+        elif self.backgrounds and self.random.random() < self.mix.new_background:
             image, alpha = self._before_another_background(image, alpha, person=photo.kind == "people")
         return spoil(image, self.random), alpha
 
@@ -59,7 +64,7 @@ class Sampler:
             behind = cv2.GaussianBlur(behind, (0, 0), self.random.uniform(1, 5))
         # Only beside a person is it certain what is not the subject: people first, then animals, then things.
         if person and self.random.random() < self.mix.distractor:
-            behind = self._with_distractor(behind)
+            behind = self._with_things(behind, self.things)
         if person and self.random.random() < self.mix.second_subject:
             other, other_alpha = self._view(self.photos[self.random.choice(self.people)])
             behind = blend(other, other_alpha, behind)
@@ -68,15 +73,15 @@ class Sampler:
             return image, union.astype(np.uint8)
         return blend(relight(image, self.random), alpha, behind), alpha
 
-    def _with_distractor(self, behind: np.ndarray) -> np.ndarray:
-        """One to three things or hanging cloths before a background: what stands behind a person is not the person."""
+    def _with_things(self, behind: np.ndarray, things: list[int]) -> np.ndarray:
+        """One to three things or hanging cloths before a background, which are not what is to be cut out."""
         for _ in range(1 + int(self.random.random() < 0.4) + int(self.random.random() < 0.2)):
-            if self.things and self.random.random() < 0.5:
-                thing, thing_alpha = self._view(self.photos[self.random.choice(self.things)])
+            if things and self.random.random() < 0.5:
+                thing, thing_alpha = self._view(self.photos[self.random.choice(things)])
                 thing, thing_alpha = put_somewhere(spoil(thing, self.random), thing_alpha, self.random)
                 behind = blend(thing, thing_alpha, behind)
-            elif self.things and self.random.random() < self.mix.printed:
-                thing, _ = self._view(self.photos[self.random.choice(self.things)])
+            elif things and self.random.random() < self.mix.printed:
+                thing, _ = self._view(self.photos[self.random.choice(things)])
                 behind = hang_cloth(behind, self.random, cloth=thing)
             else:
                 behind = hang_cloth(behind, self.random)

@@ -64,8 +64,8 @@ class Padded(nn.Conv2d):
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(inputs, outputs, kernel, stride, 0 if stride > 1 else kernel // 2, groups=groups)
-        before = (kernel - 2) // 2
-        self.uneven = (before, kernel - 2 - before) * 2 if stride > 1 else None
+        before = (kernel - stride) // 2
+        self.uneven = (before, kernel - stride - before) * 2 if stride > 1 else None
         if groups > 1:
             self.weight.requires_grad_(False)
 
@@ -113,14 +113,18 @@ class Level(nn.Module):
             return self.layers(x)
 
 
-def lite_levels() -> nn.ModuleList:
-    """The five levels with random weights, `CHANNELS` wide; for RGB normalised to −1…1."""
+def lite_levels(*, halved: bool = False) -> nn.ModuleList:
+    """The five levels with random weights, `CHANNELS` wide; for RGB normalised to −1…1.
+
+    `halved` sees the picture at half its size: halving and the first convolution are one, of twice kernel and stride.
+    """
+    kernel, stride = (6, 4) if halved else (3, 2)
     levels, inputs = nn.ModuleList(), STEM_CHANNELS
     for index, level in enumerate(LEVELS):
-        layers: list[nn.Module] = [Padded(3, STEM_CHANNELS, 3, 2), nn.ReLU6()] if not index else []
-        for blocks, outputs, kernel, stride, expansion in level:
+        layers: list[nn.Module] = [Padded(3, STEM_CHANNELS, kernel, stride), nn.ReLU6()] if not index else []
+        for blocks, outputs, width, step, expansion in level:
             for block in range(blocks):
-                layers.append(Bottleneck(inputs, outputs, kernel, 1 if block else stride, expansion))
+                layers.append(Bottleneck(inputs, outputs, width, 1 if block else step, expansion))
                 inputs = outputs
         levels.append(Level(layers, fixed=index < FIXED_LEVELS))
     return levels
@@ -148,10 +152,13 @@ def start_from_imagenet(levels: nn.ModuleList) -> None:
 
 def fold(layer: Padded, published: dict[str, Tensor], convolution: str, normalisation: str) -> None:
     """Give `layer` the published weights of a convolution and of the batch normalisation that follows it."""
-    weight, shift, mean, variance = (
+    gain, shift, mean, variance = (
         published[f"{normalisation}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")
     )
-    scale = weight / torch.sqrt(variance + NORMALISATION_EPSILON)
+    scale = gain / torch.sqrt(variance + NORMALISATION_EPSILON)
     with torch.no_grad():
-        layer.weight.copy_(published[f"{convolution}.weight"] * scale[:, None, None, None])
+        weight = published[f"{convolution}.weight"] * scale[:, None, None, None]
+        if layer.kernel_size[0] == 2 * weight.shape[-1]:  # a half-size pixel is the mean of four
+            weight = weight.repeat_interleave(2, 2).repeat_interleave(2, 3) / 4
+        layer.weight.copy_(weight)
         layer.bias.copy_(shift - mean * scale)

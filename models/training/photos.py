@@ -14,10 +14,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from .places import empty_place
+
 LONGEST_SIDE_PX = 384
 AGREEMENT_TRUSTED = 0.90  # above this IoU of hand mask and predicted alpha, the alpha is right and has the finer edge
 AGREEMENT_LOST = 0.50  # below it the two speak of different subjects: only the hand mask counts
 EDGE_BAND_PX = 5  # how far from a hand-drawn edge a predicted alpha may still place it
+PLACES = "places"  # source of the empty parts of labelled photos, of kind backgrounds
 PERSON, ANIMAL = 1, 2  # values in classes/
 SMALLEST_SUBJECT = 0.004  # of the picture; smaller ones are noise in the labels
 LARGEST_HAZE = (
@@ -41,7 +44,7 @@ def read_photos(folder: Path) -> list[Photo]:
     if not paths:
         raise SystemExit(f"no photos under {folder}/<kind>/<source>/images; give the training folder with --data")
     with ThreadPoolExecutor() as pool:
-        return [photo for photo in pool.map(_read_photo, paths) if photo is not None]
+        return [photo for found in pool.map(_read_photo, paths) for photo in found]
 
 
 def fuse(mask: np.ndarray | None, predicted: np.ndarray | None) -> np.ndarray | None:
@@ -75,19 +78,28 @@ def intersection_over_union(a: np.ndarray, b: np.ndarray) -> float:
     return np.count_nonzero(a & b) / union if union else 1.0
 
 
-def _read_photo(path: Path) -> Photo | None:
+def _read_photo(path: Path) -> list[Photo]:
+    """The labelled photo and the empty place it shows beside its subject; either may be missing."""
     source, kind = path.parents[1].name, path.parents[2].name
     image = cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     if kind == "backgrounds":
-        alpha = np.zeros(image.shape[:2], np.uint8)
-    else:
-        label = fuse(_hand_mask(path), _sibling(path, "alphas"))
-        if label is None or label.shape != image.shape[:2]:
-            return None
-        subject, haze = np.count_nonzero(label > 127), np.count_nonzero((label > 30) & (label < 225))
-        if subject < SMALLEST_SUBJECT * label.size or haze > LARGEST_HAZE * subject:
-            return None
-        alpha = label
+        return [_shrunk(image, np.zeros(image.shape[:2], np.uint8), kind, source)]
+    mask, predicted = _hand_mask(path), _sibling(path, "alphas")
+    label = fuse(mask, predicted)
+    if label is None or label.shape != image.shape[:2]:
+        return []
+    found = []
+    subject, haze = np.count_nonzero(label > 127), np.count_nonzero((label > 30) & (label < 225))
+    if subject >= SMALLEST_SUBJECT * label.size and haze <= LARGEST_HAZE * subject:
+        found.append(_shrunk(image, label, kind, source))
+    # A prediction alone overlooks people.
+    place = None if mask is None else empty_place(_anything(path, mask, predicted))
+    if place is not None:
+        found.append(_shrunk(image[place], np.zeros_like(label[place]), "backgrounds", PLACES))
+    return found
+
+
+def _shrunk(image: np.ndarray, alpha: np.ndarray, kind: str, source: str) -> Photo:
     scale = min(1.0, LONGEST_SIDE_PX / max(image.shape[:2]))
     if scale < 1:
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -106,6 +118,17 @@ def _hand_mask(path: Path) -> np.ndarray | None:
         if (mask > 0).mean() >= SMALLEST_SUBJECT:
             return mask
     return None
+
+
+def _anything(path: Path, mask: np.ndarray, predicted: np.ndarray | None) -> np.ndarray:
+    """Where somebody, some animal or a salient thing may be, `(H, W)` uint8."""
+    seen = mask.copy()
+    if predicted is not None and predicted.shape == mask.shape:
+        seen[predicted > 30] = 255
+    classes = _sibling(path, "classes")
+    if classes is not None:
+        seen[(classes == PERSON) | (classes == ANIMAL)] = 255
+    return seen
 
 
 def _sibling(path: Path, folder: str) -> np.ndarray | None:

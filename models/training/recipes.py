@@ -39,6 +39,7 @@ class Recipe(Training):
     shape: UNetShape
     mix: Mix
     channels: int = 3  # of the input
+    twins: int = 0  # pictures of a batch that are seen once more, as the next frame of a camera shows them
 
     def network(self) -> UNet:
         """A new network, untrained."""
@@ -59,18 +60,20 @@ class EdgeRecipe(Training):
         return EdgeNet(self.shape)
 
 
-PEOPLE_FIRST = Mix(
+# What a camera or a booth shows is people; a thing is what they stand before, and an empty room stays empty.
+PEOPLE = Mix(
+    clutter=("caltech101", "glass_waste"),  # no person and hardly an animal among them
     source_weights={
-        "people": 0.46,
+        "people": 0.44,
         "people/human_brianhuster": 0.08,  # several people, in the wild: few, and what small networks fail on
         "people/pennfudan": 0.07,  # street
         "people/vikram_human": 0.07,
         "mixed/coco_subsets": 0.14,
         "mixed": 0.01,
-        "animals": 0.04,
-        "objects": 0.03,
-        "backgrounds": 0.08,  # an empty room must give an empty alpha
-    }
+        "animals": 0.06,
+        "backgrounds": 0.07,  # an empty room must give an empty alpha
+        "backgrounds/places": 0.06,
+    },
 )
 ANYTHING = Mix(
     printed=0.5,
@@ -88,7 +91,15 @@ ANYTHING = Mix(
 )
 
 RECIPES: dict[str, Recipe | EdgeRecipe] = {
-    "unet-live": Recipe(shape=LIVE, size=(256, 256), mix=PEOPLE_FIRST, steps=60_000),
+    "unet-live": Recipe(
+        shape=LIVE,
+        size=(256, 256),
+        mix=PEOPLE,
+        steps=20_000,
+        growth=((0.0, 0.75), (0.35, 1.0)),
+        learning_rate=1.5e-3,
+        twins=4,
+    ),
     "unet-photo": Recipe(
         shape=PHOTO,
         size=(320, 320),

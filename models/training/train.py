@@ -9,6 +9,7 @@ continues from it when started again; `log.csv` and `curves.png` beside it show 
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -25,6 +26,9 @@ from .lite_encoder import start_from_imagenet
 from .photos import Photo, read_photos
 from .recipes import RECIPES, EdgeRecipe, Recipe
 from .unet import INPUT_MEAN, INPUT_STD, UNet, parameter_count
+
+REACH_PX = 3  # a hand-held camera moves between two frames, at the network's size
+CONSISTENCY = 2.0  # weight of the difference between two frames of the same
 
 
 class Batches(IterableDataset):
@@ -93,20 +97,41 @@ def train(
         recipe,
         run,
         batches=batches,
-        loss=loss_of,
+        loss=partial(loss_of, twins=recipe.twins),
         minutes=minutes,
         device=device,
         pretrained=pretrained,
     )
 
 
-def loss_of(network: UNet, batch: Batch) -> Tensor:
-    """The loss on a batch of `Batches`."""
+def loss_of(network: UNet, batch: Batch, *, twins: int = 0) -> Tensor:
+    """The loss on a batch of `Batches`, whose last `twins` pictures give way to next frames of its first."""
     images, alphas, edges = batch
+    shift = (0, 0)
+    if twins:
+        shift = (int(torch.randint(-REACH_PX, REACH_PX + 1, ())), int(torch.randint(-REACH_PX, REACH_PX + 1, ())))
+        images = torch.cat([images[:-twins], next_frames(images[:twins], shift)])
+        alphas, edges = (
+            torch.cat([part[:-twins], torch.roll(part[:twins], shift, (1, 2))]) for part in (alphas, edges)
+        )
     x = normalise(images).contiguous(memory_format=torch.channels_last)
     with torch.autocast(x.device.type, torch.bfloat16):
         logits = network.logits(x)
-    return matte_loss(logits.float(), alphas[:, None].float() / 255, edges[:, None].float() / 255)
+    loss = matte_loss(logits.float(), alphas[:, None].float() / 255, edges[:, None].float() / 255)
+    if twins:
+        now, then = torch.sigmoid(logits[:twins].float()), torch.sigmoid(logits[-twins:].float())
+        inner = slice(REACH_PX, -REACH_PX)  # what was shifted in at the border belongs to the other side
+        difference = torch.roll(now, shift, (2, 3)) - then
+        loss = loss + CONSISTENCY * difference[..., inner, inner].abs().mean()
+    return loss
+
+
+def next_frames(images: Tensor, shift: tuple[int, int]) -> Tensor:
+    """`(N, H, W, 3)` uint8 as a hand-held camera shows them next: moved by `shift`, exposed and noisy a little anew."""
+    moved = torch.roll(images, shift, (1, 2)).float()
+    exposure = 1 + 0.04 * torch.randn(len(images), 1, 1, 1, device=images.device)
+    noise = 4 * torch.rand(len(images), 1, 1, 1, device=images.device) * torch.randn_like(moved)
+    return (moved * exposure + noise).round().clamp(0, 255).byte()
 
 
 def normalise(images: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ import torch
 
 from .edge_net import EdgeNet
 from .recipes import RECIPES, EdgeRecipe, Recipe
+from .train import ROUNDED
 from .unet import UNet
 
 OPSET = 17
@@ -81,7 +82,10 @@ def main() -> None:
     arguments = parser.parse_args()
     recipe = RECIPES[arguments.recipe]
     run = arguments.run or Path("training-runs") / arguments.recipe
-    network = load_averaged(recipe, *(arguments.checkpoint or [run / "checkpoint.pt"]))
+    fine_tuned = run / ROUNDED / "checkpoint.pt"
+    network = load_averaged(
+        recipe, *(arguments.checkpoint or [fine_tuned if fine_tuned.exists() else run / "checkpoint.pt"])
+    )
     export(network, arguments.output, size=recipe.size, channels=recipe.channels)
     print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB")
 

@@ -88,12 +88,13 @@ class Bottleneck(nn.Module):
         self.expand = Padded(inputs, inner, 1) if expansion > 1 else None
         self.depthwise = Padded(inner, inner, kernel, stride, inner)
         self.narrow = Padded(inner, outputs, 1)
+        self.widened, self.filtered = nn.ReLU6(), nn.ReLU6()
         self.adds = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
         """`(N, C, H, W)` → `(N, C', H / stride, W / stride)`."""
-        y = functional.relu6(self.expand(x)) if self.expand is not None else x
-        y = self.narrow(functional.relu6(self.depthwise(y)))
+        y = self.widened(self.expand(x)) if self.expand is not None else x
+        y = self.narrow(self.filtered(self.depthwise(y)))
         return x + y if self.adds else y
 
 

@@ -39,6 +39,7 @@ class Recipe(Training):
     shape: UNetShape
     mix: Mix
     channels: int = 3  # of the input
+    rounded_steps: int = 0  # batches of fine-tuning with int8's rounding, after the training
     twins: int = 0  # pictures of a batch that are seen once more, as the next frame of a camera shows them
 
     def network(self) -> UNet:

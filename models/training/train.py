@@ -9,6 +9,7 @@ continues from it when started again; `log.csv` and `curves.png` beside it show 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from torch.utils.data import IterableDataset
 
 from .augment import Sampler
 from .edge_train import train_edge
+from .fake_quant import fake_quantise
 from .fit import Batch, fit
 from .lite_encoder import start_from_imagenet
 from .photos import Photo, read_photos
@@ -28,6 +30,8 @@ from .recipes import RECIPES, EdgeRecipe, Recipe
 from .unet import INPUT_MEAN, INPUT_STD, UNet, parameter_count
 
 REACH_PX = 3  # a hand-held camera moves between two frames, at the network's size
+FINE_PACE = 0.05  # of the learning rate, for fine-tuning
+ROUNDED = "rounded"  # folder of that training in the run folder
 CONSISTENCY = 2.0  # weight of the difference between two frames of the same
 
 
@@ -92,20 +96,43 @@ def train(
     def batches(size: tuple[int, int], seed: int) -> Batches:
         return Batches(photos, recipe, size=size, seed=seed)
 
-    return fit(
-        network,
-        recipe,
-        run,
+    loss = partial(loss_of, twins=recipe.twins)
+    averaged = fit(
+        network, recipe, run, batches=batches, loss=loss, minutes=minutes, device=device, pretrained=pretrained
+    )
+    if not recipe.rounded_steps:
+        return averaged
+    fake_quantise(averaged)
+    rounded = fit(
+        averaged,
+        fine_tuning(recipe),
+        run / ROUNDED,
         batches=batches,
-        loss=partial(loss_of, twins=recipe.twins),
-        minutes=minutes,
+        loss=partial(loss, exact=True),
+        minutes=None,
         device=device,
-        pretrained=pretrained,
+    )
+    plain = recipe.network()
+    plain.load_state_dict(rounded.state_dict())
+    return plain.eval()
+
+
+def fine_tuning(recipe: Recipe) -> Recipe:
+    """How a trained network is trained on with int8's rounding: shortly, slowly, at its full size."""
+    return replace(
+        recipe,
+        steps=recipe.rounded_steps,
+        growth=((0.0, 1.0),),
+        learning_rate=FINE_PACE * recipe.learning_rate,
+        average=0.99,
     )
 
 
-def loss_of(network: UNet, batch: Batch, *, twins: int = 0) -> Tensor:
-    """The loss on a batch of `Batches`, whose last `twins` pictures give way to next frames of its first."""
+def loss_of(network: UNet, batch: Batch, *, twins: int = 0, exact: bool = False) -> Tensor:
+    """The loss on a batch of `Batches`, whose last `twins` pictures give way to next frames of its first.
+
+    `exact` computes in float32: bfloat16 rounds as coarsely as the int8 that fine-tuning is about.
+    """
     images, alphas, edges = batch
     shift = (0, 0)
     if twins:
@@ -115,7 +142,7 @@ def loss_of(network: UNet, batch: Batch, *, twins: int = 0) -> Tensor:
             torch.cat([part[:-twins], torch.roll(part[:twins], shift, (1, 2))]) for part in (alphas, edges)
         )
     x = normalise(images).contiguous(memory_format=torch.channels_last)
-    with torch.autocast(x.device.type, torch.bfloat16):
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=not exact):
         logits = network.logits(x)
     loss = matte_loss(logits.float(), alphas[:, None].float() / 255, edges[:, None].float() / 255)
     if twins:

@@ -91,7 +91,7 @@ def test_a_network_that_flickers_pays_for_it() -> None:
             super().__init__()
             self.change = change
 
-        def logits(self, x: torch.Tensor) -> torch.Tensor:
+        def logits(self, _: torch.Tensor) -> torch.Tensor:
             return torch.tensor([1.0, -1.0, 1.0 + self.change, -1.0 - self.change])[:, None, None, None].expand(
                 4, 1, 32, 32
             )
@@ -248,6 +248,21 @@ def test_of_several_checkpoints_the_mean_is_exported(recipe: recipes.Recipe, tmp
     assert torch.allclose(mean[weight], (states[0][weight] + states[1][weight]) / 2)
     with pytest.raises(SystemExit, match="train first"):
         export.load_averaged(recipe, tmp_path / "3.pt")
+
+
+def test_fine_tuning_goes_on_from_the_trained_weights_under_int8_s_rounding(
+    folder: Path, recipe: recipes.Recipe, tmp_path: Path
+) -> None:
+    torch.set_num_threads(1)
+    labelled, run = photos.read_photos(folder), tmp_path / "run"
+    trained = train.train(recipe, labelled, run, minutes=None, device=torch.device("cpu"))
+    rounded = train.train(replace(recipe, rounded_steps=5), labelled, run, minutes=None, device=torch.device("cpu"))
+    assert (run / train.ROUNDED / "checkpoint.pt").exists()
+    image = torch.randn(1, 3, 64, 64)
+    difference = (trained.eval()(image) - rounded(image)).abs().max()
+    assert 0 < difference < 0.1, "five slow steps change a trained network a little"
+    again = train.train(replace(recipe, rounded_steps=5), labelled, run, minutes=None, device=torch.device("cpu"))
+    assert torch.equal(again(image), rounded(image)), "what is done is not done again"
 
 
 @pytest.mark.filterwarnings("ignore")  # PyTorch warns about its own exporter and loader

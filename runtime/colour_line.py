@@ -36,7 +36,7 @@ FAR_SHARE = 0.03  # that counts so little that it decides only where nothing is 
 SLACK = 0.75  # how far the coarse edge may be off
 NOISE = 4.0  # of 255: standard deviation of colours that is there even in a smooth place
 SURE = 4.0  # of 255: a coarse alpha this close to 0 or 255, and to its neighbours', is not touched
-FIT_BLOCK_PX = 128  # of the small photo
+FIT_BLOCK_PX = 256  # of the small photo
 HALF = 127.5  # an alpha that is not uncertain is 0 below it and 255 above
 
 

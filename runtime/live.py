@@ -137,7 +137,10 @@ class Pipeline:
         reported_s = 0.0
         try:
             while any(thread.is_alive() for thread in self._threads) and not stop.is_set():
-                self._threads[-1].join(TICK_S)
+                if self._live:
+                    stop.wait(TICK_S)  # heeded at once: a booth's photo waits for the camera
+                else:
+                    self._threads[-1].join(TICK_S)
                 healthy = self._capture.check() and self._turning()
                 self._rest_or_wake()
                 if healthy and alive is not None:

@@ -154,13 +154,16 @@ class VirtualSource:
             number += 1
 
 
-def parse_virtual(text: str) -> VirtualCamera:
-    """`virtual[:PHOTO|VIDEO][,size=WxH][,fps=N][,FAULT@SECONDS[+SECONDS]]…` → the camera. Raises UsageError."""
+def parse_virtual(text: str, *, size: Size | None = None, fps: float | None = None) -> VirtualCamera:
+    """`virtual[:PHOTO|VIDEO][,size=WxH][,fps=N][,FAULT@SECONDS[+SECONDS]]…` → the camera. Raises UsageError.
+
+    `size`, `fps`: what is asked of it, as of any camera; what its words say is all it can.
+    """
     first, *settings = text.split(",")
     content = first.partition(":")[2] or "pattern"
     if content != "pattern" and not Path(content).is_file():
         raise UsageError(f"the virtual camera cannot play {content}: there is no such file")
-    size, fps, events = USUAL_SIZE, USUAL_FPS, list[Event]()
+    size, fps, events = size or USUAL_SIZE, fps or USUAL_FPS, list[Event]()
     for setting in settings:
         if match := re.fullmatch(r"size=(\d+)x(\d+)", setting):
             size = int(match[1]), int(match[2])

@@ -59,7 +59,7 @@ def opener(text: str, options: SourceOptions, buffers: Buffers) -> Opener:
         pipe = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115
         return lambda: RawSource(pipe, buffers=buffers, size=size, pixel_format=options.pixel_format, fps=options.fps)
     if text == "virtual" or text.startswith(("virtual:", "virtual,")):
-        camera = parse_virtual(text)
+        camera = parse_virtual(text, size=options.size, fps=options.fps)
         return lambda: camera.open(buffers)
     if text == "picamera":
         from .source_picamera import PiCameraSource

@@ -35,6 +35,7 @@ class State:
     number: int  # of the state, growing
     scene: Scene
     left_s: float | None  # of the step's time, when this was made
+    frozen: int | None  # the number of the frame that stays on the screen: it became a photo
     picture: str | None  # the address of what was taken last, or of the sheet under review
     name: str | None  # of the sheet that is saved
     problems: tuple[str, ...]  # disk_low, disk_full, camera, storage, picture
@@ -89,6 +90,7 @@ class Booth:
         self._change = threading.Condition()
         self._problem: str | None = None  # of the last try
         self._room = "enough"
+        self._seen: int | None = None  # the number of the frame that was on the screen of who pressed
         self._number = 0
         self._shown: dict[str, bytes] = {}  # what the page asks for by address; the latest two
         self._name: str | None = None
@@ -130,6 +132,8 @@ class Booth:
             return
         with self._change:
             after = scenes.act(self._scene, action, value, self.rules, time.monotonic())
+            # Who counts down sees other frames by then.
+            self._seen = int(value) if value.isdecimal() and not self.rules.countdown_s else None
             if after.step == "countdown" and self._room == "full":
                 raise OutOfTurnError("the disk is full; no more pictures can be taken")
             self._enter(after)
@@ -179,7 +183,7 @@ class Booth:
         if party is None:
             return
         try:
-            exposure = self.preview.expose(self._frozen)
+            exposure = self.preview.expose(self._frozen, number=self._seen)
             now = datetime.now()
             original = exposure.file or encode(exposure.image, ".jpg")
             party.shots.append(self.store.take(party.session, original, now))
@@ -337,7 +341,10 @@ class Booth:
             scene = self._scene
             left = None if scene.until_s is None else max(0.0, scene.until_s - time.monotonic())
             picture = next(reversed(self._shown), None) if scene.step in ("look", "review", "saved") else None
-            told = scene, picture, self._name, tuple(self._problems()), self.printer.queue, self._count()
+            told = (
+                scene, self.preview.frozen, picture, self._name, tuple(self._problems()), self.printer.queue,
+                self._count(),
+            )  # fmt: skip
             if told != self._told:
                 self._told = told
                 self._number += 1

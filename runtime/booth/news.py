@@ -16,13 +16,22 @@ class News(Generic[Item]):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._latest: tuple[int, Item] | None = None
+        self._count = 0
         self._waiting: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
         self._closed = False
 
-    def publish(self, item: Item) -> None:
-        """From any thread."""
+    def publish(self, item: Item) -> int:
+        """From any thread. Returns the item's number."""
         with self._lock:
-            self._latest = (self._latest[0] + 1 if self._latest else 1), item
+            self._count += 1
+            self._latest = self._count, item
+            self._wake()
+            return self._count
+
+    def go_back(self, number: int, item: Item) -> None:
+        """An earlier item is the latest again, with the number it had."""
+        with self._lock:
+            self._latest = number, item
             self._wake()
 
     def close(self) -> None:

@@ -1,7 +1,8 @@
 """A camera → what guests see while they choose and pose, and on demand one exposure at the camera's full size.
 
 The pipeline is that of `edgematte camera`. A frame larger than the screen needs is seen by the network and mixed at
-`PREVIEW`'s size; the one that is to be a photo is kept whole. That very frame is what stays on the screen.
+`PREVIEW`'s size. The whole of what is on the screen is kept beside it, so that a press needs no new frame: the photo is
+the very frame that guests saw, and it stays.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from ..segmenter import Segmenter
 from ..sinks import Sink, StreamFormat
 from ..sources import Opener
 from ..stabilise import Stabiliser
+from .negatives import Negatives
 from .news import News
 
 PREVIEW: Size = (1280, 720)
@@ -45,14 +47,6 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A frame for the page."""
-
-    jpeg: bytes
-    frozen: bool  # the one that became a photo; nothing follows until the preview goes on
-
-
-@dataclass(frozen=True)
 class Exposure:
     """What was photographed: the camera's own file where it gave one, else the frame."""
 
@@ -63,16 +57,6 @@ class Exposure:
 Still = Callable[[], Exposure]  # takes the photo in another way than out of the stream
 
 
-class _Frozen:
-    """The frame that somebody waits for."""
-
-    def __init__(self) -> None:
-        self.image: Image | None = None
-        self.number = -1
-        self.picture: NDArray[np.uint8] | None = None  # what is to be shown of it
-        self.there = threading.Event()
-
-
 class Preview(Sink):
     """Runs the camera in threads of its own, and closes it while no page asks for frames."""
 
@@ -80,14 +64,17 @@ class Preview(Sink):
 
     def __init__(self, opener: Opener, segmenter: Segmenter, *, buffers: Buffers, fps: float) -> None:
         """`opener`: the camera; `segmenter`: a small network, for moving pictures."""
-        self.shown: News[Shown] = News()
+        self.shown: News[bytes] = News()  # frames for the page, as JPEG
         self.still: Still | None = None  # how to take a photo where the stream's frames are not good enough
         self._opener, self._segmenter, self._buffers, self._fps = opener, segmenter, buffers, fps
         self._backdrop: Backdrop | None = None
         self._renderer = self._new_renderer()
         self._paused = True
         self._asked_s = self._beat_s = 0.0
-        self._frozen: _Frozen | None = None
+        self._posing = False  # somebody waits for the next frame
+        self._negatives = Negatives(buffers)
+        self._frozen: int | None = None
+        self._change = threading.Condition()
         self._bgr = np.empty((0, 0, 3), np.uint8)
         self._stop, self._round_over = threading.Event(), threading.Event()
         self._rest = threading.Event()  # the camera is needed by `still`
@@ -108,7 +95,7 @@ class Preview(Sink):
 
     @property
     def wanted(self) -> bool:
-        return time.monotonic() - self._asked_s < WATCHED_S or self._frozen is not None
+        return time.monotonic() - self._asked_s < WATCHED_S or self._posing
 
     @property
     def returns(self) -> bool:
@@ -125,7 +112,12 @@ class Preview(Sink):
         """Whether its threads do; False calls for a watchdog to start the booth anew."""
         return self._thread.is_alive() and time.monotonic() - self._beat_s < HANGS_S
 
-    async def after(self, number: int) -> tuple[int, Shown] | None:
+    @property
+    def frozen(self) -> int | None:
+        """The number of the frame that became a photo: no other is shown until the preview goes on."""
+        return self._frozen
+
+    async def after(self, number: int) -> tuple[int, bytes] | None:
         """The newest frame and its number, once it is another than `number`. Who asks keeps the camera awake."""
         self._asked_s = time.monotonic()
         return await self.shown.after(number)
@@ -134,30 +126,42 @@ class Preview(Sink):
         """What stands behind the guests from now on; None: what is there."""
         self._backdrop = backdrop
         self._renderer = self._new_renderer()
+        self._negatives.forget()  # what stands before another background
 
     def go_on(self) -> None:
         """Frames are worth the work again."""
-        self._paused = False
+        with self._change:
+            self._frozen = None
+            self._paused = False
 
     def pause(self) -> None:
         """Nobody sees the preview: its cores are better used for the photo."""
-        self._paused = True
+        with self._change:
+            self._paused = True
+        self._negatives.forget()
 
-    def expose(self, seen: Callable[[], None]) -> Exposure:
-        """The first frame from now on, which stays on the screen, and the photo; `seen` is called between the two.
+    def expose(self, seen: Callable[[], None], *, number: int | None = None) -> Exposure:
+        """The frame on the screen stays there and is the photo; `seen` is called between the two.
 
-        Raises SourceError when the camera gives none in time.
+        That is the one of that `number` where a page said what it shows, else the newest, or the next one when the
+        newest is not fresh. Raises SourceError when the camera gives none in time.
         """
-        frozen = self._frozen = _Frozen()
-        try:
-            if not frozen.there.wait(EXPOSURE_S):
+        with self._change:
+            self._posing = True
+            try:
+                chosen = self._change.wait_for(lambda: self._negatives.choose(number), EXPOSURE_S)
+            finally:
+                self._posing = False
+            if chosen is None:
                 raise SourceError(self.trouble or "the camera gave no picture")
-        finally:
-            self._frozen = None
+            self._frozen, self._paused = chosen.shown, True
+            self.shown.go_back(chosen.shown, chosen.jpeg)
         seen()
-        if frozen.image is None:
+        if self.still is not None:
+            return self.still()
+        if chosen.image is None:
             raise SourceError("the camera gave no picture")
-        return Exposure(frozen.image) if self.still is None else self.still()
+        return Exposure(chosen.image)
 
     def set_aside(self, take: Callable[[], Exposure]) -> Exposure:
         """Closes the camera while `take` has it."""
@@ -197,56 +201,57 @@ class Preview(Sink):
                 log.warning("the preview starts again: %s", error, exc_info=not isinstance(error, EdgeMatteError))
                 self._stop.wait(RESTART_S)
 
+    @property
+    def _idle(self) -> bool:
+        return self._paused and not self._posing
+
     def _prepare(self, frame: Frame, quality: Quality, matte: LiveMatte) -> Frame:
-        wish = self._frozen
-        exposed = wish is not None and wish.image is None
-        if self._paused and not exposed:
+        if self._idle:
             return frame
-        scale = min(1.0, PREVIEW[0] / frame.image.shape[1], PREVIEW[1] / frame.image.shape[0])
-        size = round(frame.image.shape[1] * scale), round(frame.image.shape[0] * scale)
-        if wish is not None and exposed:
-            wish.image, wish.number = frame.image, frame.number  # and never given back to the stock
-            if scale == 1.0:
-                frame = replace(frame, image=frame.image.copy())
+        whole, (height, width) = frame.image, frame.image.shape[:2]
+        scale = min(1.0, PREVIEW[0] / width, PREVIEW[1] / height)
         if scale < 1.0:
-            smaller = quick_shrink(frame.image, size)
-            if not exposed:
-                self._buffers.give(frame.image)
-            frame = replace(frame, image=smaller)
-        if self._backdrop is not None:
-            frame = matte(frame, quality)
-        if wish is not None and wish.image is not None and not exposed:
-            wish.there.wait(EXPOSURE_S)  # a newer frame would overtake the one that is to stay
-        return frame
+            frame = replace(frame, image=quick_shrink(whole, (round(width * scale), round(height * scale))))
+        elif self.still is None:  # the pipeline will want its own back
+            whole = self._buffers.take(whole.shape)
+            np.copyto(whole, frame.image)
+        if self.still is None:
+            self._negatives.keep(frame.number, whole, frame.taken_s)
+        else:
+            self._negatives.keep(frame.number, None, frame.taken_s)
+            if scale < 1.0:
+                self._buffers.give(whole)
+        return frame if self._backdrop is None else matte(frame, quality)
 
     def _render(self, frame: Frame, quality: Quality) -> NDArray[np.uint8]:
-        wish = self._frozen
-        exposed = wish is not None and frame.number == wish.number
-        if self._paused and not exposed:
+        if self._idle:
             return self._buffers.take(UNSEEN)
         if frame.matte is not None and self._backdrop is not None:
             picture = self._renderer(frame, quality)
         else:
             picture = self._buffers.take(frame.image.shape)
             np.copyto(picture, frame.image)
-        if wish is not None and exposed:
-            wish.picture = picture
+        self._negatives.develop(frame.number, picture)
         return picture
 
     def write(self, picture: NDArray[np.uint8], time_s: float) -> None:  # noqa: ARG002 - live: now
-        wish = self._frozen
-        frozen = wish is not None and picture is wish.picture
-        if not frozen and (self._paused or not self.wanted or (wish is not None and wish.image is not None)):
+        negative = self._negatives.arrived(picture)
+        if negative is None:  # nobody will see it
+            return
+        if self._idle or not self.wanted:
+            self._negatives.give_back(negative)
             return
         if self._bgr.shape != picture.shape:
             self._bgr = np.empty_like(picture)
         cv2.cvtColor(picture, cv2.COLOR_RGB2BGR, dst=self._bgr)
         _, jpeg = cv2.imencode(".jpg", self._bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        self.shown.publish(Shown(jpeg.tobytes(), frozen))
-        if frozen and wish is not None:
-            wish.picture = None  # its memory will hold the next frame
-            self._paused = True
-            wish.there.set()
+        with self._change:
+            if self._idle:  # frozen meanwhile: this must not overtake what is to stay
+                self._negatives.give_back(negative)
+            else:
+                content = jpeg.tobytes()
+                self._negatives.show(negative, content, self.shown.publish(content))
+                self._change.notify_all()
 
     def finish(self, *, whole: bool) -> None:
         """Nothing to close: pages stay and wait."""

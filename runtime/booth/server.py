@@ -93,6 +93,7 @@ class BoothServer:
                 "accent": config.screen.accent,
                 "ink": "#1b1712" if dark else "#ffffff",
                 "mirror": config.camera.mirror,
+                "instant": config.pictures.countdown_s == 0,
                 "gallery": config.pictures.gallery,
                 "printing": config.print.enabled,
                 "mostCopies": config.print.most_copies,
@@ -120,9 +121,8 @@ class BoothServer:
             news = None
         if news is None:
             return _answer(b"", "text/plain", 204)
-        number, shown = news
-        more = {"X-Number": str(number), "X-Frozen": "1" if shown.frozen else "0"}
-        return _answer(shown.jpeg, "image/jpeg", more=more)
+        number, jpeg = news
+        return _answer(jpeg, "image/jpeg", more={"X-Number": str(number)})
 
     async def _act(self, request: Request) -> Response:
         body = b""

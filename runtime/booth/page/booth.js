@@ -1,6 +1,6 @@
 // The booth's state, as the device tells it → what is on the screen. The device decides; a page only shows and asks.
 import { act } from "./act.js";
-import { followCamera } from "./camera.js";
+import { followCamera, freezeAt, goOn, hold } from "./camera.js";
 import { countDown, stopCounting } from "./countdown.js";
 import { openGallery } from "./gallery.js";
 import { showSaved } from "./saved.js";
@@ -14,6 +14,8 @@ const TOUCH_EVERY_MS = 5000; // a guest who is still there says so at most this 
 
 let settings;
 let state = { step: "connecting", number: 0, problems: [] };
+let shown = state; // the one on the screen, where words were still on their way for a newer one
+let holds = false; // the picture stands before the device said so
 let touchedAt = 0;
 
 async function start() {
@@ -29,23 +31,25 @@ async function start() {
   buildBackgrounds();
   buildLayouts();
   listen();
-  followCamera(document.getElementById("live"), frozen);
+  followCamera(document.getElementById("live"));
 }
 
 function listen() {
   const events = new EventSource("/api/events");
   events.onmessage = (event) => show(JSON.parse(event.data));
   events.onerror = () => {
-    body.dataset.step = state.step = "connecting"; // the browser connects again by itself
+    body.dataset.step = state.step = shown.step = "connecting"; // the browser connects again by itself
     layOut();
   };
 }
 
 async function show(next) {
-  const before = state;
+  stand(next, state);
   state = next;
   await speak(state.language);
   if (state !== next) return; // a newer state came while the words were fetched
+  const before = shown;
+  shown = next;
   if (state.step !== before.step) enter(before);
   // Only what is new: a choice just made, of which the device has not heard yet, must not jump back.
   if (state.background !== before.background) mark("#backgrounds", state.background);
@@ -57,6 +61,33 @@ async function show(next) {
   showSaved(state, settings);
 }
 
+// The picture stands while it is taken. The device has the last word on the frame: all pages show the same.
+function stand(next, before) {
+  if (next.frozen !== null && next.frozen !== before.frozen) {
+    // A page that was just opened did not see the picture being taken, one that held has flashed.
+    if (before.step !== "connecting" && !holds) flash();
+    freezeAt(next.frozen, (since) => performance.mark("edgematte:frozen", { startTime: since }));
+  } else if (next.frozen === null && (before.frozen !== null || !["countdown", "expose"].includes(next.step))) letGo();
+}
+
+// What guests see when they press is what they get: the device is told which frame that is.
+function takeNow() {
+  performance.mark("edgematte:pressed");
+  if (!holds) flash();
+  holds = true;
+  return String(hold());
+}
+
+function letGo() {
+  holds = false;
+  goOn();
+}
+
+async function press(action) {
+  const now = settings.instant && state.step === "choose";
+  if (!(await act(action, now ? takeNow() : "")) && state.frozen === null) letGo();
+}
+
 function enter(before) {
   body.dataset.step = state.step;
   layOut();
@@ -64,7 +95,7 @@ function enter(before) {
   if (state.step === "countdown") {
     if (state.shots > 1) document.getElementById("which").textContent = word("which", state.taken + 1, state.shots);
     else document.getElementById("which").textContent = word("look_here");
-    countDown(state.left_s, (second) => announce(String(second)));
+    countDown(state.left_s, (second) => announce(String(second)), settings.instant ? () => {} : takeNow);
   } else announce(word(`said_${state.step}`));
   if (state.step === "idle") hangPictures();
   if (state.step === "gallery") openGallery(settings, state);
@@ -85,12 +116,11 @@ function announce(text) {
   said.textContent = text;
 }
 
-function frozen() {
-  performance.mark("edgematte:frozen");
-  const flash = document.getElementById("flash");
-  flash.classList.remove("on");
-  void flash.offsetWidth; // so that the animation starts anew
-  flash.classList.add("on");
+function flash() {
+  const light = document.getElementById("flash");
+  light.classList.remove("on");
+  void light.offsetWidth; // so that the animation starts anew
+  light.classList.add("on");
 }
 
 async function showShot() {
@@ -192,8 +222,8 @@ async function hangPictures() {
 addEventListener("click", (event) => {
   const button = event.target.closest("[data-act]");
   if (!button) return;
-  if (button.dataset.act === "shoot") performance.mark("edgematte:pressed");
-  act(button.dataset.act);
+  if (button.dataset.act === "shoot") press("shoot");
+  else act(button.dataset.act);
 });
 
 // One big key is enough: space and Enter do what the screen invites to, Escape leaves.
@@ -204,8 +234,7 @@ addEventListener("keydown", (event) => {
   const free = event.target === body || event.target.matches?.("input");
   if ((event.key === " " || event.key === "Enter") && free) {
     event.preventDefault();
-    performance.mark("edgematte:pressed");
-    act("press");
+    press("press");
   }
 });
 

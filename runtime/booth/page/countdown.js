@@ -3,7 +3,7 @@ const ring = document.querySelector("#ring circle");
 const number = document.getElementById("seconds");
 let running = null;
 
-export function countDown(seconds, each) {
+export function countDown(seconds, each, over) {
   const until = performance.now() + seconds * 1000;
   const length = 2 * Math.PI * 46;
   ring.style.strokeDasharray = length;
@@ -21,6 +21,7 @@ export function countDown(seconds, each) {
       each(shown);
     }
     running = left > 0 ? requestAnimationFrame(turn) : null;
+    if (left === 0) over();
   };
   turn();
 }

@@ -53,13 +53,13 @@ class Guest:
     def wait_for(self, step: str) -> dict[str, Any]:
         return self.wait(lambda state: state["step"] == step)
 
-    def frame(self, after: int = 0) -> tuple[bytes, int, bool]:
-        """The camera's newest frame as the page gets it, its number, and whether it is to stay."""
+    def frame(self, after: int = 0) -> tuple[bytes, int]:
+        """The camera's newest frame as the page gets it, and its number."""
         until = time.monotonic() + STEP_S
         while True:
             status, content, headers = self.get(f"/api/frame?after={after}")
             if status == 200:
-                return content, int(headers["x-number"]), headers["x-frozen"] == "1"
+                return content, int(headers["x-number"])
             assert time.monotonic() < until, "the camera gives no frames"
 
     def lines(self) -> list[dict[str, Any]]:

@@ -54,14 +54,16 @@ def test_a_picture_from_the_first_touch_to_disk_paper_and_telephone(
     with open_booth(settings(f"{more}host = '127.0.0.1'\nport = 0\naddress = 'http://10.0.0.1:1'\n")) as guest:
         assert guest.state()["step"] == "idle"
         guest.act("start")
-        live, number, frozen = guest.frame()
-        assert not frozen
+        live, before = guest.frame()
+        assert guest.state()["frozen"] is None
         assert near(decode(live, name="live")[5, 320], GREEN), "the room is gone already while they choose"
         assert guest.act("keep") == 409, "nothing to keep yet"
         guest.act("shoot")
-        while not frozen:
-            still, number, frozen = guest.frame(number)
+        frozen = guest.wait(lambda state: state["frozen"] is not None)["frozen"]
+        still, number = guest.frame()
+        assert number == frozen > before
         review = guest.wait_for("review")
+        assert guest.frame() == (still, frozen), "it stays"
         _, shown, _ = guest.get(f"/shown/{review['picture']}.jpg")
         assert decode(shown, name="shown").shape[1::-1] == SHEET
         assert guest.lines() == [], "nothing is decided"

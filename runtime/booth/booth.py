@@ -106,7 +106,8 @@ class Booth:
         unfinished = self.store.unfinished()
         if unfinished or self.store.without_sheet():
             log.warning("finishing %d pictures that were cut off", len(unfinished))
-            self._do(WHENEVER, lambda: self._recover(self._finisher.recover(self.store, unfinished)))
+            steps = self._finisher.recover(self.store, unfinished)
+            self._do(WHENEVER, lambda: self._take_step(WHENEVER, steps))
         self._choose_background(self._scene.background)
         self.preview.start()
         for thread in self._threads:
@@ -212,16 +213,17 @@ class Booth:
     def _save(self, party: _Party) -> None:
         """The sheet at once, for it is printed and fetched; the full size when nobody waits."""
         for shot in party.shots:
-            self._do(LATER, lambda shot=shot: self._finisher.complete(self.store, shot))
+            steps = self._finisher.complete(self.store, shot)
+            self._do(LATER, lambda steps=steps: self._take_step(LATER, steps))
         if party.sheet is not None:
             self.store.settle_sheet(party.shots, encode(party.sheet, ".jpg"))
         with self._change:
             self._publish()
 
-    def _recover(self, steps: Iterator[None]) -> None:
-        """One picture, then the next when there is time for it."""
+    def _take_step(self, urgency: Urgency, steps: Iterator[None]) -> None:
+        """One, then the next when there is time for it."""
         if next(steps, self) is None:
-            self._do(WHENEVER, lambda: self._recover(steps))
+            self._work.put(urgency, lambda: self._take_step(urgency, steps), begun=True)
         with self._change:
             self._publish()
 

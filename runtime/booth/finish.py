@@ -1,13 +1,14 @@
 """An exposure → what guests see of it at once, and later, at full size, its cut-out and its picture.
 
 What is on the screen need not be finer than the screen: there the whole cut takes a tenth of the time. The full size
-follows from the original on the disk while the guests look, so that memory holds one picture at a time.
+follows from the original on the disk while the guests look, so that memory holds one picture at a time, and is put
+down at the next step when other guests pose.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 
@@ -44,8 +45,8 @@ class Finisher:
         alpha = self._segment(image)
         return self._mixed(image, foreground(image, alpha, threads=self._threads), alpha, behind)
 
-    def complete(self, store: Store, shot: Shot, *, recovered: bool = False) -> None:
-        """Writes the cut-out and the picture of a kept original, then its line.
+    def complete(self, store: Store, shot: Shot, *, recovered: bool = False) -> Iterator[None]:
+        """Writes the cut-out and the picture of a kept original, then its line, in steps: guests may come in between.
 
         An original that is no picture any more, for a disk may be damaged, gets its line and nothing else: it must not
         be tried again at every start. Raises StorageError, and ImageError for that original.
@@ -57,10 +58,15 @@ class Finisher:
             raise
         behind = self._backgrounds.still(shot.session.order.background)
         if behind is not None:
+            yield
             alpha = self._segment(image)
+            yield
             subject = foreground(image, alpha, threads=self._threads)
+            yield
             store.keep(shot, "cutout", encode_cutout(subject, alpha, ".png"))
+            yield
             image = self._mixed(image, subject, alpha, behind)
+        yield
         store.keep(shot, "picture", encode(image, ".jpg"))
         store.settle(shot, kept=True, recovered=recovered)
 
@@ -70,25 +76,25 @@ class Finisher:
         return layout.compose(photos, self._design, date)
 
     def recover(self, store: Store, unfinished: Sequence[Shot]) -> Iterator[None]:
-        """Finishes what a restart found, one picture at each step, so that guests need not wait for all of them.
+        """Finishes what a restart found, in steps, so that guests need not wait for all of it.
 
-        Raises StorageError. One that fails for another reason is logged and left as it is.
+        Raises StorageError. A picture that fails for another reason is logged and left as it is.
         """
         for shot in unfinished:
-            self._tried(lambda shot=shot: self.complete(store, shot, recovered=True))
+            yield from self._tried(self.complete(store, shot, recovered=True))
             yield
         for shots in store.without_sheet():
-            self._tried(lambda shots=shots: self._recover_sheet(store, shots))
-            yield
+            yield from self._tried(self._recover_sheet(store, shots))
 
-    def _recover_sheet(self, store: Store, shots: list[Shot]) -> None:
+    def _recover_sheet(self, store: Store, shots: list[Shot]) -> Iterator[None]:
         photos = [read(shot.path("picture")) for shot in shots]
         sheet = self.sheet(photos, shots[-1].session, shots[-1].taken[:10])
         store.settle_sheet(shots, encode(sheet, ".jpg"), recovered=True)
+        yield
 
-    def _tried(self, work: Callable[[], None]) -> None:
+    def _tried(self, steps: Iterator[None]) -> Iterator[None]:
         try:
-            work()
+            yield from steps
         except StorageError:
             raise
         except EdgeMatteError as error:

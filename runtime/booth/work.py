@@ -24,10 +24,11 @@ class Work:
         self._change = threading.Condition()
         self._hurried = self._closed = False
 
-    def put(self, urgency: Urgency, work: Callable[[], object]) -> None:
-        """Of the same urgency the oldest goes first."""
+    def put(self, urgency: Urgency, work: Callable[[], object], *, begun: bool = False) -> None:
+        """Of the same urgency the oldest goes first, and what is left of something `begun` before that."""
         with self._change:
-            heapq.heappush(self._heap, (urgency, next(self._order), work))
+            order = next(self._order)
+            heapq.heappush(self._heap, (urgency, -order if begun else order, work))
             self._change.notify_all()
 
     def hurry(self, hurried: bool) -> None:

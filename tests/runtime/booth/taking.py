@@ -53,7 +53,8 @@ def take_until_killed(root: Path, photo: Path, model: Path, seed: int) -> None:
             photos = [finish.for_screen(read(shot.path("original")), session.order.background) for shot in kept]
             store.settle_sheet(kept, encode(finish.sheet(photos, session, "23. 11. 2026"), ".jpg"))
             for shot in kept:
-                finish.complete(store, shot)
+                for _ in finish.complete(store, shot):
+                    pass
 
 
 def _say(line: str) -> None:

@@ -18,6 +18,25 @@ def test_what_guests_wait_for_goes_first_then_in_the_order_given() -> None:
     assert done == ["shown", "first", "second", "old"]
 
 
+def test_what_is_begun_is_finished_before_the_next_but_guests_come_in_between() -> None:
+    work, done = Work(), list[str]()
+
+    def step(name: str, left: int) -> None:
+        done.append(f"{name}{left}")
+        if name == "first" and left == 2:
+            work.put(NOW, lambda: done.append("guests"))
+        if left:
+            work.put(LATER, lambda: step(name, left - 1), begun=True)
+
+    for name in ("first", "second"):
+        work.put(LATER, lambda name=name: step(name, 2))
+    for _ in range(7):
+        task = work.take()
+        assert task is not None
+        task()
+    assert done == ["first2", "guests", "first1", "first0", "second2", "second1", "second0"]
+
+
 def test_while_guests_pose_only_what_is_urgent_is_begun() -> None:
     work, taken = Work(), threading.Event()
     work.hurry(True)

@@ -151,6 +151,11 @@ def start_from_imagenet(levels: nn.ModuleList) -> None:
         fold(block.narrow, published, f"{name}_project_conv", f"{name}_bn2")
 
 
+def of_half_size(kernel: Tensor) -> Tensor:
+    """`(O, I, K, K)` → `(O, I, 2K, 2K)`: the same on a picture twice as large, whose halving takes means of four."""
+    return kernel.repeat_interleave(2, 2).repeat_interleave(2, 3) / 4
+
+
 def fold(layer: Padded, published: dict[str, Tensor], convolution: str, normalisation: str) -> None:
     """Give `layer` the published weights of a convolution and of the batch normalisation that follows it."""
     gain, shift, mean, variance = (
@@ -159,7 +164,6 @@ def fold(layer: Padded, published: dict[str, Tensor], convolution: str, normalis
     scale = gain / torch.sqrt(variance + NORMALISATION_EPSILON)
     with torch.no_grad():
         weight = published[f"{convolution}.weight"] * scale[:, None, None, None]
-        if layer.kernel_size[0] == 2 * weight.shape[-1]:  # a half-size pixel is the mean of four
-            weight = weight.repeat_interleave(2, 2).repeat_interleave(2, 3) / 4
-        layer.weight.copy_(weight)
+        halved = layer.kernel_size[0] == 2 * weight.shape[-1]
+        layer.weight.copy_(of_half_size(weight) if halved else weight)
         layer.bias.copy_(shift - mean * scale)

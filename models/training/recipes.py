@@ -63,6 +63,7 @@ class EdgeRecipe(Training):
 
 # What a camera or a booth shows is people; a thing is what they stand before, and an empty room stays empty.
 PEOPLE = Mix(
+    printed=0.5,
     clutter=("caltech101", "glass_waste"),  # no person and hardly an animal among them
     source_weights={
         "people": 0.44,
@@ -97,8 +98,8 @@ RECIPES: dict[str, Recipe | EdgeRecipe] = {
         size=(256, 256),
         mix=PEOPLE,
         steps=20_000,
-        growth=((0.0, 0.75), (0.35, 1.0)),
-        learning_rate=1.5e-3,
+        growth=((0.0, 1.0),),
+        learning_rate=1e-3,
         twins=4,
     ),
     "unet-photo": Recipe(

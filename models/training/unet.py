@@ -45,7 +45,7 @@ class UNetShape:
         return 2 ** len(self.encoder)
 
 
-LIVE = UNetShape(encoder=(16, *CHANNELS), residuals=(), decoder_residuals=(0, 0, 0, 1, 1), lite=True)
+LIVE = UNetShape(encoder=(16, *CHANNELS), residuals=(), decoder_residuals=(0, 0, 1, 1, 1), lite=True)
 PHOTO = UNetShape(encoder=CHANNELS, residuals=(), decoder_residuals=(0, 1, 1, 1), lite=True)
 
 

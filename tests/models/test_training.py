@@ -179,8 +179,8 @@ def test_a_motion_kernel_keeps_the_brightness() -> None:
 
 def test_the_live_network_has_the_size_its_card_says() -> None:
     network = unet.UNet(unet.LIVE)
-    assert unet.parameter_count(network) == 3_377_281
-    assert unet.multiply_accumulates(network, (256, 256)) == 225_324_544
+    assert unet.parameter_count(network) == 3_387_745
+    assert unet.multiply_accumulates(network, (256, 256)) == 235_941_376
     assert network(torch.zeros(1, 3, 256, 256)).shape == (1, 1, 256, 256)
 
 
@@ -189,6 +189,18 @@ def test_the_photo_network_has_the_size_its_card_says() -> None:
     assert unet.parameter_count(network) == 3_382_065
     assert unet.multiply_accumulates(network, (320, 320)) == 1_116_643_200
     assert network(torch.zeros(1, 3, 320, 320)).shape == (1, 1, 320, 320)
+
+
+def test_the_live_network_can_start_from_what_the_photo_network_learned(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    photo, live = unet.UNet(unet.PHOTO).eval(), unet.UNet(unet.LIVE).eval()
+    torch.save({"averaged": photo.state_dict()}, tmp_path / "checkpoint.pt")
+    train.start_from(live, tmp_path / "checkpoint.pt")
+    own, known = live.state_dict(), photo.state_dict()
+    anew = {name for name, value in own.items() if name not in known or not torch.equal(value, known[name])}
+    assert all(name.startswith(("outer.", "narrow.4.", "decoder.4.", "head.", "encoder.0.layers.0.")) for name in anew)
+    stem = "encoder.0.layers.0.weight"
+    assert torch.allclose(torch.nn.functional.avg_pool2d(own[stem], 2) * 4, known[stem], atol=1e-6)
 
 
 def test_a_residual_block_starts_as_the_identity() -> None:
@@ -214,9 +226,9 @@ def test_a_mistake_beside_an_edge_costs_more_than_one_far_from_it() -> None:
     assert train.matte_loss(near, alpha, edge) > train.matte_loss(far, alpha, edge)
 
 
-def test_pictures_grow_to_the_network_s_size_during_the_training() -> None:
-    recipe = recipes.RECIPES["unet-live"]
-    assert [recipe.size_at(share) for share in (0.0, 0.99)] == [(192, 192), (256, 256)]
+def test_pictures_grow_during_the_training() -> None:
+    recipe = recipes.RECIPES["unet-photo"]
+    assert [recipe.size_at(share) for share in (0.0, 0.44, 0.46)] == [(224, 224), (224, 224), (288, 288)]
 
 
 @pytest.mark.filterwarnings("ignore")  # PyTorch warns about its own exporter

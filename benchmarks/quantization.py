@@ -54,11 +54,11 @@ def ways(model: FloatModel, images: Sequence[Image]) -> dict[str, Callable[[], b
     """What to call it → how to make it, each adding to or varying the one before."""
     calibrating, _ = parted(images)
     statistics = observe(model, calibrating)
-    seen: dict[tuple[bool, bool], dict[str, Statistics]] = {(False, False): statistics}
+    seen: dict[tuple[bool, bool, bool], dict[str, Statistics]] = {(False, False, False): statistics}
 
     def own(steps: Steps) -> Callable[[], bytes]:
         def make() -> bytes:
-            forms = (steps.int8_forms, steps.branches)
+            forms = (steps.int8_forms, steps.branches, steps.gates)
             if forms not in seen:
                 seen[forms] = observe(rewritten(model, steps), calibrating)
             return to_int8(model, images, steps=steps, statistics=seen[forms]).tflite
@@ -68,7 +68,8 @@ def ways(model: FloatModel, images: Sequence[Image]) -> dict[str, Callable[[], b
     shared = replace(PLAIN, share_concatenations=True)
     forms = replace(shared, int8_forms=True)
     branched = replace(forms, branches=True)
-    reaching = replace(branched, unseen=True)
+    gated = replace(branched, gates=True)
+    reaching = replace(gated, unseen=True)
     divided = replace(reaching, segments=True)
     visible = replace(divided, only_visible=True)
     equal = replace(visible, equalise=(True,))
@@ -81,6 +82,7 @@ def ways(model: FloatModel, images: Sequence[Image]) -> dict[str, Callable[[], b
         "+ shared concat scales": own(shared),
         "+ int8 forms": own(forms),
         "+ branches": own(branched),
+        "+ gates": own(gated),
         "+ vectors' reach": own(reaching),
         "+ segments": own(divided),
         "+ visible ranges only": own(visible),
@@ -97,6 +99,7 @@ def ways(model: FloatModel, images: Sequence[Image]) -> dict[str, Callable[[], b
         "default - rounding": own(replace(Steps(), roundings=(False,))),
         "default - equalisation": own(replace(Steps(), equalise=(False,))),
         "default - branches": own(replace(Steps(), branches=False)),
+        "default - gates": own(replace(Steps(), gates=False)),
         "default - vectors' reach": own(replace(Steps(), unseen=False)),
         "default - segments": own(replace(Steps(), segments=False)),
         "default - visible ranges": own(replace(Steps(), only_visible=False)),

@@ -36,7 +36,7 @@ def swish() -> FloatModel:
     model = net.finish(net.conv("logits", net.mul("swish", x, gate(net, x)), 1, size=1, act="NONE"))
     graph = TfliteGraph(model.tflite)
     reading = graph.numbers["logits/weights"]
-    graph.set_constant(reading, (graph.constant(reading) / UNLIKE).astype(np.float32))
+    graph.set_constant(reading, (np.asarray(graph.constant(reading)) / UNLIKE).astype(np.float32))
     return replace(model, tflite=graph.to_bytes())
 
 

@@ -179,6 +179,8 @@ class Booth:
             self._do(NOW, lambda: self._save(party))
         if after.step == "idle":
             self._name = None
+            if self._problem == "picture":
+                self._problem = None  # the next guests did nothing wrong
 
     def _expose(self, party: _Party | None) -> None:
         if party is None:
@@ -277,6 +279,8 @@ class Booth:
         return LAYOUTS.get(next(keys, "single"), LAYOUTS["single"])
 
     def _choose_background(self, key: str) -> None:
+        if self._problem == "background":
+            self._problem = None  # it was another one's
         try:
             self.preview.choose(self._backgrounds.backdrop(key))
         except EdgeMatteError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import threading
@@ -13,6 +14,7 @@ from .config import PrintConfig
 
 ANSWER_S = 15.0  # CUPS answers at once, or its scheduler hangs
 LOOK_EVERY_S = 3.0
+LACKS = ("media-empty", "media-jam", "media-needed", "cover-open", "door-open", "input-tray-missing", "offline")
 
 
 @dataclass(frozen=True)
@@ -71,17 +73,31 @@ class Printer:
                     self._jobs.set()
 
     def _asked(self) -> Queue:
-        """`lpstat -o` names the jobs that wait, `lpstat -p` says why a printer does not print."""
+        """`lpstat -o` names the jobs that wait, `lpstat -l -p` says why a printer does not print."""
         which = [self._config.printer] if self._config.printer else []
         code, jobs = _run(["lpstat", "-o", *which])
         if code:
             return Queue(self.queue.waiting, jobs or f"lpstat failed with code {code}")
         waiting = sum(1 for line in jobs.splitlines() if line.strip())
-        _, state = _run(["lpstat", "-p", *which])
-        lines = [line.strip() for line in state.splitlines()]
-        # "printer X disabled since … -" is followed by the reason; "printer X is idle." and "now printing" are well.
-        wrong = [n for n, line in enumerate(lines) if "disabled" in line or "not ready" in line]
-        return Queue(waiting, " ".join(lines[wrong[0] : wrong[0] + 2]) if wrong and waiting else None)
+        _, state = _run(["lpstat", "-l", "-p", *which])
+        return Queue(waiting, _trouble(state) if waiting else None)
+
+
+def _trouble(state: str) -> str | None:
+    """What `lpstat -l -p` says that a guest or a host can mend: why a printer is stopped, or what an enabled one lacks.
+
+    "printer X disabled since … -" is followed by the reason. Alerts are IPP's printer-state-reasons (RFC 8011, 5.4.12):
+    `media-empty-error`, or the same without a suffix; warnings, reports and `connecting-to-device` are daily business.
+    """
+    lines = [line.strip() for line in state.splitlines()]
+    for number, line in enumerate(lines):
+        if line.startswith("printer ") and " disabled since " in line:
+            reason = lines[number + 1] if number + 1 < len(lines) else ""
+            return line.removesuffix(" -") if reason in ("", "reason unknown") else reason
+    alerts = [word for line in lines if line.startswith("Alerts:") for word in line.split()[1:]]
+    found = [word for word in alerts if word.endswith("-error") or word.startswith(LACKS)]
+    wanting = dict.fromkeys(re.sub("-(error|warning|report)$", "", word).replace("-", " ") for word in found)
+    return ", ".join(wanting) or None
 
 
 def _run(words: list[str]) -> tuple[int, str]:

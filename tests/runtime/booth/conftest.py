@@ -33,9 +33,14 @@ class FakePrinter:
         """The printer stops with all jobs waiting."""
         (self.folder / "broken").write_text(reason)
 
+    def lack(self, alerts: str) -> None:
+        """It goes on waiting for what it lacks, and calls that by IPP's words."""
+        (self.folder / "alerts").write_text(alerts)
+        (self.folder / "waiting").write_text("Booth-7 guest 1024 today\n")
+
     def mend(self) -> None:
-        (self.folder / "broken").unlink()
-        (self.folder / "waiting").unlink(missing_ok=True)
+        for name in ("broken", "alerts", "waiting"):
+            (self.folder / name).unlink(missing_ok=True)
 
 
 LP = """#!/bin/sh
@@ -50,8 +55,9 @@ LPSTAT = """#!/bin/sh
 cd "{folder}"
 case "$1" in
   -o) cat waiting 2>/dev/null; exit 0;;
-  -p) if [ -e broken ]; then printf 'printer Booth disabled since today -\\n\\t%s\\n' "$(cat broken)"
-      else echo "printer Booth is idle.  enabled since today"; fi;;
+  -l) if [ -e broken ]; then printf 'printer Booth disabled since today -\\n\\t%s\\n' "$(cat broken)"
+      else echo "printer Booth is idle.  enabled since today"; fi
+      printf '\\tForm mounted:\\n\\tContent types: any\\n\\tAlerts: %s\\n' "$(cat alerts 2>/dev/null || echo none)";;
 esac
 """
 
@@ -84,13 +90,14 @@ def portrait(astronaut: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def settings(tmp_path: Path, portrait: Path) -> Callable[[str], Path]:
     """Writes a booth.toml: the virtual camera, a background of its own, and what is added."""
 
-    def write(more: str = "", *, camera: str = "size=640x360,fps=15") -> Path:
+    def write(more: str = "", *, camera: str = "size=640x360,fps=15", still_size: str | None = None) -> Path:
         backgrounds = tmp_path / "backgrounds"
         backgrounds.mkdir(exist_ok=True)
         cv2.imwrite(str(backgrounds / "1 green.png"), np.full((90, 160, 3), (60, 160, 40), np.uint8))
         path = tmp_path / "booth.toml"
         path.write_text(
             f'title = "Anna & Ben"\ndata = "event"\n[camera]\nsource = "virtual:{portrait},{camera}"\n'
+            f"{f'still_size = {still_size!r}' if still_size else ''}\n"
             f'[backgrounds]\nfolder = "backgrounds"\nfirst = "1 green.png"\n{more}'
         )
         return path

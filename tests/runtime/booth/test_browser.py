@@ -32,7 +32,8 @@ slow = pytest.mark.skipif(not os.environ.get("EDGEMATTE_ENDURANCE"), reason="tak
 PICTURES = "[pictures]\ncountdown_s = {countdown_s}\nrefine = 'fast'\ntext = 'Anna & Ben'\n"
 PATIENCE_MS = 90_000  # the machine may be busy
 AXE = "axe-core@4"
-FLOW_S, FREEZE_MS, SHOWN_MS, LEAST_FPS = 5.0, 100.0, 1500.0, 24.0  # the project's numbers, on an idle machine
+FREEZE_MS, SHOWN_MS, LEAST_FPS = 100.0, 1500.0, 24.0  # the project's numbers, on an idle machine
+PRESSES, FLOW_S = 20, 2.0  # how often they are taken, and how long frames are counted each time
 
 Settings = Callable[..., Path]
 
@@ -71,6 +72,9 @@ class Screen:
 
     def frames(self) -> int:
         return int(self.page.evaluate("Number(document.getElementById('live').dataset.frames ?? 0)"))
+
+    def shown_frame(self) -> int:
+        return int(self.page.evaluate("Number(document.getElementById('live').dataset.number)"))
 
     def picture(self, name: str) -> None:
         """For people to look at."""
@@ -295,22 +299,28 @@ def test_who_wants_no_motion_gets_none(settings: Settings, screen: Callable[...,
 
 
 @slow
-@pytest.mark.parametrize("camera", ["size=1280x720,fps=30", "size=4000x3000,fps=30"])
+@pytest.mark.parametrize(
+    ("camera", "still_size"),
+    [("size=1280x720,fps=30", None), ("fps=30", "4000x3000"), ("size=4000x3000,fps=30", None)],
+    ids=["720p", "720p and photos of 12 megapixels", "a stream of 12 megapixels"],
+)
 def test_the_picture_moves_freezes_and_comes_in_time(
-    settings: Settings, screen: Callable[..., Screen], camera: str
+    settings: Settings, screen: Callable[..., Screen], camera: str, still_size: str | None
 ) -> None:
     """The project's numbers; the page marks the times itself. Printed before they are judged."""
-    with open_booth(settings("[pictures]\ncountdown_s = 0\n", camera=camera)) as guest:
+    config = settings("[pictures]\ncountdown_s = 0\n", camera=camera, still_size=still_size)
+    with open_booth(config) as guest:
         seen = screen(guest)
         seen.wait_for("idle")
         rates, freezes, comings = [], [], []
-        for _ in range(5):
+        load = os.getloadavg()[0]
+        for round_ in range(PRESSES):
             seen.touch("start")
             seen.wait_for("choose")
             seen.wait_for_frames(10)
-            before = seen.frames()
-            seen.page.wait_for_timeout(FLOW_S * 1000)
-            rates.append((seen.frames() - before) / FLOW_S)
+            before, since_s = seen.frames(), time.monotonic()
+            seen.page.wait_for_timeout((FLOW_S + 0.037 * (round_ % 7)) * 1000)  # not in step with the camera
+            rates.append((seen.frames() - before) / (time.monotonic() - since_s))
             seen.touch("shoot")
             seen.wait_for("review")
             seen.until(
@@ -318,6 +328,7 @@ def test_the_picture_moves_freezes_and_comes_in_time(
                 "performance.getEntriesByName('edgematte:frozen').at(-1)?.startTime"
             )
             marks = seen.marks()
+            assert seen.shown_frame() == guest.state()["frozen"], "what stands is what was photographed"
             freezes.append(marks["edgematte:frozen"] - marks["edgematte:pressed"])
             comings.append(marks["edgematte:shown"] - marks["edgematte:frozen"])
             seen.touch("keep")
@@ -326,9 +337,14 @@ def test_the_picture_moves_freezes_and_comes_in_time(
             seen.wait_for("idle")
         told = {
             "camera": camera,
+            "still_size": still_size,
+            "presses": PRESSES,
+            "load": [load, os.getloadavg()[0]],  # before and after, this booth and browser included
             "preview_fps": round(statistics.median(rates), 1),
             "frozen_ms": round(statistics.median(freezes)),
+            "frozen_worst_ms": round(max(freezes)),
             "shown_ms": round(statistics.median(comings)),
+            "shown_worst_ms": round(max(comings)),
         }
         print("\n" + json.dumps(told))
         assert told["preview_fps"] >= LEAST_FPS

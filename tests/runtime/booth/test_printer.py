@@ -42,10 +42,32 @@ def test_what_the_printer_says_is_shown_until_it_is_mended(fake_printer: FakePri
     printer = Printer(PrintConfig(enabled=True))
     printer.send(sheet, copies=1, title="A")
     wait_until(lambda: printer.queue.trouble is not None)
-    assert "out of paper" in str(printer.queue.trouble)
+    assert printer.queue.trouble == "out of paper", "nothing but what guests can tell the hosts"
     assert printer.queue.waiting == 1
     fake_printer.mend()
     wait_until(lambda: printer.queue.waiting == 0 and printer.queue.trouble is None)
+    printer.close()
+
+
+@pytest.mark.parametrize(
+    ("alerts", "said"),
+    [
+        ("media-empty-error marker-supply-low-warning", "media empty"),
+        ("media-empty-warning offline-report", "media empty, offline"),
+        ("connecting-to-device cups-waiting-for-job-completed", None),
+        ("none", None),
+    ],
+)
+def test_a_printer_that_runs_and_waits_for_paper_says_so_too(
+    fake_printer: FakePrinter, sheet: Path, alerts: str, said: str | None
+) -> None:
+    printer = Printer(PrintConfig(enabled=True))
+    printer.send(sheet, copies=2, title="A")
+    fake_printer.lack(alerts)
+    wait_until(lambda: printer.queue.waiting == 1)  # as lpstat says, not as it was sent: it was asked
+    assert printer.queue.trouble == said
+    fake_printer.mend()
+    wait_until(lambda: printer.queue.waiting == 0)
     printer.close()
 
 

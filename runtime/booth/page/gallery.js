@@ -1,5 +1,5 @@
 // All sheets of the event, newest first → a grid, and one of them large.
-import { act } from "./act.js";
+import { printSheet } from "./saved.js";
 import { word } from "./words.js";
 
 const grid = document.getElementById("pictures");
@@ -45,7 +45,7 @@ older.addEventListener("click", loadMore);
 document.getElementById("previous").addEventListener("click", () => view(at - 1));
 document.getElementById("next").addEventListener("click", () => view(at + 1));
 document.getElementById("close").addEventListener("click", () => viewer.close());
-document.getElementById("view-print").addEventListener("click", () => act("print", `${names[at]}*1`));
+document.getElementById("view-print").addEventListener("click", () => printSheet(names[at], 1));
 viewer.addEventListener("keydown", (event) => {
   if (event.key === "ArrowLeft") view(at - 1);
   if (event.key === "ArrowRight") view(at + 1);

@@ -2,16 +2,19 @@
 import { act } from "./act.js";
 import { word } from "./words.js";
 
+const PRINT_AGAIN_MS = 4000; // an impatient finger must not use up the paper
 const qr = document.getElementById("qr");
 const output = document.getElementById("copies");
-const queue = document.getElementById("queue");
+const printers = document.querySelectorAll("#print, #view-print");
 let name = null;
 let copies = 1;
 let most = 1;
 let asked = false;
+let queue = { waiting: 0, trouble: null };
 
 export function showSaved(state, settings) {
   most = settings.mostCopies;
+  if (state.step === "idle") asked = false;
   if (state.name !== name) {
     name = state.name;
     asked = false;
@@ -20,10 +23,26 @@ export function showSaved(state, settings) {
   }
   // The sheet is counted once it is on the disk; before, there is nothing to fetch.
   if (name && settings.sharing && !qr.getAttribute("src")) fetchCode(name);
-  const { waiting, trouble } = state.queue;
+  queue = state.queue;
+  showQueue();
+}
+
+export function printSheet(wanted, count) {
+  asked = true;
+  act("print", `${wanted}*${count}`);
+  for (const button of printers) button.disabled = true;
+  setTimeout(() => {
+    for (const button of printers) button.disabled = false;
+  }, PRINT_AGAIN_MS);
+}
+
+function showQueue() {
+  const { waiting, trouble } = queue;
   const text = trouble ? word("printer_trouble", trouble) : waiting ? word("printing", waiting) : asked ? word("printed") : "";
-  if (queue.textContent !== text) queue.textContent = text;
-  queue.classList.toggle("wrong", Boolean(trouble));
+  for (const part of document.querySelectorAll(".queue")) {
+    if (part.textContent !== text) part.textContent = text;
+    part.classList.toggle("wrong", Boolean(trouble));
+  }
 }
 
 async function fetchCode(wanted) {
@@ -42,7 +61,4 @@ function setCopies(count) {
 
 document.getElementById("fewer").addEventListener("click", () => setCopies(copies - 1));
 document.getElementById("more").addEventListener("click", () => setCopies(copies + 1));
-document.getElementById("print").addEventListener("click", () => {
-  asked = true;
-  act("print", `${name}*${copies}`);
-});
+document.getElementById("print").addEventListener("click", () => printSheet(name, copies));

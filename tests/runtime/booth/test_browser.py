@@ -33,6 +33,7 @@ PICTURES = "[pictures]\ncountdown_s = {countdown_s}\nrefine = 'fast'\ntext = 'An
 PATIENCE_MS = 90_000  # the machine may be busy
 AXE = "axe-core@4"
 FREEZE_MS, SHOWN_MS, LEAST_FPS = 100.0, 1500.0, 24.0  # the project's numbers, on an idle machine
+SCREENS = ((800, 480), (1280, 800))  # a Raspberry Pi's own, a small monitor
 PRESSES, FLOW_S = 20, 2.0  # how often they are taken, and how long frames are counted each time
 
 Settings = Callable[..., Path]
@@ -75,6 +76,15 @@ class Screen:
 
     def shown_frame(self) -> int:
         return int(self.page.evaluate("Number(document.getElementById('live').dataset.number)"))
+
+    def unreachable(self) -> list[str]:
+        """What is written on the buttons that are not wholly on the screen."""
+        return self.page.evaluate(
+            """() => [...document.querySelectorAll('button')].filter(one => one.offsetParent).filter(one => {
+                const { left, top, right, bottom } = one.getBoundingClientRect();
+                return left < 0 || top < 0 || right > innerWidth || bottom > innerHeight;
+            }).map(one => one.textContent.trim())"""
+        )
 
     def picture(self, name: str) -> None:
         """For people to look at."""
@@ -138,7 +148,8 @@ def test_a_guest_touches_their_way_from_idle_to_saved_and_printed(
         seen.page.click("#print")
         guest.wait(lambda _: bool(fake_printer.sheets))
         assert fake_printer.asked[0].startswith("-n 2")
-        seen.until("document.getElementById('queue').textContent != ''")
+        assert seen.page.is_disabled("#print"), "an impatient finger does not use up the paper"
+        seen.until("document.querySelector('.printing .queue').textContent != ''")
         seen.picture("saved")
         seen.touch("done")
         seen.wait_for("idle")
@@ -190,7 +201,10 @@ def test_axe_finds_nothing_serious_on_any_screen(
 
         def examine(step: str) -> None:
             seen.page.wait_for_timeout(300)
-            seen.picture(step)
+            for width, height in SCREENS:
+                seen.page.set_viewport_size({"width": width, "height": height})
+                seen.picture(f"{step}-{width}")
+                assert seen.unreachable() == [], f"{step} on {width}x{height}"
             seen.page.add_script_tag(content=script)
             told = seen.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
             found[step] = [
@@ -214,7 +228,7 @@ def test_axe_finds_nothing_serious_on_any_screen(
         seen.touch("keep")
         seen.wait_for("saved")
         seen.page.click("#print")
-        seen.page.wait_for_selector("#queue.wrong")
+        seen.page.wait_for_selector(".printing .queue.wrong")
         examine("saved-printer-out-of-paper")
         seen.touch("done")
         seen.wait_for("idle")

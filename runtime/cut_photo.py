@@ -11,8 +11,9 @@ import numpy as np
 
 from .composite import Background, Fit, Light, blurred, composite, trimmed
 from .errors import ImageError
-from .foreground import foreground
+from .foreground import CleanColours, foreground
 from .images import LARGEST_PICTURE_PIXELS, Alpha, Image, decode_picture, encode, encode_cutout
+from .png import Rows
 from .preprocess import resize
 from .refine import DEFAULT_MODE, Refine
 from .segmenter import DEFAULT_MODEL, Segmenter
@@ -65,11 +66,20 @@ class Cutter:
         height, width = alpha[place].shape
         if self.options.kind == "mask":
             return Cut(encode(alpha[place], suffix, **about, threads=threads), width, height)
-        subject = foreground(image, alpha, threads=threads)
         if self.options.kind == "composite":
+            subject = foreground(image, alpha, threads=threads)
             return Cut(encode(self._composite(image, subject, alpha), suffix, **about, threads=threads), width, height)
+        if suffix.lower() == ".png":
+            subject = self._subject(image, alpha, place)
+        else:
+            subject = foreground(image, alpha, threads=threads)[place]
         del image
-        return Cut(encode_cutout(subject[place], alpha[place], suffix, **about, threads=threads), width, height)
+        return Cut(encode_cutout(subject, alpha[place], suffix, **about, threads=threads), width, height)
+
+    def _subject(self, image: Image, alpha: Alpha, place: tuple[slice, slice]) -> Rows:
+        """Clean colours, made where they are compressed: who compresses leaves Python's lock to those who compute."""
+        colours, top = CleanColours(image, alpha), place[0].start or 0
+        return lambda rows: colours.part((slice(top + rows.start, top + rows.stop), place[1]))
 
     def _shrunk(self, image: Image) -> Image:
         height, width = image.shape[:2]

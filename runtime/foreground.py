@@ -33,18 +33,42 @@ def foreground(image: Image, alpha: Alpha, *, threads: int | None = None) -> Ima
 
     `threads`: None means one per core, at most four. Raises ValueError when the sizes differ.
     """
-    check_sizes(image, alpha)
-    height, width = alpha.shape
-    halvings = 0
-    while max(height, width) >> halvings > FIELD_SIDE_PX and 1 << halvings < BLOCK_PX:
-        halvings += 1
-    step = 1 << halvings
-    subject, behind = fields(halve(image, halvings), halve(alpha, halvings))
-    subject, apart = (with_margin(field, step, (width, height)) for field in (subject, subject - behind))
+    colours = CleanColours(image, alpha)
     result = np.empty_like(image)
+    size = alpha.shape[1], alpha.shape[0]
+    for_each_block(size, lambda block: colours.paint(block, result[block.place]), threads=threads or default_threads())
+    return result
 
-    def clean(block: Block) -> None:
-        share, seen, target = alpha[block.place], image[block.place], result[block.place]
+
+class CleanColours:
+    """What `foreground` gives, part by part, for those who need no whole picture of it. May be shared by threads."""
+
+    def __init__(self, image: Image, alpha: Alpha) -> None:
+        """(H, W, 3) RGB and (H, W). Raises ValueError when the sizes differ."""
+        check_sizes(image, alpha)
+        height, width = alpha.shape
+        halvings = 0
+        while max(height, width) >> halvings > FIELD_SIDE_PX and 1 << halvings < BLOCK_PX:
+            halvings += 1
+        subject, behind = fields(halve(image, halvings), halve(alpha, halvings))
+        self._image, self._alpha, self._step = image, alpha, 1 << halvings
+        self._subject, self._apart = (
+            with_margin(field, self._step, (width, height)) for field in (subject, subject - behind)
+        )
+
+    def part(self, place: tuple[slice, slice]) -> Image:
+        """The part of the picture that is (rows, columns) of it."""
+        top, bottom, _ = place[0].indices(self._alpha.shape[0])
+        left, right, _ = place[1].indices(self._alpha.shape[1])
+        result = np.empty((bottom - top, right - left, 3), np.uint8)
+        for column in range(left, right, BLOCK_PX):
+            block = Block(column, top, min(BLOCK_PX, right - column), bottom - top)
+            self.paint(block, result[:, column - left : column - left + BLOCK_PX])
+        return result
+
+    def paint(self, block: Block, target: Image) -> None:
+        """One block, (rows, columns, 3)."""
+        share, seen = self._alpha[block.place], self._image[block.place]
         lowest, highest, _, _ = cv2.minMaxLoc(share)
         if highest == 0:
             target[:] = 0
@@ -54,12 +78,11 @@ def foreground(image: Image, alpha: Alpha, *, threads: int | None = None) -> Ima
         if columns == 0:
             return
         mixed = block.part(left, top, left + columns, top + rows)
-        share = alpha[mixed.place]
-        cleaned = _cleaned(image[mixed.place], share, mixed.enlarged(subject, step), mixed.enlarged(apart, step))
-        result[mixed.place] = cv2.copyTo(cleaned, share)
-
-    for_each_block((width, height), clean, threads=threads or default_threads())
-    return result
+        share = self._alpha[mixed.place]
+        fields = (mixed.enlarged(field, self._step) for field in (self._subject, self._apart))
+        target[top : top + rows, left : left + columns] = cv2.copyTo(
+            _cleaned(self._image[mixed.place], share, *fields), share
+        )
 
 
 def _cleaned(seen: Image, alpha: Alpha, subject: Plane, apart: Plane) -> Image:

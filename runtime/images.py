@@ -20,7 +20,7 @@ from .embed import embed
 from .errors import ImageError
 from .interpreter import default_threads
 from .picture_file import PictureFile, inspect_picture, read_bytes
-from .png import png
+from .png import Rows, png
 from .stderr_capture import capture_stderr
 
 Image: TypeAlias = NDArray[np.uint8]  # (H, W, 3) RGB
@@ -223,7 +223,7 @@ def encode(
 
 
 def encode_cutout(
-    subject: Image,
+    subject: Image | Rows,
     alpha: Alpha,
     suffix: str,
     *,
@@ -233,20 +233,23 @@ def encode_cutout(
 ) -> bytes:
     """(H, W, 3) RGB and (H, W) → the bytes of a .png or .webp file. Raises ImageError.
 
-    As `encode` of their RGBA, without ever holding that: a fifth less memory. Hidden colours are written as they are.
+    As `encode` of their RGBA, without ever holding that: a fifth less memory. Instead of the subject it may be given
+    what makes any rows of it, called from several threads. Hidden colours are written as they are.
     """
-    check_sizes(subject, alpha)
+    if isinstance(subject, np.ndarray):
+        check_sizes(subject, alpha)
+    colours: Rows = subject.__getitem__ if isinstance(subject, np.ndarray) else subject
 
     def rgba(rows: slice) -> NDArray[np.uint8]:
-        both = cv2.cvtColor(subject[rows], cv2.COLOR_RGB2RGBA)  # with insertChannel a third faster than mixChannels
+        both = cv2.cvtColor(colours(rows), cv2.COLOR_RGB2RGBA)  # with insertChannel a third faster than mixChannels
         cv2.insertChannel(alpha[rows], both, 3)
         return np.asarray(both, np.uint8)
 
     if suffix.lower() == ".png":
-        _check_writable(subject, suffix)
+        _check_writable(alpha[:, :, np.newaxis], suffix)
         encoded = png(rgba, (*alpha.shape, 4), threads=threads or default_threads())
         return embed(encoded, profile=profile, exif=exif)
-    return encode(rgba(slice(None)), suffix, profile=profile, exif=exif)
+    return encode(rgba(slice(0, alpha.shape[0])), suffix, profile=profile, exif=exif)
 
 
 def _check_writable(planes: NDArray, suffix: str) -> None:

@@ -22,7 +22,10 @@ from .picture_file import PNG_MARK
 Rows = Callable[[slice], NDArray[np.uint8]]  # (rows, columns, channels) of a picture, its grey or colours as RGB[A]
 
 COLOUR_TYPES = {1: 0, 3: 2, 4: 6}  # by the number of channels
-STRIP_BYTES = 1 << 18  # some twenty strips for a frame of a video; a piece more costs a hundred bytes
+# So many that a few threads end together, of rows enough for those who compute a strip only when it is asked for. A
+# strip more costs a hundred bytes, a large one memory.
+STRIPS, ROWS_MULTIPLE = 12, 16
+LEAST_STRIP_BYTES, MOST_STRIP_BYTES = 1 << 17, 1 << 22
 SUB = 1  # the filter: every byte less that of the pixel to its left
 _HEADER = b"\x78\x01"  # of a zlib stream: a window of 32 KB, the fastest level
 _ADLER_PRIME = 65521
@@ -45,7 +48,7 @@ def png(rows: Rows, shape: tuple[int, int, int], *, threads: int) -> bytes:
     height, width, channels = shape
     if channels not in COLOUR_TYPES or min(height, width) < 1:
         raise ImageError(f"a picture of {width}x{height} pixels with {channels} channels cannot be written as .png")
-    step = max(1, STRIP_BYTES // (width * channels))
+    step = _rows(height, width * channels)
     strips = [slice(top, min(top + step, height)) for top in range(0, height, step)]
 
     def compressed(strip: slice) -> Piece:
@@ -67,6 +70,13 @@ def png(rows: Rows, shape: tuple[int, int, int], *, threads: int) -> bytes:
             png_chunk(b"IEND", b""),
         ]
     )
+
+
+def _rows(height: int, row_bytes: int) -> int:
+    """Of a strip."""
+    rows = max(-(-height // STRIPS), LEAST_STRIP_BYTES // row_bytes)
+    rows = min(rows, MOST_STRIP_BYTES // row_bytes)
+    return max(1, -(-rows // ROWS_MULTIPLE)) * ROWS_MULTIPLE
 
 
 def png_chunk(kind: bytes, content: bytes) -> bytes:

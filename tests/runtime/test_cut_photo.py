@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import struct
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from PIL import Image
 
 from edgematte.runtime.cut_photo import CutOptions, Cutter, Kind, load_cutter
 from edgematte.runtime.errors import ImageError, UsageError
-from edgematte.runtime.images import encode
+from edgematte.runtime.images import encode, read
 
 THUMBNAIL = b"\xff\xd8\xff\xdb the whole photo once more, background and all \xff\xd9"
 
@@ -92,3 +94,14 @@ def test_the_pixel_limit_is_the_options(flag_photo: bytes) -> None:
 def test_an_unknown_network_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="unet-nowhere"):
         load_cutter(CutOptions("unet-nowhere"))
+
+
+def test_threads_change_not_a_byte_of_a_cut(photos: Path) -> None:
+    photo = cv2.resize(read(photos / "images" / "hopper.jpg"), None, fx=2.4, fy=2.4, interpolation=cv2.INTER_CUBIC)
+    data = encode(np.asarray(photo, np.uint8), ".jpg")
+    for trim in (False, True):
+        one, three = (
+            load_cutter(CutOptions(threads=threads, trim=trim))(data, name="photo", suffix=".png").data
+            for threads in (1, 3)
+        )
+        assert one == three

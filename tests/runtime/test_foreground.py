@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgematte import cutout, foreground
+from edgematte.runtime.foreground import CleanColours
 from edgematte.runtime.images import Alpha, encode, encode_cutout
 
 SIDE = 600
@@ -93,3 +94,11 @@ def test_a_real_portrait_keeps_its_face(photos: Path) -> None:
     soft = np.asarray(cv2.GaussianBlur(mask, (0, 0), 3), np.uint8)
     cleaned = foreground(photo, soft)
     assert np.array_equal(cleaned[soft == 255], photo[soft == 255])
+
+
+@pytest.mark.parametrize("place", [(slice(0, SIDE), slice(0, SIDE)), (slice(37, 141), slice(111, 598))])
+def test_a_part_is_the_part_of_the_whole(ball: Alpha, stripes: NDArray[np.uint8], place: tuple[slice, slice]) -> None:
+    part, whole = CleanColours(stripes, ball).part(place), foreground(stripes, ball)[place]
+    # Enlarged from another corner a field differs in its last bit, and a colour by one where that rounds.
+    assert np.abs(part.astype(int) - whole).max() <= 1
+    assert np.mean(part != whole) < 1e-3

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from edgematte.runtime.errors import ImageError
 from edgematte.runtime.images import Alpha, Image, encode_cutout
 from edgematte.runtime.picture_file import PNG_MARK
-from edgematte.runtime.png import STRIP_BYTES, png
+from edgematte.runtime.png import png
 
 
 @pytest.fixture(scope="module")
 def portrait(photos: Path) -> tuple[Image, Alpha]:
-    """A photo and a soft alpha, 1024×1200: two dozen strips."""
+    """A photo and a soft alpha, 1024×1200: a dozen strips."""
     image = cv2.cvtColor(cv2.imread(str(photos / "images" / "hopper.jpg")), cv2.COLOR_BGR2RGB)
     mask = cv2.imread(str(photos / "masks" / "hopper.png"), cv2.IMREAD_GRAYSCALE)
     image, mask = (cv2.resize(part, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC) for part in (image, mask))
@@ -62,7 +62,7 @@ def test_strips_make_one_stream_with_a_checksum_that_holds(portrait: tuple[Image
     image, alpha = portrait
     found = chunks(encode_cutout(image, alpha, ".png", threads=1))
     assert [kind for kind, _ in (found[0], found[-1])] == [b"IHDR", b"IEND"]
-    assert sum(kind == b"IDAT" for kind, _ in found) > image.size / STRIP_BYTES
+    assert sum(kind == b"IDAT" for kind, _ in found) > 10
     stream = zlib.decompress(b"".join(content for kind, content in found if kind == b"IDAT"))
     assert len(stream) == alpha.shape[0] * (1 + 4 * alpha.shape[1])
 

@@ -128,10 +128,16 @@ def to_int8(
         model, statistics = with_segments(model, statistics)
     if steps.only_visible:
         statistics = visible(model, statistics)
-    few = calibrating[:: max(1, len(calibrating) // TRIAL_PHOTOS)][:TRIAL_PHOTOS]
-    judge = _Judge(model, judging)
+    every = max(1, len(calibrating) // TRIAL_PHOTOS)
+    few = calibrating[::every][:TRIAL_PHOTOS]
+    judge = _judge(model, [view for image in judging for view in (image, np.ascontiguousarray(image[:, ::-1]))])
     versions = list(_versions(model, statistics, steps))
     best = judge.best([_plain(*version, method, steps) for version in versions for method in steps.methods])
+    if every > 1 and len(steps.roundings) + len(steps.bias_corrections) > 2:
+        # Candidates have the same ranges from here on, so photos that gave these may judge: all but the few that
+        # weights and biases are fitted to.
+        others = [image for number, image in enumerate(calibrating) if number % every in (1, 2)]
+        judge = judge.joined_by(_judge(model, others))
     best = judge.best([_rounded(best, few) if wanted else best for wanted in steps.roundings])
     corrected = [_corrected(best, few) if wanted else best for wanted in steps.bias_corrections]
     return judge.best(corrected)
@@ -197,19 +203,20 @@ def _emitted(quantised: Quantised) -> Quantised:
     return replace(quantised, tflite=quantised.with_islands(()))
 
 
+@dataclass(frozen=True)
 class _Judge:
-    """How far int8 networks are from the float one on a few photos, each as it is and mirrored.
+    """How far int8 networks are from the float one on a few photos, of which some are mirrored besides.
 
     A mirrored photo is as likely and is rounded otherwise. Alpha differs everywhere along a contour, the masks at 0.5
     only in the few pixels that cross it: judged by the overlap of masks, DeepLabv3's 0.909 on other photos was kept
     where 0.922 was to be had, and no network was better off.
     """
 
-    def __init__(self, model: FloatModel, images: Sequence[Image]) -> None:
-        resized = [resize(image, model.size) for image in images]
-        self._photos = [view for photo in resized for view in (photo, np.ascontiguousarray(photo[:, ::-1]))]
-        network = load(model.tflite, threads=1)
-        self._alphas = [network.run(model.to_input(photo)) for photo in self._photos]
+    photos: Sequence[Image]  # of the network's size
+    alphas: Sequence[NDArray[np.float32]]  # what the float network makes of them
+
+    def joined_by(self, other: _Judge) -> _Judge:
+        return _Judge([*self.photos, *other.photos], [*self.alphas, *other.alphas])
 
     def best(self, candidates: Sequence[Quantised]) -> Quantised:
         """The candidate of least loss; the first of equals."""
@@ -219,11 +226,11 @@ class _Judge:
         """Mean absolute difference of alpha, 0…1."""
         network = load(content, threads=1)
         scale = np.float32(network.outputs[0].scale)
-        return float(
-            np.mean(
-                [
-                    np.abs(network.run(photo[np.newaxis]) * scale - alpha).mean()
-                    for photo, alpha in zip(self._photos, self._alphas, strict=True)
-                ]
-            )
-        )
+        pairs = zip(self.photos, self.alphas, strict=True)
+        return float(np.mean([np.abs(network.run(photo[np.newaxis]) * scale - alpha).mean() for photo, alpha in pairs]))
+
+
+def _judge(model: FloatModel, images: Sequence[Image]) -> _Judge:
+    network = load(model.tflite, threads=1)
+    photos = [resize(image, model.size) for image in images]
+    return _Judge(photos, [network.run(model.to_input(photo)) for photo in photos])

@@ -133,8 +133,9 @@ class Booth:
             return
         with self._change:
             after = scenes.act(self._scene, action, value, self.rules, time.monotonic())
-            # Who counts down sees other frames by then.
-            self._seen = int(value) if value.isdecimal() and not self.rules.countdown_s else None
+            if after.step == "countdown" != self._scene.step:
+                # Who counts down sees other frames by then.
+                self._seen = int(value) if value.isdecimal() and not self.rules.countdown_s else None
             if after.step == "countdown" and self._room == "full":
                 raise OutOfTurnError("the disk is full; no more pictures can be taken")
             self._enter(after)
@@ -185,8 +186,9 @@ class Booth:
     def _expose(self, party: _Party | None) -> None:
         if party is None:
             return
+        seen, self._seen = self._seen, None
         try:
-            exposure = self.preview.expose(self._frozen, number=self._seen)
+            exposure = self.preview.expose(self._frozen, number=seen)
             now = datetime.now()
             original = exposure.file or encode(exposure.image, ".jpg")
             party.shots.append(self.store.take(party.session, original, now))

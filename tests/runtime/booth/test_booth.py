@@ -116,6 +116,20 @@ def test_a_strip_is_four_photos_and_is_printed_twice_on_a_sheet(settings: Settin
         assert read(fake_printer.sheets[0]).shape[1] == 2 * STRIP[0]
 
 
+def test_without_a_countdown_the_frame_that_a_guest_saw_is_the_photo(settings: Settings) -> None:
+    config = settings("[pictures]\ncountdown_s = 0\nrefine = 'fast'\n", camera="size=640x360,fps=5")  # slow: as HTTP
+    with open_booth(config) as guest:
+        guest.act("start")
+        _, seen = guest.frame()
+        guest.frame(seen)
+        assert guest.act("shoot", str(seen)) == 200
+        assert guest.wait(lambda state: state["frozen"] is not None)["frozen"] == seen, "though a newer one was there"
+        guest.wait_for("review")
+        guest.act("retake")
+        guest.wait_for("review")
+        assert guest.state()["frozen"] > seen, "taken again, not shown again"
+
+
 def test_a_booth_killed_during_review_has_the_picture_after_the_restart(settings: Settings) -> None:
     config = settings(QUICK)
     with open_booth(config) as guest:

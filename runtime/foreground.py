@@ -100,25 +100,31 @@ def _cleaned(seen: Image, alpha: Alpha, subject: Plane, apart: Plane) -> Image:
 def fields(image: Image, alpha: Alpha) -> tuple[Plane, Plane]:
     """Small photo (h, w, 3) and its alpha (h, w) → the subject's and the background's colours everywhere, 0…255."""
     # The fourth channel is 255 everywhere: its weighted sums are those of the weights.
-    seen = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA).astype(np.float32)
+    stored = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
+    seen = stored.astype(np.float32)
     part = alpha.astype(np.float32) / np.float32(255)
     share, rest = (_four_times(plane) for plane in (part, 1 - part))
-    fused, subject, behind = seen, seen, seen
-    for radius in (WIDE, NARROW):
+
+    def sides(subject: Plane, behind: Plane, radius: float) -> tuple[Plane, Plane]:
         reach = max(1, round(radius * max(alpha.shape)))
         box = 2 * reach + 1, 2 * reach + 1
-        anything = cv2.blur(seen, box) * np.float32(HARDLY_ANY)
-        subject, behind = _mean(fused, share, anything, box), _mean(behind, rest, anything, box)
-        fused = np.clip(subject + share * (seen - share * subject - rest * behind), 0, 255)
+        anything = cv2.blur(stored, box) * np.float32(HARDLY_ANY)
+        return _mean(subject, share, anything, box), _mean(behind, rest, anything, box)
+
+    subject, behind = sides(seen, seen, WIDE)
+    fused = share * (seen - share * subject - rest * behind)
+    fused += subject
+    subject, behind = sides(np.clip(fused, 0, 255, out=fused), behind, NARROW)
     subject, behind = (np.asarray(cv2.cvtColor(side, cv2.COLOR_RGBA2RGB), np.float32) for side in (subject, behind))
     return subject, behind
 
 
 def _mean(colours: Plane, share: Plane, anything: Plane, box: Size) -> Plane:
     """Mean colour (h, w, 4) of one side in a box around every pixel."""
-    sums = cv2.blur(colours * share, box) + anything
-    part = np.float32(255) / cv2.extractChannel(sums, 3)
-    return np.asarray(sums * _four_times(part), np.float32)
+    sums = np.asarray(cv2.blur(colours * share, box), np.float32)
+    sums += anything
+    sums *= _four_times(np.float32(255) / cv2.extractChannel(sums, 3))
+    return sums
 
 
 def _four_times(plane: NDArray) -> Plane:

@@ -14,7 +14,7 @@ differ at their seams: blocks only divide the work.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias, TypeVar, cast
 
 import cv2
@@ -101,53 +101,64 @@ def _lines(around: Colours, prior: Plane, deviation: Plane) -> tuple[Plane, Plan
     return slopes, prior * (1 - weight) - _sum(slopes * around.behind), weight
 
 
-def apply(
-    line: ColourLine, image: Image, *, added: Plane | None = None, added_step: int = 1, threads: int = 1
-) -> Alpha:
-    """The photo (H, W, 3) seen through the lines → its alpha (H, W).
+def apply(seen: Seen, *, added: Plane | None = None, added_step: int = 1, threads: int = 1) -> Alpha:
+    """A photo (H, W, 3) seen through its lines → its alpha (H, W).
 
     `added` is enlarged by `added_step` and added, where the alpha is uncertain.
     """
-    height, width = image.shape[:2]
+    height, width = seen.image.shape[:2]
     result = np.empty((height, width), np.uint8)
-    step, size = line.step, (width, height)
-    seen = Seen(line, image)
-    uncertain = with_margin(line.uncertain, step, size)
+    step, size = seen.step, (width, height)
     more = None if added is None else with_margin(added, added_step, size)
 
     def paint(block: Block) -> None:
         place, target = block.around(step), result[block.place]
-        left, top, columns, rows = cv2.boundingRect(uncertain[place])
         lowest, highest, _, _ = cv2.minMaxLoc(seen.offsets[place])
-        if columns == 0 and (lowest > HALF) == (highest > HALF):
-            target[:] = 255 if lowest > HALF else 0
+        target[:] = 255 if lowest > HALF else 0
+        inner = slice(1, -1), slice(1, -1)  # without the margin
+        lines = seen.open_[place][inner]
+        if (lowest > HALF) != (highest > HALF):
+            known = cv2.inRange(seen.offsets[place][inner], HALF, 1e9)
+            target[:] = _squares(known, step)[: block.rows, : block.columns]
+        left, top, columns, rows = cv2.boundingRect(lines)
+        if columns == 0:
             return
-        known = cv2.inRange(seen.offsets[place], HALF, 1e9)
-        if columns < known.shape[1] or rows < known.shape[0]:
-            known = cv2.resize(known, None, fx=step, fy=step, interpolation=cv2.INTER_NEAREST)
-            target[:] = known[step : step + block.rows, step : step + block.columns]
-        # One pixel more, for lines are blended with their neighbours'; the margin is the pixel less.
-        open_ = block.part((left - 2) * step, (top - 2) * step, (left + columns) * step, (top + rows) * step)
-        if columns == 0 or open_.columns < 1 or open_.rows < 1:
-            return
-        told = seen.alpha(open_)
-        if more is not None and more[open_.around(added_step)].any():
-            told = told + open_.enlarged(more, added_step)
-        result[open_.place] = cv2.addWeighted(told, 1, told, 0, 0, dtype=cv2.CV_8U)  # rounded, and 0…255
+        part = block.part(left * step, top * step, (left + columns) * step, (top + rows) * step)
+        told = seen.alpha(part)
+        if more is not None and more[part.around(added_step)].any():
+            told = told + part.enlarged(more, added_step)
+        told = cv2.addWeighted(told, 1, told, 0, 0, dtype=cv2.CV_8U)  # rounded, and 0…255
+        mask = _squares(lines[top : top + rows, left : left + columns], step)[: part.rows, : part.columns]
+        result[part.place] = cv2.copyTo(told, mask, result[part.place])
 
     for_each_block(size, paint, threads=threads)
     return result
 
 
+@dataclass(frozen=True)
 class Seen:
-    """A photo seen through lines, block by block."""
+    """A photo seen through lines, block by block. What no line says is uncertain is 0 or 255, wherever blocks end."""
 
-    def __init__(self, line: ColourLine, image: Image) -> None:
+    image: Image  # (H, W, 3)
+    step: int  # pixels of the photo per line
+    # Of the lines, `with_margin`.
+    slopes: Plane
+    offsets: Plane
+    open_: NDArray[np.uint8]  # 255 where the alpha is uncertain, or that of a line beside it
+    edge: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, line: ColourLine, image: Image) -> Seen:
+        """The photo that `line` was fitted to."""
         size = image.shape[1], image.shape[0]
-        self.image, self.step = image, line.step
-        self.slopes = with_margin(line.slopes, line.step, size)
-        self.offsets = with_margin(line.offsets, line.step, size)
-        self.edge = with_margin(line.edge, line.step, size)
+        open_ = cv2.dilate(line.uncertain, np.ones((3, 3), np.uint8))  # for lines are blended with their neighbours
+        fields = (with_margin(field, line.step, size) for field in (line.slopes, line.offsets))
+        masks = (_bytes(with_margin(_bytes(mask), line.step, size)) for mask in (open_, line.edge))
+        return cls(image, line.step, *fields, *masks)
+
+    def on(self, image: Image, step: int) -> Seen:
+        """The same lines for the photo halved some times, of which `step` pixels make one of theirs."""
+        return replace(self, image=image, step=step)
 
     def alpha(self, block: Block) -> Plane:
         """The block's alpha (rows, columns), 0…255 and a little beyond."""
@@ -157,6 +168,11 @@ class Seen:
         slopes = block.enlarged(self.slopes, self.step)
         told = np.asarray(cv2.multiply(slopes, self.image[block.place], dtype=cv2.CV_32F), np.float32)
         return _sum(told) + offsets
+
+
+def _squares(mask: NDArray, step: int) -> NDArray[np.uint8]:
+    """(h, w) → every pixel as a square of `step` pixels."""
+    return _bytes(cv2.resize(mask, None, fx=step, fy=step, interpolation=cv2.INTER_NEAREST))
 
 
 def sharpened(alpha: Alpha, amount: float) -> Plane:

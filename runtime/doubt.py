@@ -57,13 +57,14 @@ def softness(picture: NDArray[np.uint8], where: NDArray[np.uint8] | None = None)
     (h, w), 1 where edges count and 0 elsewhere; None means everywhere.
     """
     border = 1, 1, 1, 1, cv2.BORDER_REPLICATE
-    edged = cv2.copyMakeBorder(picture, *border).astype(np.float32) / 255
-    blurred = cv2.GaussianBlur(edged, (0, 0), 1)
-    counted = None if where is None else cv2.copyMakeBorder(where, *border)
+    edged = cv2.copyMakeBorder(picture, *border).astype(np.float32)
+    blurred = np.asarray(cv2.GaussianBlur(edged, (0, 0), 1), np.float32)
+    counted = None if where is None else cv2.copyMakeBorder(where, *border).astype(np.float32)
     before = after = 0.0
     for axis in (0, 1):
         slope, gentler = np.diff(edged, axis=axis), np.diff(blurred, axis=axis)
-        steep = slope * slope * slope  # a high power: the steepest count
+        steep = slope * slope
+        steep *= slope  # a high power: the steepest count
         if counted is not None:
             steep *= counted[1:] if axis == 0 else counted[:, 1:]
         before += float(np.vdot(steep, slope))

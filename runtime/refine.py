@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import threading
-from dataclasses import replace
 from typing import Literal, get_args
 
 import cv2
@@ -72,28 +71,29 @@ def refine(
     if edges is None:
         small = halve(image, halvings)
         line = colour_line.fit(small, alpha, step=1 << halvings, size=size, threads=threads)
-        return colour_line.apply(line, image, threads=threads)
+        return colour_line.apply(Seen.of(line, image), threads=threads)
     tiled = times_halved(factor, TILE_FACTOR)
     while max(size) >> tiled > LONGEST_TILED_SIDE_PX and tiled < halvings:
         tiled += 1
     middle = halve(image, tiled)
     small = halve(middle, halvings - tiled)
     line = colour_line.fit(small, alpha, step=1 << halvings, size=size, threads=threads)
-    nearer = replace(line, step=1 << halvings - tiled)  # the same lines, for the halved photo
+    seen = Seen.of(line, image)
     factors = across / (1 << tiled), down / (1 << tiled)
-    change = _change(middle, alpha, nearer, edges, factors, affordable_tiles(size))
-    return colour_line.apply(line, image, added=change, added_step=1 << tiled, threads=threads)
+    nearer = seen.on(middle, 1 << halvings - tiled)
+    change = _change(nearer, alpha, line, edges, factors, affordable_tiles(size))
+    return colour_line.apply(seen, added=change, added_step=1 << tiled, threads=threads)
 
 
 def _change(
-    middle: Image, coarse: Alpha, line: ColourLine, edges: EdgeNetwork, factors: tuple[float, float], most: int
+    seen: Seen, coarse: Alpha, line: ColourLine, edges: EdgeNetwork, factors: tuple[float, float], most: int
 ) -> NDArray[np.floating] | None:
     """What to add to the filtered alpha, so that it moves towards what the edge network makes of the coarse one.
 
-    `middle` is the photo (h, w, 3) halved for the network, by `factors` larger than the coarse alpha; `most` tiles may
+    `seen` is the photo (h, w, 3) halved for the network, by `factors` larger than the coarse alpha; `most` tiles may
     be computed. Gives (h, w), or None where there is nothing to add.
     """
-    size, step = (middle.shape[1], middle.shape[0]), line.step
+    size, step = (seen.image.shape[1], seen.image.shape[0]), seen.step
     # Squared: colours that decide half of the alpha already know better than the network.
     share = NETWORK_SHARE * line.doubt.share
     part = share * (1 - line.weight * line.weight)
@@ -102,11 +102,10 @@ def _change(
     tiles = edges.tiles(size, lambda block: step * step * cv2.countNonZero(open_[block.around(step)]), most=most)
     if not tiles:
         return None
-    seen = Seen(line, middle)
     plain = enlarge(coarse, size, *factors, interpolation=cv2.INTER_LINEAR)
 
     def change(block: Block) -> NDArray[np.floating]:
-        refined = edges.refined(middle[block.place], plain[block.place])
+        refined = edges.refined(seen.image[block.place], plain[block.place])
         return block.enlarged(part, step) * (refined - seen.alpha(block))
 
     return edges.blended(tiles, change, size)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from edgematte import read, refine
 from edgematte.runtime import colour_line
+from edgematte.runtime.blocks import for_each_block
 from edgematte.runtime.errors import UsageError
 from edgematte.runtime.halving import halve
 from edgematte.runtime.images import Alpha, Image
@@ -119,6 +121,15 @@ def test_any_shape_is_refined(mode: str, shape: tuple[int, int]) -> None:
 def test_threads_change_nothing(hairy: Alpha, mode: str) -> None:
     image, coarse = blend(busy(), smooth(), hairy), coarsened(hairy)
     assert np.array_equal(refine(image, coarse, mode, threads=1), refine(image, coarse, mode, threads=3))
+
+
+@pytest.mark.parametrize("mode", REFINEMENTS)
+def test_it_does_not_matter_where_blocks_end(hairy: Alpha, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also not for what is almost 0 or 255: a pixel is certain or not, whatever its neighbours in a block are."""
+    image, coarse = blend(busy(), smooth(), hairy), coarsened(hairy)
+    usual = refine(image, coarse, mode)
+    monkeypatch.setattr(colour_line, "for_each_block", partial(for_each_block, block_px=64))
+    assert np.array_equal(refine(image, coarse, mode), usual)
 
 
 def test_a_straight_edge_does_not_drift_towards_the_far_corner() -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 
@@ -205,9 +206,15 @@ def _pictures(content: str, size: Size) -> Iterator[Image]:
     if content == "pattern":
         return _moving(_test_card(size), size)
     if Path(content).suffix.lower() in PHOTO_SUFFIXES:
-        width, height = size
-        return _moving(cover(read(content), (width * 5 // 4, height)), size)
+        return _moving(_wide(content, size), size)
     return _looped(content, size)
+
+
+@lru_cache(maxsize=2)  # a camera that is opened again, or in another mode, makes the processor do nothing
+def _wide(path: str, size: Size) -> Image:
+    """A photo, wider than the picture by a quarter."""
+    width, height = size
+    return cover(read(path), (width * 5 // 4, height))
 
 
 def _test_card(size: Size) -> Image:

@@ -47,7 +47,7 @@ LP = """#!/bin/sh
 cd "{folder}"
 echo "$*" >> asked
 for last; do :; done
-cp "$last" "sheet-$(wc -l < asked).jpg" || exit 1
+cp "$last" part && mv part "sheet-$(wc -l < asked).jpg" || exit 1
 if [ -e broken ]; then echo "Booth-$(wc -l < asked) guest 1024 today" >> waiting; fi
 echo "request id is Booth-1 (1 file(s))"
 """

@@ -17,7 +17,7 @@ FRESH_S = 0.3  # an older one is not what guests do now: the camera came to a st
 SEEN_S = 1.5  # but one that they had before them when they pressed is: a busy device shows frames late
 MOST_UNDER_WAY = 6  # between the camera and the screen, those that were overtaken on the way included
 RECENT_BYTES = 20_000_000  # seven frames of 720p: what a page still shows when word of a press on it arrives
-MOST_RECENT = 8
+FEWEST_RECENT, MOST_RECENT = 2, 8  # a page is one frame behind, however large they are
 
 
 @dataclass(eq=False)
@@ -78,8 +78,9 @@ class Negatives:
         negative.jpeg, negative.shown = jpeg, number
         with self._lock:
             self._recent.append(negative)
-            # The newest stays however large it is.
-            while len(self._recent) > 1 and (len(self._recent) > MOST_RECENT or self._bytes() > RECENT_BYTES):
+            while len(self._recent) > FEWEST_RECENT and (
+                len(self._recent) > MOST_RECENT or self._bytes() > RECENT_BYTES
+            ):
                 self.give_back(self._recent.popleft())
 
     def give_back(self, negative: Negative) -> None:

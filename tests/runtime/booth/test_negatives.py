@@ -56,9 +56,9 @@ def test_memory_is_bounded_and_goes_back() -> None:
     again = buffers.take(SHAPE)
     assert any(again is image for image in images)
     large = (RECENT_BYTES // 1000, 1000, 3)
-    for number in range(2):
+    for number in range(4):
         shown(negatives, number, shape=large)
-    assert [one.number for one in negatives._recent] == [1], "of large frames the newest alone"
+    assert [one.number for one in negatives._recent] == [2, 3], "of large frames what pages show and the newest"
     for number in range(3 * MOST_UNDER_WAY):
         negatives.keep(number, np.zeros(SHAPE, np.uint8), 0.0)
     assert len(negatives._under_way) == MOST_UNDER_WAY

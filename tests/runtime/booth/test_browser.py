@@ -361,9 +361,12 @@ def test_the_picture_moves_freezes_and_comes_in_time(
             "shown_worst_ms": round(max(comings)),
         }
         print("\n" + json.dumps(told))
-        assert told["preview_fps"] >= LEAST_FPS
-        assert told["frozen_ms"] <= FREEZE_MS
-        assert told["shown_ms"] <= SHOWN_MS
+        met = {
+            "preview_fps": told["preview_fps"] >= LEAST_FPS,
+            "frozen_ms": told["frozen_ms"] <= FREEZE_MS,
+            "shown_ms": told["shown_ms"] <= SHOWN_MS,
+        }
+        assert all(met.values()), met
 
 
 def _axe(folder: Path) -> str:

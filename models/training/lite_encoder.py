@@ -114,18 +114,14 @@ class Level(nn.Module):
             return self.layers(x)
 
 
-def lite_levels(*, halved: bool = False) -> nn.ModuleList:
-    """The five levels with random weights, `CHANNELS` wide; for RGB normalised to −1…1.
-
-    `halved` sees the picture at half its size: halving and the first convolution are one, of twice kernel and stride.
-    """
-    kernel, stride = (6, 4) if halved else (3, 2)
+def lite_levels() -> nn.ModuleList:
+    """The five levels with random weights, `CHANNELS` wide; for RGB normalised to −1…1."""
     levels, inputs = nn.ModuleList(), STEM_CHANNELS
     for index, level in enumerate(LEVELS):
-        layers: list[nn.Module] = [Padded(3, STEM_CHANNELS, kernel, stride), nn.ReLU6()] if not index else []
-        for blocks, outputs, width, step, expansion in level:
+        layers: list[nn.Module] = [Padded(3, STEM_CHANNELS, 3, 2), nn.ReLU6()] if not index else []
+        for blocks, outputs, kernel, stride, expansion in level:
             for block in range(blocks):
-                layers.append(Bottleneck(inputs, outputs, width, 1 if block else step, expansion))
+                layers.append(Bottleneck(inputs, outputs, kernel, 1 if block else stride, expansion))
                 inputs = outputs
         levels.append(Level(layers, fixed=index < FIXED_LEVELS))
     return levels
@@ -151,11 +147,6 @@ def start_from_imagenet(levels: nn.ModuleList) -> None:
         fold(block.narrow, published, f"{name}_project_conv", f"{name}_bn2")
 
 
-def of_half_size(kernel: Tensor) -> Tensor:
-    """`(O, I, K, K)` → `(O, I, 2K, 2K)`: the same on a picture twice as large, whose halving takes means of four."""
-    return kernel.repeat_interleave(2, 2).repeat_interleave(2, 3) / 4
-
-
 def fold(layer: Padded, published: dict[str, Tensor], convolution: str, normalisation: str) -> None:
     """Give `layer` the published weights of a convolution and of the batch normalisation that follows it."""
     gain, shift, mean, variance = (
@@ -163,7 +154,5 @@ def fold(layer: Padded, published: dict[str, Tensor], convolution: str, normalis
     )
     scale = gain / torch.sqrt(variance + NORMALISATION_EPSILON)
     with torch.no_grad():
-        weight = published[f"{convolution}.weight"] * scale[:, None, None, None]
-        halved = layer.kernel_size[0] == 2 * weight.shape[-1]
-        layer.weight.copy_(of_half_size(weight) if halved else weight)
+        layer.weight.copy_(published[f"{convolution}.weight"] * scale[:, None, None, None])
         layer.bias.copy_(shift - mean * scale)

@@ -93,15 +93,7 @@ ANYTHING = Mix(
 )
 
 RECIPES: dict[str, Recipe | EdgeRecipe] = {
-    "unet-live": Recipe(
-        shape=LIVE,
-        size=(256, 256),
-        mix=PEOPLE,
-        steps=20_000,
-        growth=((0.0, 1.0),),
-        learning_rate=1e-3,
-        twins=4,
-    ),
+    "unet-live": Recipe(shape=LIVE, size=(256, 256), mix=PEOPLE, steps=60_000, twins=4),
     "unet-photo": Recipe(
         shape=PHOTO,
         size=(320, 320),

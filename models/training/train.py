@@ -24,7 +24,7 @@ from .augment import Sampler
 from .edge_train import train_edge
 from .fake_quant import fake_quantise
 from .fit import Batch, fit
-from .lite_encoder import of_half_size, start_from_imagenet
+from .lite_encoder import start_from_imagenet
 from .photos import Photo, read_photos
 from .recipes import RECIPES, EdgeRecipe, Recipe
 from .unet import INPUT_MEAN, INPUT_STD, UNet, parameter_count
@@ -86,13 +86,13 @@ def train(
 ) -> UNet:
     """Train until the recipe's steps are done, or for `minutes` in all, and return the averaged network.
 
-    `start` is the checkpoint of another recipe, whose weights a new training begins with where they fit. Without it,
-    ends the program when the recipe starts from ImageNet and those weights are not installed.
+    `start` is the checkpoint of an earlier training, with whose averaged weights a new one begins. Without it, ends the
+    program when the recipe starts from ImageNet and those weights are not installed.
     """
     torch.manual_seed(recipe.seed)
     network = UNet(recipe.shape)
     if start is not None:
-        start_from(network, start)
+        network.load_state_dict(torch.load(start, map_location="cpu", weights_only=True)["averaged"])
     elif recipe.shape.lite:
         start_from_imagenet(network.encoder)
     pretrained = list(network.encoder.parameters()) if recipe.shape.lite else []
@@ -130,21 +130,6 @@ def fine_tuning(recipe: Recipe) -> Recipe:
         learning_rate=FINE_PACE * recipe.learning_rate,
         average=0.99,
     )
-
-
-def start_from(network: UNet, checkpoint: Path) -> None:
-    """Put the averaged weights of a checkpoint wherever `network` has a layer of that place and shape.
-
-    A first convolution of half the kernel is made one on half-size pictures. The head starts anew.
-    """
-    known = torch.load(checkpoint, map_location="cpu", weights_only=True)["averaged"]
-    own = network.state_dict()
-    for name, value in known.items():
-        if name in own and own[name].shape[2:] == tuple(2 * side for side in value.shape[2:]) and value.ndim == 4:
-            own[name] = of_half_size(value)
-        elif name in own and own[name].shape == value.shape and not name.startswith("head"):
-            own[name] = value
-    network.load_state_dict(own)
 
 
 def loss_of(network: UNet, batch: Batch, *, twins: int = 0, exact: bool = False) -> Tensor:
@@ -193,7 +178,7 @@ def main() -> None:
         "--data", type=Path, required=True, help="training folder: <kind>/<source>/images, masks, alphas"
     )
     parser.add_argument("--run", type=Path, help="where checkpoint and log go (default: training-runs/RECIPE)")
-    parser.add_argument("--start", type=Path, help="begin with the weights of this checkpoint of another recipe")
+    parser.add_argument("--start", type=Path, help="begin with the averaged weights of this checkpoint")
     parser.add_argument(
         "--minutes", type=float, help="fit the whole schedule into this time instead of the recipe's steps"
     )

@@ -35,17 +35,12 @@ class UNetShape:
     lite: bool = False  # the encoder is EfficientNet-Lite0's, started from ImageNet; `residuals` is empty then
 
     @property
-    def outer(self) -> int:
-        """Channels of a plain level around the Lite encoder, which then sees the picture at half its size; 0: none."""
-        return self.encoder[0] if self.lite and len(self.encoder) > len(CHANNELS) else 0
-
-    @property
     def stride(self) -> int:
         """Input sizes must be multiples of this."""
         return 2 ** len(self.encoder)
 
 
-LIVE = UNetShape(encoder=(16, *CHANNELS), residuals=(), decoder_residuals=(0, 0, 1, 1, 1), lite=True)
+LIVE = UNetShape(encoder=(16, 24, 48, 96, 160), residuals=(0, 0, 1, 2, 2))
 PHOTO = UNetShape(encoder=CHANNELS, residuals=(), decoder_residuals=(0, 1, 1, 1), lite=True)
 
 
@@ -83,8 +78,7 @@ class UNet(nn.Module):
     def __init__(self, shape: UNetShape, *, inputs: int = 3) -> None:
         super().__init__()
         self.shape = shape
-        self.outer = convolution(inputs, shape.outer, stride=2) if shape.outer else None
-        self.encoder = lite_levels(halved=bool(shape.outer)) if shape.lite else _plain_levels(shape, inputs)
+        self.encoder = lite_levels() if shape.lite else _plain_levels(shape, inputs)
         self.narrow, self.decoder = nn.ModuleList(), nn.ModuleList()
         inputs = shape.encoder[-1]
         decoder_residuals = shape.decoder_residuals or (0,) * (len(shape.encoder) - 1)
@@ -96,7 +90,7 @@ class UNet(nn.Module):
 
     def logits(self, x: Tensor) -> Tensor:
         """`(N, 3, H, W)` normalised RGB → `(N, 1, H, W)` logits of alpha."""
-        levels = [] if self.outer is None else [self.outer(x)]
+        levels: list[Tensor] = []
         for level in self.encoder:
             x = level(x)
             levels.append(x)

@@ -21,20 +21,6 @@ def test_the_gradient_of_a_depthwise_convolution_is_the_built_in_one(kernel: int
     assert torch.allclose(ours, expected, rtol=0, atol=1e-12)
 
 
-def test_a_halved_encoder_sees_what_one_sees_on_a_picture_of_half_the_size() -> None:
-    torch.manual_seed(0)
-    published = {"conv.weight": torch.randn(32, 3, 3, 3)}
-    published |= {f"norm.{part}": torch.ones(32) for part in ("weight", "bias", "running_mean", "running_var")}
-    whole, halved = (lite_encoder.lite_levels(halved=halved)[0].layers[0] for halved in (False, True))
-    for stem in (whole, halved):
-        lite_encoder.fold(stem, published, "conv", "norm")
-    half = torch.randn(1, 3, 32, 32)
-    picture = half.repeat_interleave(2, 2).repeat_interleave(2, 3)
-    assert halved(picture).shape == whole(half).shape
-    moved = torch.roll(picture, (-1, -1), (2, 3))  # its padding is even, the other's is not: half a pixel apart
-    assert torch.allclose(halved(moved)[..., 1:-1, 1:-1], whole(half)[..., 1:-1, 1:-1], atol=1e-4)
-
-
 def test_folding_gives_what_convolution_and_normalisation_gave() -> None:
     torch.manual_seed(0)
     convolution, normalisation = torch.nn.Conv2d(3, 8, 3, 1, 1, bias=False), torch.nn.BatchNorm2d(8, eps=1e-3)

@@ -46,7 +46,7 @@ test-endurance: $(VENV)/installed-for-tests  ## 10,000 frames without growing, 2
 test-serve: $(VENV)/installed-for-tests  ## 5,000 requests without growing; what the way through HTTP costs; minutes
 	EDGEMATTE_ENDURANCE=1 $(BIN)/python -m pytest tests/runtime/test_serve_endurance.py
 
-test-booth: $(VENV)/installed-for-tests  ## the booth in a Chromium, its numbers, and killed 300 times; half an hour
+test-booth: $(VENV)/installed-for-tests  ## the booth in a Chromium, its numbers, and killed 300 times; ten minutes
 	EDGEMATTE_ENDURANCE=1 EDGEMATTE_KILLS=300 $(BIN)/python -m pytest tests/runtime/booth -s
 
 test-cluster: $(VENV)/installed-for-cluster  ## a Dask cluster of two workers on this machine, one of them killed

@@ -216,7 +216,11 @@ def main(
     options = ["--jobs", str(jobs)] if jobs > 1 else []
     options += ["-m", model] if model else []
     options += ["--refine", refine] if refine else []
-    batch = run_batch(source, photos=photos, damaged=damaged, options=tuple(options), place=place)
+    try:
+        batch = run_batch(source, photos=photos, damaged=damaged, options=tuple(options), place=place)
+    except EdgeMatteError as error:
+        typer.echo(f"edgematte: {error}", err=True)
+        raise typer.Exit(error.exit_code) from error
     if as_json:
         typer.echo(json.dumps({**asdict(batch), "growth_mb": batch.growth_mb}, indent=2))
     else:

@@ -233,8 +233,8 @@ def encode_cutout(
 ) -> bytes:
     """(H, W, 3) RGB and (H, W) → the bytes of a .png or .webp file. Raises ImageError.
 
-    As `encode` of their RGBA, without ever holding that: a fifth less memory. Instead of the subject it may be given
-    what makes any rows of it, called from several threads. Hidden colours are written as they are.
+    As `encode` of their RGBA, of a PNG without ever holding that: a fifth less memory. Instead of the subject it may be
+    given what makes any rows of it, called from several threads. Hidden colours are written as they are.
     """
     if isinstance(subject, np.ndarray):
         check_sizes(subject, alpha)

@@ -83,3 +83,12 @@ def test_every_wrong_number_is_said() -> None:
     ):
         (failure,) = wrong.failures()
         assert says in failure
+
+
+def test_a_missing_source_is_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edgematte.benchmarks.batch", "--source", str(tmp_path / "nowhere")]
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert outcome.returncode == ImageError.exit_code
+    assert outcome.stderr.startswith("edgematte: ")
+    assert "Traceback" not in outcome.stderr
+    assert len(outcome.stderr.splitlines()) == 1

@@ -117,6 +117,7 @@ async def _limited(request: Request, share: Share, most: int, largest_picture_by
         if length > most:
             raise _too_large(largest_picture_bytes)
         if not share.fits(len(chunk)):
+            share.leave()  # now, not when the request has been answered: until then all others would be refused too
             raise _refused(503, "busy", "too many pictures are being sent; try again", (("retry-after", "1"),))
         yield chunk
 

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -197,13 +198,8 @@ def until(true: Callable[[], object], *, patience_s: float = PATIENCE_S) -> None
 
 def at_once(times: int, do: Callable[[], T]) -> list[T]:
     """What `do()` gives in so many threads at the same time."""
-    found: list[T] = []
-    threads = [threading.Thread(target=lambda: found.append(do())) for _ in range(times)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return found
+    with ThreadPoolExecutor(times) as pool:
+        return [asked.result() for asked in [pool.submit(do) for _ in range(times)]]
 
 
 def as_file(picture: NDArray[np.uint8], suffix: str = ".png") -> bytes:

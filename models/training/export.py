@@ -73,7 +73,7 @@ def main() -> None:
     run = arguments.run or Path("training-runs") / arguments.recipe
     fine_tuned = run / ROUNDED / "checkpoint.pt"
     network = load_averaged(
-        recipe, *(arguments.checkpoint or [fine_tuned if fine_tuned.exists() else run / "checkpoint.pt"])
+        recipe.network(), *(arguments.checkpoint or [fine_tuned if fine_tuned.exists() else run / "checkpoint.pt"])
     )
     export(network, arguments.output, size=recipe.size, channels=recipe.channels)
     print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB")

@@ -20,9 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from .curves import draw
-from .edge_net import EdgeNet
-from .recipes import EdgeRecipe, Recipe, Training
-from .unet import UNet
+from .recipes import Training
 
 LOG_EVERY = 100  # batches
 SAVE_EVERY_S = 180.0
@@ -97,9 +95,9 @@ def fit(
     return averaged
 
 
-def load_averaged(recipe: Recipe | EdgeRecipe, *checkpoints: Path) -> UNet | EdgeNet:
-    """The averaged network of a training run, or the mean of those of several checkpoints, in evaluation mode."""
-    network, states = recipe.network(), []
+def load_averaged(network: Network, *checkpoints: Path) -> Network:
+    """`network` with the averaged weights of a training run, or the mean of those of several, in evaluation mode."""
+    states = []
     for checkpoint in checkpoints:
         if not checkpoint.exists():
             raise SystemExit(f"no checkpoint at {checkpoint}; train first: python -m edgematte.models.training.train")

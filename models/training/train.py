@@ -27,7 +27,7 @@ from .fit import Batch, fit, load_averaged
 from .lite_encoder import start_from_imagenet
 from .photos import Photo, read_photos
 from .recipes import RECIPES, EdgeRecipe, Recipe
-from .unet import INPUT_MEAN, INPUT_STD, UNet, parameter_count
+from .unet import INPUT_MEAN, INPUT_STD, PHOTO, UNet, parameter_count
 
 REACH_PX = 3  # a hand-held camera moves between two frames, at the network's size
 FINE_PACE = 0.05  # of the learning rate, for fine-tuning
@@ -216,7 +216,7 @@ def main() -> None:
     if isinstance(recipe, EdgeRecipe):
         train_edge(recipe, arguments.data, run, minutes=arguments.minutes, device=device)
         return
-    teacher = load_averaged(RECIPES["unet-photo"], *arguments.teacher) if arguments.teacher else None
+    teacher = load_averaged(UNet(PHOTO), *arguments.teacher) if arguments.teacher else None
     photos = read_photos(arguments.data)
     train(recipe, photos, run, minutes=arguments.minutes, device=device, start=arguments.start, teacher=teacher)
 

@@ -270,11 +270,11 @@ def test_of_several_checkpoints_the_mean_is_exported(recipe: recipes.Recipe, tmp
         torch.manual_seed(seed)
         states.append(unet.UNet(TINY).state_dict())
         torch.save({"averaged": states[-1]}, tmp_path / f"{seed}.pt")
-    mean = fit.load_averaged(recipe, tmp_path / "1.pt", tmp_path / "2.pt").state_dict()
+    mean = fit.load_averaged(recipe.network(), tmp_path / "1.pt", tmp_path / "2.pt").state_dict()
     weight = "encoder.0.0.0.weight"
     assert torch.allclose(mean[weight], (states[0][weight] + states[1][weight]) / 2)
     with pytest.raises(SystemExit, match="train first"):
-        fit.load_averaged(recipe, tmp_path / "3.pt")
+        fit.load_averaged(recipe.network(), tmp_path / "3.pt")
 
 
 def test_fine_tuning_goes_on_from_the_trained_weights_under_int8_s_rounding(

@@ -103,7 +103,10 @@ def load_averaged(network: Network, *checkpoints: Path) -> Network:
             raise SystemExit(f"no checkpoint at {checkpoint}; train first: python -m edgematte.models.training.train")
         states.append(torch.load(checkpoint, map_location="cpu", weights_only=True)["averaged"])
     mean = {name: torch.stack([state[name].double() for state in states]).mean(0) for name in states[0]}
-    network.load_state_dict(mean)
+    try:
+        network.load_state_dict(mean)
+    except RuntimeError as error:
+        raise SystemExit(f"{checkpoints[0]}: the checkpoint of another network; name one of this recipe") from error
     return network.eval()
 
 

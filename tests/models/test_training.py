@@ -275,6 +275,8 @@ def test_of_several_checkpoints_the_mean_is_exported(recipe: recipes.Recipe, tmp
     assert torch.allclose(mean[weight], (states[0][weight] + states[1][weight]) / 2)
     with pytest.raises(SystemExit, match="train first"):
         fit.load_averaged(recipe.network(), tmp_path / "3.pt")
+    with pytest.raises(SystemExit, match="another network"):
+        fit.load_averaged(unet.UNet(unet.LIVE), tmp_path / "1.pt")
 
 
 def test_fine_tuning_goes_on_from_the_trained_weights_under_int8_s_rounding(

@@ -1,4 +1,4 @@
-"""What a photo booth adds to portraits: groups, backlight, dark coats before dark walls, LED strips, props, harsh light.
+"""Portraits → what a booth makes of them: groups, backlight, dark coats before dark walls, LEDs, props, harsh light.
 
 Training photos show little of it, so it is made. Pictures are `(H, W, 3)` uint8 RGB, alphas `(H, W)` uint8.
 """
@@ -90,9 +90,7 @@ def harsh_light(image: Picture, random: np.random.Generator) -> Picture:
     return cv2.LUT(image, np.clip(levels, 0, 255).astype(np.uint8)[None])
 
 
-def hold(
-    person: tuple[Picture, Alpha, Alpha], prop: Picture, prop_alpha: Alpha
-) -> tuple[Picture, Alpha, Alpha]:
+def hold(person: tuple[Picture, Alpha, Alpha], prop: Picture, prop_alpha: Alpha) -> tuple[Picture, Alpha, Alpha]:
     """A prop before a person (image, alpha, judged): what it covers of them stays subject, the rest is not judged."""
     image, alpha, judged = person
     beside = (prop_alpha >= NOT_JUDGED_FROM) & (alpha < 250)

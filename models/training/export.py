@@ -69,7 +69,9 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help="run folder of the training (default: training-runs/RECIPE)")
     parser.add_argument("--checkpoint", type=Path, nargs="+", help="these instead of the run folder's; their mean")
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--gain", type=float, default=1.0, help="on the logits, folded into the last layer; see gain.py")
+    parser.add_argument(
+        "--gain", type=float, default=1.0, help="on the logits, folded into the last layer; see gain.py"
+    )
     arguments = parser.parse_args()
     recipe = RECIPES[arguments.recipe]
     run = arguments.run or Path("training-runs") / arguments.recipe

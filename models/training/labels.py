@@ -185,11 +185,9 @@ def _checked(label: Label) -> Label | Dropped:
 def _from_classes(evidence: Evidence, classes: NDArray[np.uint8], subject: int, seen: Mask) -> Label:
     """The label where hands told people, animals and things apart."""
     mask, void = classes == subject, classes == VOID
-    if subject == PERSON:
-        void = void | _held(classes == THING, mask)  # the rule says subject, the classes say thing
-    else:
-        void = void | (classes == PERSON)
-    return _from_hand(evidence, mask, seen, void=void, complete=evidence.kind == "everyday")
+    # What a person holds is subject by the rule and a thing by the classes; small people beside an animal are neither.
+    neither = _held(classes == THING, mask) if subject == PERSON else classes == PERSON
+    return _from_hand(evidence, mask, seen, void=void | neither, complete=evidence.kind == "everyday")
 
 
 def _from_hand(evidence: Evidence, mask: Mask, seen: Mask, *, void: Mask, complete: bool) -> Label:

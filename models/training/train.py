@@ -93,9 +93,9 @@ def train(
 ) -> UNet:
     """Train until the recipe's steps are done, or for `minutes` in all, and return the averaged network.
 
-    `start` is a checkpoint of an earlier training, with whose averaged weights a new one begins, or a shipped ONNX file;
-    batch normalisation then keeps its statistics. Without it, ends the program when the recipe starts from ImageNet and
-    those weights are not installed.
+    `start` is a checkpoint, with whose averaged weights the training begins, or a shipped ONNX file; batch normalisation
+    then keeps its statistics. Without it, ends the program when the recipe starts from ImageNet and those weights are
+    not installed.
     """
     torch.manual_seed(recipe.seed)
     network = UNet(recipe.shape)

@@ -7,9 +7,9 @@ import pytest
 
 pytest.importorskip("torch", reason="PyTorch is missing; make test-training installs it apart from the rest")
 
-from edgematte.models.training import augment, booth, recipes  # noqa: E402
-from edgematte.models.training.photos import Photo  # noqa: E402
-from edgematte.models.training.teach import taught  # noqa: E402
+from edgematte.models.training import augment, booth, recipes
+from edgematte.models.training.photos import Photo
+from edgematte.models.training.teach import taught
 
 
 def portrait(colour: int = 200) -> Photo:
@@ -73,7 +73,8 @@ def test_a_prop_hides_a_person_who_stays_subject_and_is_not_judged_beside_them()
     prop = np.full_like(photo.image, 90)
     image, alpha, judged = booth.hold((photo.image, photo.alpha, judged), prop, prop_alpha)
     assert (image[60:80, 50:90] == 90).all()
-    assert (alpha[60:80, 50:65] == 255).all() and judged[60:80, 50:65].all()
+    assert (alpha[60:80, 50:65] == 255).all()
+    assert judged[60:80, 50:65].all()
     assert not judged[60:80, 65:90].any()
 
 
@@ -82,7 +83,8 @@ def test_harsh_light_goes_both_ways_and_leaves_black_black() -> None:
     grey[0] = 0
     lit = [booth.harsh_light(grey, np.random.default_rng(seed)) for seed in range(30)]
     means = [one[1:].mean() for one in lit]
-    assert min(means) < 60 and max(means) > 170
+    assert min(means) < 60
+    assert max(means) > 170
     assert all(not one[0].any() for one in lit)
 
 
@@ -96,7 +98,9 @@ def test_a_network_fills_only_what_the_label_leaves() -> None:
     photo = portrait()
     judged = np.full_like(photo.alpha, 255)
     judged[:, :30] = 0
-    (unsure,) = taught([Photo(photo.image, photo.alpha, "people", "x", judged)], lambda image: np.full(image.shape[:2], 9, np.uint8))
+    (unsure,) = taught(
+        [Photo(photo.image, photo.alpha, "people", "x", judged)], lambda image: np.full(image.shape[:2], 9, np.uint8)
+    )
     assert unsure.judged is None
     assert (unsure.alpha[:, :30] == 9).all()
     assert np.array_equal(unsure.alpha[:, 30:], photo.alpha[:, 30:])
@@ -108,4 +112,5 @@ def test_the_people_recipes_meet_booths() -> None:
     for name in ("unet-live", "unet-people"):
         recipe = recipes.RECIPES[name]
         assert recipe.rule == "people"
-        assert recipe.mix.group > 0 and recipe.mix.booth > 0
+        assert recipe.mix.group > 0
+        assert recipe.mix.booth > 0

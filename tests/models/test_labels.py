@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 pytest.importorskip("torch", reason="PyTorch is missing; make test-training installs it apart from the rest")
 
-from edgematte.models.training import labels  # noqa: E402
-from edgematte.models.training.deeplab import PERSON as SEEN  # noqa: E402
-from edgematte.models.training.labels import Dropped, Evidence, Label, anything_label, people_label  # noqa: E402
+from edgematte.models.training import labels
+from edgematte.models.training.deeplab import PERSON as SEEN
+from edgematte.models.training.labels import Dropped, Evidence, Label, anything_label, people_label
 
 SIZE = (240, 320)  # a diagonal of 400: an edge is 4 pixels wide, DeepLab's 10
 DOG = 12
@@ -44,7 +44,8 @@ PERSON = block(100, 180)
 def test_a_person_on_whom_both_networks_agree_is_kept_and_may_be_moved() -> None:
     found = label(people_label(Evidence("people", SIZE, alpha=alpha_of(PERSON), seen=seen_of(PERSON))))
     assert found.verdict == "kept"
-    assert found.cut and found.people
+    assert found.cut
+    assert found.people
     assert np.array_equal(found.alpha > 127, PERSON)
     assert found.judged.mean() > 0.97
 
@@ -147,7 +148,8 @@ def test_the_edge_of_a_hand_mask_counts_only_where_an_alpha_confirms_it() -> Non
     assert not alone.judged[150, 99:102].any()
     assert confirmed.judged[150, 99:102].all()
     assert confirmed.alpha[150, 101] == 0, "the alpha says where the edge is"
-    assert confirmed.cut and not alone.cut
+    assert confirmed.cut
+    assert not alone.cut
 
 
 def test_a_background_with_a_stray_person_is_dropped() -> None:

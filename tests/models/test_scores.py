@@ -62,8 +62,10 @@ def test_classes_count_people_and_leave_out_255(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "images" / "one.png"), np.zeros((60, 80, 3), np.uint8))
     cv2.imwrite(str(tmp_path / "classes" / "one.png"), classes)
     (found,) = scores.cases(tmp_path)
-    assert (found.truth[:20] == 255).all() and not found.truth[20:].any()
-    assert found.judged[:40].all() and not found.judged[40:].any()
+    assert (found.truth[:20] == 255).all()
+    assert not found.truth[20:].any()
+    assert found.judged[:40].all()
+    assert not found.judged[40:].any()
 
 
 def test_a_gain_decides_without_moving_the_mask() -> None:
@@ -94,4 +96,5 @@ def test_a_network_looks_once_for_all_gains() -> None:
 
     found = gain.measure(scores.Float(run, (32, 32)), [case()], gains=(1.0, 4.0))
     assert looked == [(1, 3, 32, 32)]
-    assert found[1.0].haze == 1.0 and found[4.0].haze == 0.0
+    assert found[1.0].haze == 1.0
+    assert found[4.0].haze == 0.0

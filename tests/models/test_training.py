@@ -63,7 +63,8 @@ def test_the_part_of_a_photo_beside_its_subject_is_an_empty_place(folder: Path) 
 
 def test_an_empty_room_stays_empty_with_things_in_it(folder: Path) -> None:
     (wall, *_), (portrait, *_) = (
-        [photo for photo in photos.read_photos(folder, rule="people") if photo.kind == kind] for kind in ("backgrounds", "people")
+        [photo for photo in photos.read_photos(folder, rule="people") if photo.kind == kind]
+        for kind in ("backgrounds", "people")
     )
     mug = replace(portrait, kind="objects", source="mugs", thing=portrait.alpha, people=False)
     seen = []
@@ -96,7 +97,11 @@ def test_a_network_that_flickers_pays_for_it() -> None:
                 4, 1, 32, 32
             )
 
-    batch = (torch.zeros(4, 32, 32, 3, dtype=torch.uint8), *torch.zeros(2, 4, 32, 32, dtype=torch.uint8), torch.full((4, 32, 32), 255, dtype=torch.uint8))
+    batch = (
+        torch.zeros(4, 32, 32, 3, dtype=torch.uint8),
+        *torch.zeros(2, 4, 32, 32, dtype=torch.uint8),
+        torch.full((4, 32, 32), 255, dtype=torch.uint8),
+    )
     cost = [
         float(train.loss_of(Flickering(change), batch, twins=2) - train.loss_of(Flickering(change), batch))
         for change in (0.0, 1.0)

@@ -33,7 +33,7 @@ def load_onnx(network: Network, path: Path, *, size: tuple[int, int] = (64, 64),
     shapes = [tuple(layer.weight.shape) for layer, _ in layers]
     if shapes != [weight.shape for weight, _ in stored]:
         raise SystemExit(
-            f"{path}: {len(stored)} convolutions, which are not the {len(layers)} of this recipe; name its network's file"
+            f"{path}: {len(stored)} convolutions, not the {len(layers)} of this recipe; name the file of its network"
         )
     with torch.no_grad():
         for (layer, normalisation), (weight, bias) in zip(layers, stored, strict=True):

@@ -93,7 +93,7 @@ def train(
 ) -> UNet:
     """Train until the recipe's steps are done, or for `minutes` in all, and return the averaged network.
 
-    `start` is a checkpoint, with whose averaged weights the training begins, or a shipped ONNX file; batch normalisation
+    `start` is a checkpoint, whose averaged weights are the first ones, or a shipped ONNX file. Batch normalisation
     then keeps its statistics. Without it, ends the program when the recipe starts from ImageNet and those weights are
     not installed.
     """

@@ -40,5 +40,5 @@ def test_fixed_statistics_compute_the_same_in_training(root: Path) -> None:
 
 
 def test_the_file_of_another_network_is_refused(root: Path) -> None:
-    with pytest.raises(SystemExit, match="convolutions, which are not"):
+    with pytest.raises(SystemExit, match="convolutions, not the"):
         onnx_weights.load_onnx(unet.UNet(unet.PHOTO), root / "models" / "unet-live.onnx")

@@ -33,6 +33,7 @@ from .teach import taught
 from .unet import INPUT_MEAN, INPUT_STD, UNet, parameter_count
 
 REACH_PX = 3  # a hand-held camera moves between two frames, at the network's size
+CONTINUED_PACE = 0.4  # of the learning rate, for a training that begins with a trained network
 FINE_PACE = 0.05  # of the learning rate, for fine-tuning
 ROUNDED = "rounded"  # folder of that training in the run folder
 UNDECIDED = 0.5  # weight of half transparent pixels away from edges
@@ -102,6 +103,7 @@ def train(
     if start is not None:
         load(network, start)
         fix_statistics(network)
+        recipe = replace(recipe, learning_rate=CONTINUED_PACE * recipe.learning_rate)
     elif recipe.shape.lite:
         start_from_imagenet(network.encoder)
     pretrained = list(network.encoder.parameters()) if recipe.shape.lite else []

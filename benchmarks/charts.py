@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from ..convert.charts import figure, svg, text
+from ..convert.report.charts import figure, svg, text
 
 WIDTH = 560  # user units
 FAINTEST = 0.2  # opacity of the last of several series

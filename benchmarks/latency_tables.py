@@ -9,12 +9,12 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from .bootstrap import Interval
-from .contender import Facts
-from .fresh import ColdStart
-from .latency import Timing
+from .measure.bootstrap import Interval
+from .measure.contender import Facts
+from .measure.fresh import ColdStart
+from .measure.latency import Timing
+from .measure.sustained import Sustained
 from .result import EnergyUse, Latency, Result, Stage, Starts, ThreadsPoint, reference_name
-from .sustained import Sustained
 
 MB = 1_000_000
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from .bootstrap import Interval
-from .latency import Timing
-from .machine import Machine
+from ..runtime.device.machine import Machine
+from .measure.bootstrap import Interval
+from .measure.latency import Timing
 from .summary import NOT_MEASURED, Table
 from .timings import FRAME_SIZE
 

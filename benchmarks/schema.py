@@ -11,7 +11,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from ..runtime.errors import UsageError
 from . import peers_result
-from .latency import Timing, ratio
+from .measure.latency import Timing, ratio
 from .peers_result import Peers
 from .result import SCHEMA, SCHEMA_VERSION, Result
 
@@ -36,7 +36,7 @@ def from_json(text: str, *, name: str) -> Result:
 
 
 def load_any(path: Path) -> Result | Peers:
-    """As `load`, and files of `python -m edgematte.benchmarks.peers --json` too."""
+    """As `load`, and files of `python -m edgematte.benchmarks.studies.peers --json` too."""
     return _read(_text(path), (SCHEMA, peers_result.SCHEMA), str(path))
 
 

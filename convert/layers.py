@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..runtime.images import Image
-from .activations import Activations
-from .cut import cut
-from .lower import INPUT, FloatModel
-from .onnx_graph import Graph, Node
-from .reference import Reference
-from .tflite_graph import TfliteGraph
+from ..runtime.picture.images import Image
+from .onnx.graph import Graph, Node
+from .onnx.lower import INPUT, FloatModel
+from .onnx.reference import Reference
+from .tflite.activations import Activations
+from .tflite.graph import TfliteGraph
+from .tflite.slice import cut
 
 
 @dataclass(frozen=True)

@@ -12,34 +12,26 @@ from pathlib import Path
 
 import numpy as np
 
-from ..runtime.atomic import write_together
+from ..runtime.device.files import write_together
 from ..runtime.errors import ConversionError, GateRefusedError
-from ..runtime.images import Image
-from ..runtime.interpreter import load
-from ..runtime.model_file import CARD_NAME, ModelCard
-from . import coral, edgetpu_compiler, onnx_graph, onnx_tf, pi32
+from ..runtime.network.interpreter import load
+from ..runtime.network.model_file import CARD_NAME, ModelCard
+from ..runtime.picture.images import Image
 from .latency import Latency, compare
-from .lower import FloatModel, Preprocessing, lower
-from .partitions import partitions
+from .onnx import graph as onnx_graph
+from .onnx import onnx_tf
+from .onnx.lower import FloatModel, Preprocessing, lower
 from .photos import Photo, PhotoSet, Split, gather, gather_pairs, split
+from .quantise.shared_scales import Ranges
+from .quantise.to_int8 import Quantised, to_int8
 from .recipe import WARN_BELOW_IOU, Recipe
+from .rewrite.subpixel import with_subpixels
 from .search import SearchResult, search
-from .shared_scales import Ranges
-from .subpixel import with_subpixels
-from .tflite_builder import add_metadata
-from .tflite_graph import float_operators
-from .to_int8 import Quantised, to_int8
-from .verify import (
-    Agreement,
-    GroundTruth,
-    Parity,
-    check_activations,
-    judge,
-    mae,
-    mattes,
-    parity,
-    refuse_difference,
-)
+from .targets import coral, edgetpu_compiler, pi32
+from .targets.partitions import partitions
+from .tflite.builder import add_metadata
+from .tflite.graph import float_operators
+from .verify import Agreement, GroundTruth, Parity, check_activations, judge, mae, mattes, parity, refuse_difference
 from .verify import compare as compare_mattes
 
 RANKING_PHOTOS = 16  # enough to order layers by what int8 costs them; the choice itself is measured on all

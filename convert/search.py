@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..runtime.errors import GateRefusedError
-from .tflite_graph import Operator, TfliteGraph
-from .to_int8 import Quantised
+from .quantise.to_int8 import Quantised
+from .tflite.graph import Operator, TfliteGraph
 
 MOST_RETURNS = 32  # attempts to give operators back to int8
 MOST_CANDIDATES = 48  # runs that are tried alone; each costs an inference per photo

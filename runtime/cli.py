@@ -14,11 +14,11 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from .cut_cli import cut
-from .cut_report import complain
 from .errors import EdgeMatteError, MissingExtraError
-from .live_cli import camera, doctor, video
-from .models_cli import app as models_app
+from .live.cli import camera, doctor, video
+from .network.cli import app as models_app
+from .photos.cli import cut
+from .terminal import complain
 
 INTERRUPTED = 130  # what shells expect of a program ended by Ctrl-C
 
@@ -79,8 +79,8 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON.")] = False,
 ) -> None:
     """Show a model's inputs, outputs, quantisation, operators and card."""
-    from .inspection import inspect as inspect_model
-    from .model_store import model_path
+    from .network.inspection import inspect as inspect_model
+    from .network.store import model_path
 
     found = inspect_model(model_path(model))
     if as_json:

@@ -16,22 +16,23 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .backdrop import BlurBackdrop
+from .device.machine import HOT_C, ROOT, Machine, kernel_text, this_machine
 from .errors import EdgeMatteError
-from .ffmpeg import find_ffmpeg
-from .frames import Buffers
-from .interpreter import EDGE_TPU_LIBRARY, INTERPRETERS
-from .live import LiveOptions, Pipeline, network_threads
-from .live_edge import LiveEdge
-from .live_matte import LiveMatte
-from .machine import HOT_C, ROOT, Machine, kernel_text, this_machine
-from .preprocess import input_size
-from .quality import Quality
-from .render import Renderer
-from .segmenter import LIVE_MODEL, Segmenter
-from .sinks import Sink, StreamFormat
-from .source_virtual import VirtualCamera
-from .stabilise import Stabiliser
+from .live.backdrop import BlurBackdrop
+from .live.edge import LiveEdge
+from .live.frames import Buffers
+from .live.matte import LiveMatte
+from .live.pipeline import LiveOptions, Pipeline, network_threads
+from .live.quality import Quality
+from .live.render import Renderer
+from .live.sinks.base import Sink, StreamFormat
+from .live.sinks.program import find_ffmpeg
+from .live.sources.virtual import VirtualCamera
+from .live.stabilise import Stabiliser
+from .matting.segmenter import Segmenter
+from .network import LIVE_MODEL
+from .network.interpreter import EDGE_TPU_LIBRARY, INTERPRETERS
+from .network.tensors import input_size
 
 State = Literal["well", "note", "wrong"]
 

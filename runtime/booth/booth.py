@@ -12,16 +12,16 @@ from datetime import datetime
 from pathlib import Path
 
 from ..errors import EdgeMatteError, StorageError
-from ..images import Image, encode, read
-from . import scene as scenes
+from ..picture.images import Image, encode, read
+from . import flow as scenes
+from .album import Order, Session, Shot, Store
 from .backgrounds import Backgrounds
 from .finish import Finisher, screen_jpeg
+from .flow import OutOfTurnError, Rules, Scene
 from .layout import LAYOUTS, Layout, for_paper
 from .news import News
 from .preview import Preview
 from .printer import Printer, Queue
-from .scene import OutOfTurnError, Rules, Scene
-from .store import Order, Session, Shot, Store
 from .work import LATER, NOW, WHENEVER, Urgency, Work
 
 TICK_S = 0.25  # how often to look after disk, camera and printer

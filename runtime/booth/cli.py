@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..cut_report import complain
 from ..errors import MissingExtraError, UsageError
+from ..network import LIVE_MODEL
+from ..terminal import complain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..frames import Buffers
+    from ..live.frames import Buffers
     from .config import CameraConfig, Config
     from .preview import Exposure, Preview
 
@@ -75,22 +76,22 @@ def booth(
 def _serve(config: Config, stack: ExitStack, *, mqtt: str | None) -> None:
     import cv2
 
-    from ..composite import read_background
-    from ..mqtt import Reporter, parse_broker
-    from ..refine import check_mode
-    from ..segmenter import Segmenter
-    from ..systemd import notify
-    from ..web import LOOPBACK, Running, address, listen, run
+    from ..device.mqtt import Reporter, parse_broker
+    from ..device.systemd import notify
+    from ..device.web import LOOPBACK, Running, address, listen, run
+    from ..matting.composite import read_background
+    from ..matting.refine import check_mode
+    from ..matting.segmenter import Segmenter
+    from .album import Limits, Store
     from .backgrounds import find_backgrounds
     from .booth import Booth, Vitals
     from .button import Button
     from .finish import Finisher
+    from .flow import OutOfTurnError, Rules
     from .layout import Design, check_design
     from .printer import Printer
-    from .scene import OutOfTurnError, Rules
     from .server import BoothServer, words_of
     from .share import Share
-    from .store import Limits, Store
 
     pictures, screen = config.pictures, config.screen
     for word in screen.languages:
@@ -162,20 +163,20 @@ def _serve(config: Config, stack: ExitStack, *, mqtt: str | None) -> None:
 
 def _preview(config: CameraConfig, *, threads: int | None) -> Preview:
     """The camera, and how it takes photos."""
-    from ..frames import Buffers
-    from ..segmenter import Segmenter
-    from ..sources import SourceOptions, opener
+    from ..live.frames import Buffers
+    from ..live.sources.words import SourceOptions, opener
+    from ..matting.segmenter import Segmenter
     from .preview import Preview
 
     buffers = Buffers()
     opening = opener(config.source, SourceOptions(_size(config.size), config.fps), buffers)
-    preview = Preview(opening, Segmenter("unet-live", threads=threads), buffers=buffers, fps=config.fps)
+    preview = Preview(opening, Segmenter(LIVE_MODEL, threads=threads), buffers=buffers, fps=config.fps)
     preview.still = _still(config, preview, buffers)
     return preview
 
 
 def _still(config: CameraConfig, preview: Preview, buffers: Buffers) -> Callable[[], Exposure] | None:
-    from ..sources import SourceOptions, opener
+    from ..live.sources.words import SourceOptions, opener
     from .preview import still_by, still_of
 
     ways = [name for name in ("still_size", "still_source", "still_command") if getattr(config, name) is not None]
@@ -223,7 +224,7 @@ def _keep_to(data: Path) -> None:
 def _print_unit(config: Config, *, leaves_device: bool) -> None:
     import getpass
 
-    from ..systemd import Purpose, unit
+    from ..device.systemd import Purpose, unit
 
     words = [word for word in sys.argv[1:] if word != "--print-systemd-unit"]
     groups = ("video", *(["gpio"] if config.button.pin or config.button.lamp else []))

@@ -10,6 +10,7 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ..errors import MissingExtraError, UsageError
+from ..network import PHOTO_MODEL
 from .layout import LAYOUTS
 
 
@@ -42,7 +43,7 @@ class BackgroundsConfig:
 class PicturesConfig:
     """How pictures are taken and what they look like."""
 
-    model: str = "unet-photo"
+    model: str = PHOTO_MODEL
     refine: str = "best"
     threads: int | None = None
     layouts: tuple[str, ...] = tuple(LAYOUTS)

@@ -12,15 +12,15 @@ from collections.abc import Iterator, Sequence
 
 import cv2
 
-from ..backdrop import quick_shrink
-from ..composite import Background, blurred, composite
 from ..errors import EdgeMatteError, StorageError
-from ..foreground import foreground
-from ..images import Alpha, Image, encode, encode_cutout, read
-from ..segmenter import Segmenter
+from ..live.backdrop import quick_shrink
+from ..matting.composite import Background, blurred, composite
+from ..matting.foreground import foreground
+from ..matting.segmenter import Segmenter
+from ..picture.images import Alpha, Image, encode, encode_cutout, read
+from .album import Session, Shot, Store
 from .backgrounds import Backgrounds
 from .layout import LAYOUTS, Design
-from .store import Session, Shot, Store
 
 SCREEN_SIDE = 1920  # px; also more than a photo on a sheet has
 log = logging.getLogger(__name__)

@@ -18,20 +18,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backdrop import Backdrop, quick_shrink
 from ..errors import EdgeMatteError, SourceError
-from ..frames import Buffers, Frame
-from ..images import Image, Size, decode
-from ..live import LiveOptions, Pipeline
-from ..live_edge import LiveEdge
-from ..live_matte import LiveMatte
-from ..preprocess import input_size
-from ..quality import LADDER, Quality
-from ..render import Renderer
-from ..segmenter import Segmenter
-from ..sinks import Sink, StreamFormat
-from ..sources import Opener
-from ..stabilise import Stabiliser
+from ..live.backdrop import Backdrop, quick_shrink
+from ..live.edge import LiveEdge
+from ..live.frames import Buffers, Frame
+from ..live.matte import LiveMatte
+from ..live.pipeline import LiveOptions, Pipeline
+from ..live.quality import LADDER, Quality
+from ..live.render import Renderer
+from ..live.sinks.base import Sink, StreamFormat
+from ..live.sources.words import Opener
+from ..live.stabilise import Stabiliser
+from ..matting.segmenter import Segmenter
+from ..network.tensors import input_size
+from ..picture.images import Image, Size, decode
 from .negatives import Negatives
 from .news import News
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 
-from ..composite import read_background
-from ..web import App, Guard
+from ..device.web import App, Guard
+from ..matting.composite import read_background
 from .backgrounds import Backgrounds
 from .booth import Booth, State
 from .config import Config
+from .flow import OutOfTurnError
 from .layout import LAYOUTS
-from .scene import OutOfTurnError
 from .share import Share
 
 if TYPE_CHECKING:

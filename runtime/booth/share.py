@@ -17,8 +17,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..atomic import write_bytes
-from ..web import Running, listen, server_of
+from ..device.files import write_bytes
+from ..device.web import Running, listen, server_of
 from .config import ShareConfig
 
 if TYPE_CHECKING:

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..cut_report import complain
+from ..device.systemd import Purpose, notify, unit
+from ..device.web import EXTRA, LOOPBACK, TOKEN_VARIABLE, Running, address, check_access, is_loopback, listen, run
 from ..errors import MissingExtraError
-from ..systemd import Purpose, notify, unit
-from ..web import EXTRA, LOOPBACK, TOKEN_VARIABLE, Running, address, check_access, is_loopback, listen, run
+from ..network import PHOTO_MODEL
+from ..terminal import complain
 
 if TYPE_CHECKING:
-    from ..mqtt import Reporter
+    from ..device.mqtt import Reporter
     from .service import Health
 
 PORT = 7000  # rembg's
@@ -35,7 +36,7 @@ def serve(
     ] = None,
     model: Annotated[
         str, typer.Option("-m", "--model", metavar="NAME|FILE.tflite", help="A bundled model or a file of your own.")
-    ] = "unet-photo",
+    ] = PHOTO_MODEL,
     refine: Annotated[
         str, typer.Option(metavar="off|fast|best", help="How edges are brought to the photo's size.")
     ] = "best",
@@ -76,10 +77,10 @@ def serve(
     _check_extra()
     from importlib.metadata import version
 
-    from ..cut_photo import CutOptions
-    from ..interpreter import available_cores
-    from ..model_store import model_path
-    from ..refine import check_mode
+    from ..device.machine import available_cores
+    from ..matting.refine import check_mode
+    from ..network.store import model_path
+    from ..photos.cutter import CutOptions
     from .crew import MOST_WORKERS, Crew
     from .service import Service, ServiceOptions
 
@@ -120,7 +121,7 @@ class _Beat:
 
 
 def _reporter(stack: ExitStack, words: str) -> Reporter:
-    from ..mqtt import Reporter, parse_broker
+    from ..device.mqtt import Reporter, parse_broker
 
     return stack.enter_context(Reporter(parse_broker(words), verb="serve", complain=complain))
 

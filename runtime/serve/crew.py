@@ -20,10 +20,10 @@ from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ..cut_photo import CutOptions
+from ..device.machine import available_cores
 from ..errors import EdgeMatteError, ServiceError
-from ..interpreter import available_cores
-from ..workers import Unfit, ctrl_c_ignored
+from ..photos.cutter import CutOptions
+from ..photos.processes import Unfit, ctrl_c_ignored
 
 if TYPE_CHECKING:
     from .order import Made, Order, Refused

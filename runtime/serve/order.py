@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ..composite import Background, Colour, visible_box
-from ..cut_photo import CutOptions, Cutter, Kind
 from ..errors import EdgeMatteError, ImageError
-from ..images import Alpha, Image, decode_picture
-from ..segmenter import Segmenter
+from ..matting.composite import Background, Colour, visible_box
+from ..matting.segmenter import Segmenter
+from ..photos.cutter import CutOptions, Cutter, Kind
+from ..picture.images import Alpha, Image, decode_picture
 
 Format = Literal[".png", ".jpg", ".webp"]
 MEDIA_TYPES: dict[str, str] = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..composite import Colour
-from ..web import Refusal
+from ..device.web import Refusal
+from ..matting.composite import Colour
 from .order import Order
 from .upload import Form, RefusedError
 

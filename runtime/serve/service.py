@@ -12,8 +12,9 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..web import App, Guard, Message, Receive, Refusal, Scope, Send
-from . import page, rembg_api, removebg_api
+from ..device.web import App, Guard, Message, Receive, Refusal, Scope, Send
+from . import openapi as page
+from . import rembg_api, removebg_api
 from .answer import Answer, Leaving, Refusing
 from .crew import Crew, ProcessLostError, QueueFullError, TooSlowError
 from .metrics import MEDIA_TYPE, Gauges, Metrics

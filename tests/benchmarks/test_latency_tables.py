@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from edgematte.benchmarks.energy import Energy
-from edgematte.benchmarks.fresh import ColdStart
-from edgematte.benchmarks.latency import Timing
 from edgematte.benchmarks.latency_tables import latency_tables
-from edgematte.benchmarks.live_rate import LiveRate
+from edgematte.benchmarks.measure.energy import Energy
+from edgematte.benchmarks.measure.fresh import ColdStart
+from edgematte.benchmarks.measure.latency import Timing
+from edgematte.benchmarks.measure.live_rate import LiveRate
+from edgematte.benchmarks.measure.sustained import Sustained, Window
 from edgematte.benchmarks.result import EnergyUse, Result, Stage, Starts, ThreadsPoint
-from edgematte.benchmarks.sustained import Sustained, Window
 
 
 def shown(result: Result, width: int = 120) -> str:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from edgematte.benchmarks.energy import Energy
-from edgematte.benchmarks.fresh import ColdStart
-from edgematte.benchmarks.latency import Timing
-from edgematte.benchmarks.live_rate import LiveRate
-from edgematte.benchmarks.operator_times import OperatorTime
+from edgematte.benchmarks.measure.energy import Energy
+from edgematte.benchmarks.measure.fresh import ColdStart
+from edgematte.benchmarks.measure.latency import Timing
+from edgematte.benchmarks.measure.live_rate import LiveRate
+from edgematte.benchmarks.measure.operator_times import OperatorTime
+from edgematte.benchmarks.measure.sustained import Sustained, Window
 from edgematte.benchmarks.result import (
     SCHEMA_VERSION,
     EnergyUse,
@@ -25,7 +26,6 @@ from edgematte.benchmarks.result import (
     to_json,
 )
 from edgematte.benchmarks.schema import from_json, load
-from edgematte.benchmarks.sustained import Sustained, Window
 from edgematte.runtime.errors import UsageError
 
 STORED = Path(__file__).parent / "results"

@@ -8,11 +8,11 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from edgematte.convert.lower import FloatModel
-from edgematte.convert.tflite_builder import Builder
-from edgematte.runtime.images import Image
-from edgematte.runtime.interpreter import load
-from edgematte.runtime.preprocess import resize
+from edgematte.convert.onnx.lower import FloatModel
+from edgematte.convert.tflite.builder import Builder
+from edgematte.runtime.network.interpreter import load
+from edgematte.runtime.network.tensors import resize
+from edgematte.runtime.picture.images import Image
 
 SIDE = 64  # pixels
 CODE = schema.BuiltinOperator
@@ -159,7 +159,7 @@ def uneven_depthwise() -> FloatModel:
 
 def scaled_output(model: FloatModel, layer: str, factors: NDArray) -> FloatModel:
     """The same network with a convolution's output channels multiplied."""
-    from edgematte.convert.tflite_graph import TfliteGraph
+    from edgematte.convert.tflite.graph import TfliteGraph
 
     graph = TfliteGraph(model.tflite)
     for part, shape in (("weights", (-1, 1, 1, 1)), ("bias", (-1,))):

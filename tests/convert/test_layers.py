@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from float_nets import unet
 
 from edgematte.convert.layers import quantisation_errors
-from edgematte.convert.to_int8 import Steps, to_int8
-from edgematte.runtime.images import read
-from edgematte.runtime.preprocess import resize
+from edgematte.convert.quantise.to_int8 import Steps, to_int8
+from edgematte.runtime.network.tensors import resize
+from edgematte.runtime.picture.images import read
+
+from .float_nets import unet
 
 
 @pytest.mark.parametrize("islands", [(), ("deep", "middle")])

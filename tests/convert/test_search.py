@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from float_nets import alpha, unet
 
+from edgematte.convert.quantise.to_int8 import Steps, to_int8
 from edgematte.convert.search import Point, pareto, search
-from edgematte.convert.tflite_graph import float_operators
-from edgematte.convert.to_int8 import Steps, to_int8
+from edgematte.convert.tflite.graph import float_operators
 from edgematte.runtime.errors import GateRefusedError
-from edgematte.runtime.images import find_photos, read
+from edgematte.runtime.picture.images import find_photos, read
+
+from .float_nets import alpha, unet
 
 BUDGET = 0.02  # mean absolute error of alpha
 

@@ -8,18 +8,20 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from bright import bright_unet
 from onnx import helper, numpy_helper
 
-from edgematte.convert import onnx_graph, verify
+from edgematte.convert import verify
 from edgematte.convert.layers import differences
-from edgematte.convert.lower import FloatModel, Preprocessing, lower
-from edgematte.convert.onnx_graph import Graph
+from edgematte.convert.onnx import graph as onnx_graph
+from edgematte.convert.onnx.graph import Graph
+from edgematte.convert.onnx.lower import FloatModel, Preprocessing, lower
+from edgematte.convert.onnx.reference import Reference
 from edgematte.convert.photos import Photo, gather
-from edgematte.convert.reference import Reference
-from edgematte.convert.tflite_graph import TfliteGraph
+from edgematte.convert.tflite.graph import TfliteGraph
 from edgematte.runtime.errors import ConversionError, GateRefusedError
-from edgematte.runtime.images import Image
+from edgematte.runtime.picture.images import Image
+
+from .bright import bright_unet
 
 PLAIN = Preprocessing()
 

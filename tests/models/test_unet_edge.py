@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from edgematte.benchmarks.edges import TileNetwork, open_network, refine_tiles
-from edgematte.convert.partitions import partitions
-from edgematte.convert.tflite_graph import float_operators
+from edgematte.benchmarks.studies.edges import TileNetwork, open_network, refine_tiles
+from edgematte.convert.targets.partitions import partitions
+from edgematte.convert.tflite.graph import float_operators
 from edgematte.models.training import edge_shapes
 from edgematte.models.training.augment import blend
-from edgematte.runtime.model_file import read_card
+from edgematte.runtime.network.model_file import read_card
 
 LARGEST_BYTES = 8_000_000
 SAME = 0.02  # most that int8 may differ from full precision, in the ratio

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+from edgematte.runtime.booth.album import Order, Shot, Store
 from edgematte.runtime.booth.backgrounds import find_backgrounds
 from edgematte.runtime.booth.finish import Finisher
 from edgematte.runtime.booth.layout import LAYOUTS, Design
-from edgematte.runtime.booth.store import Order, Shot, Store
-from edgematte.runtime.images import encode, read
-from edgematte.runtime.segmenter import Segmenter
+from edgematte.runtime.matting.segmenter import Segmenter
+from edgematte.runtime.picture.images import encode, read
 
 
 def finisher(model: Path) -> Finisher:

@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from edgematte.runtime.booth.store import Store
+from edgematte.runtime.booth.album import Store
 
 from . import taking
 from .whole import whole

@@ -14,10 +14,10 @@ import pytest
 from edgematte.runtime.booth.cli import _preview
 from edgematte.runtime.booth.config import CameraConfig
 from edgematte.runtime.booth.preview import Preview
-from edgematte.runtime.frames import Buffers
-from edgematte.runtime.images import decode
-from edgematte.runtime.segmenter import Segmenter
-from edgematte.runtime.source_virtual import VirtualCamera, VirtualSource, read_number
+from edgematte.runtime.live.frames import Buffers
+from edgematte.runtime.live.sources.virtual import VirtualCamera, VirtualSource, read_number
+from edgematte.runtime.matting.segmenter import Segmenter
+from edgematte.runtime.picture.images import decode
 
 SIZE = (320, 180)
 

@@ -1,6 +1,6 @@
 """Networks, calibration photos and judging photos → what every quantisation step buys, each measured on and off.
 
-    python -m edgematte.benchmarks.studies.quantization unet.onnx 'deeplab.onnx,mean=127.5,std=127.5,channel=1' \\
+    python -m edgematte.benchmarks.studies quantization unet.onnx 'deeplab.onnx,mean=127.5,std=127.5,channel=1' \\
         --calibrate TRAIN_PHOTOS --data VAL_PHOTOS --json quantization.json
 """
 
@@ -206,29 +206,21 @@ def main(
 ) -> None:
     """What every quantisation step buys, on these networks and photos."""
     rows: list[Row] = []
-    try:
-        for text in networks:
-            asked = subject(text)
-            model = lower(load_graph(asked.path, size=asked.size), asked.preprocessing, channel=asked.channel)
-            images = gather(calibrate, model.size, most=photos).images
-            judging = [image for folder in data for image in gather(folder, model.size, most=judges).images]
-            for way, make in ways(model, images).items():
-                if only not in way:
-                    continue
-                try:
-                    rows.append(measure(asked.path.stem, way, make(), model, judging))
-                except (EdgeMatteError, RuntimeError, ValueError) as error:
-                    # A peer that refuses a network is a result too; the others still are to be measured.
-                    typer.echo(f"{asked.path.stem}, {way}: {str(error).splitlines()[0]}", err=True)
-                    continue
-                typer.echo(f"{asked.path.stem}, {way}: IoU {rows[-1].iou:.4f}, MAE {rows[-1].mae:.4f}", err=True)
-    except EdgeMatteError as error:
-        typer.echo(f"edgematte: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
+    for text in networks:
+        asked = subject(text)
+        model = lower(load_graph(asked.path, size=asked.size), asked.preprocessing, channel=asked.channel)
+        images = gather(calibrate, model.size, most=photos).images
+        judging = [image for folder in data for image in gather(folder, model.size, most=judges).images]
+        for way, make in ways(model, images).items():
+            if only not in way:
+                continue
+            try:
+                rows.append(measure(asked.path.stem, way, make(), model, judging))
+            except (EdgeMatteError, RuntimeError, ValueError) as error:
+                # A peer that refuses a network is a result too; the others still are to be measured.
+                typer.echo(f"{asked.path.stem}, {way}: {str(error).splitlines()[0]}", err=True)
+                continue
+            typer.echo(f"{asked.path.stem}, {way}: IoU {rows[-1].iou:.4f}, MAE {rows[-1].mae:.4f}", err=True)
     Console(width=140).print(table(rows))
     if json_file is not None:
         json_file.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
-
-
-if __name__ == "__main__":
-    typer.run(main)

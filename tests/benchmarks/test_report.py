@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgematte.benchmarks import report
-from edgematte.benchmarks.measure.bootstrap import Interval
+from edgematte.benchmarks.measure.stats import Interval
 from edgematte.benchmarks.measure.fresh import ColdStart
 from edgematte.benchmarks.measure.latency import Timing
 from edgematte.benchmarks.measure.operator_times import OperatorTime

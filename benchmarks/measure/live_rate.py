@@ -67,7 +67,7 @@ class _Panning:
             yield Frame(picture, number, number / USUAL_FPS, perf_counter_ns() / NS_PER_S)
 
 
-class _Nowhere:
+class Nowhere:
     """A sink that notes when its first frame came, and nothing else."""
 
     name, transparent, wanted, returns = "nowhere", False, True, False
@@ -87,7 +87,7 @@ class _Nowhere:
 
 def live_rate(segmenter: Segmenter, image: Image, *, frames: int = FRAMES) -> LiveRate:
     """Runs `frames` of (H, W, 3) through the pipeline. Raises ModelError when the network fails."""
-    buffers, sink = Buffers(), _Nowhere()
+    buffers, sink = Buffers(), Nowhere()
     matte = LiveMatte(segmenter.matte, input_size(segmenter.network.inputs[0]), stabiliser=Stabiliser())
     renderer = Renderer(LiveEdge(), buffers=buffers, backdrop=read_backdrop(BACKGROUND))
     source = _Panning(image, frames, buffers)

@@ -1,7 +1,7 @@
 """A study's name and its options → the study runs, and ends as every command of `edgematte` ends.
 
-    python -m edgematte.benchmarks.studies NAME …
-    make study RUN='NAME …'
+python -m edgematte.benchmarks.studies NAME …
+make study RUN='NAME …'
 """
 
 from __future__ import annotations

@@ -34,7 +34,6 @@ from ...runtime.live.matte import LiveMatte
 from ...runtime.live.pipeline import Pipeline, network_threads
 from ...runtime.live.quality import Quality
 from ...runtime.live.render import Renderer
-from ...runtime.live.sinks.base import Sink, StreamFormat
 from ...runtime.live.sources.virtual import VirtualCamera
 from ...runtime.live.stabilise import Stabiliser
 from ...runtime.matting.refine import Refine, check_mode
@@ -42,6 +41,7 @@ from ...runtime.matting.segmenter import Segmenter
 from ...runtime.network import LIVE_MODEL
 from ...runtime.network.tensors import input_size
 from ...runtime.picture.images import Image, Size
+from ..measure.live_rate import Nowhere
 
 SIZE: Size = (1280, 720)
 PREPARED = 16  # frames made beforehand and shown in turn, so that neither side pays for them
@@ -101,16 +101,6 @@ class _Frames:
             yield Frame(image, number, number / 30, time.monotonic())
 
 
-class _Nowhere(Sink):
-    name, transparent = "nowhere", False
-
-    def start(self, stream: StreamFormat) -> None: ...
-
-    def write(self, picture: NDArray[np.uint8], time_s: float) -> None: ...
-
-    def finish(self, *, whole: bool) -> None: ...
-
-
 def compare(
     photo: Path, *, mediapipe: Path | None, rounds: int, threads: int, model: str, steady: bool, mode: Refine
 ) -> LiveComparison:
@@ -141,7 +131,7 @@ def run(segmenter: Segmenter, frames: NDArray[np.uint8], count: int, *, steady: 
     size = input_size(segmenter.network.inputs[0])
     matte = LiveMatte(segmenter.matte, size, stabiliser=Stabiliser() if steady else None)
     renderer = Renderer(LiveEdge(mode), buffers=buffers, backdrop=BlurBackdrop())
-    pipeline = Pipeline(lambda: _Frames(frames, count, buffers), renderer, [_Nowhere()], buffers=buffers, prepare=matte)
+    pipeline = Pipeline(lambda: _Frames(frames, count, buffers), renderer, [Nowhere()], buffers=buffers, prepare=matte)
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     pipeline.run(threading.Event())
     return Turn(count / (time.perf_counter() - wall_s), (time.process_time() - cpu_s) * 1000 / count)

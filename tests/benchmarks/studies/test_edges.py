@@ -98,9 +98,7 @@ def test_bilinear_is_the_measure_and_a_plain_edge_is_found(discs: Path) -> None:
 
 
 def test_the_command_writes_a_table_numbers_and_pictures(discs: Path, tmp_path: Path) -> None:
-    edges.main(
-        [discs], factor=6, model="unet-live", pictures=tmp_path / "shown", json_file=tmp_path / "edges.json"
-    )
+    edges.main([discs], factor=6, model="unet-live", pictures=tmp_path / "shown", json_file=tmp_path / "edges.json")
     rows = json.loads((tmp_path / "edges.json").read_text())
     assert {row["start"] for row in rows} == {"reduced, blurred 1 px", "unet-live"}
     shown = cv2.imread(str(tmp_path / "shown" / "disc-reduced.png"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .augment import Mix
-from .edge_data import EdgeMix
-from .edge_net import EDGE, EdgeNet, EdgeShape
+from .edge.data import EdgeMix
+from .edge.net import EDGE, EdgeNet, EdgeShape
 from .unet import LIVE, PHOTO, UNet, UNetShape
 
 

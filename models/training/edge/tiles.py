@@ -1,6 +1,6 @@
 """A training folder → PNG tiles whose transparency is a coarse alpha: what `edgematte convert` calibrates a refiner on.
 
-`python -m edgematte.models.training.edge_tiles --data DIR -o FOLDER`
+`python -m edgematte.models.training.edge.tiles --data DIR -o FOLDER`
 
 The tiles are drawn as in training, half of them from photos. Colours are kept where alpha is 0: a refiner sees them.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .edge_data import EdgeMix, EdgeSampler, read_backgrounds, read_edge_photos
+from .data import EdgeMix, EdgeSampler, read_backgrounds, read_edge_photos
 
 TILE_PX = 128
 SEED = 1_000_003  # far from the training's, so that tiles are not those it ended with

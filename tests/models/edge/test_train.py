@@ -12,10 +12,11 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is missing; make test-training installs it apart from the rest")
 
-from edgematte.models.training import edge_loss, edge_net, edge_train, export, recipes, unet  # noqa: E402
-from edgematte.models.training.edge_data import EdgeMix  # noqa: E402
+from edgematte.models.training import export, recipes, unet  # noqa: E402
+from edgematte.models.training.edge import loss, net, train  # noqa: E402
+from edgematte.models.training.edge.data import EdgeMix  # noqa: E402
 
-TINY = edge_net.EdgeShape(levels=(8, 8), extra=(0, 0))
+TINY = net.EdgeShape(levels=(8, 8), extra=(0, 0))
 
 
 @pytest.fixture
@@ -35,11 +36,11 @@ def folder(tmp_path: Path, photos: Path) -> Path:
 def test_an_untrained_refiner_changes_nothing() -> None:
     tiles = torch.rand(2, 4, 64, 64)
     with torch.no_grad():
-        assert torch.equal(edge_net.EdgeNet(edge_net.EDGE).eval()(tiles), tiles[:, edge_net.COARSE :])
+        assert torch.equal(net.EdgeNet(net.EDGE).eval()(tiles), tiles[:, net.COARSE :])
 
 
 def test_the_edge_network_has_the_size_its_card_says() -> None:
-    network = edge_net.EdgeNet(edge_net.EDGE)
+    network = net.EdgeNet(net.EDGE)
     assert unet.parameter_count(network) < 0.25e6
     assert unet.multiply_accumulates(network, (128, 128), channels=4) < 80e6
 
@@ -48,9 +49,9 @@ def test_the_loss_prefers_doing_nothing_to_harm_and_the_truth_to_both() -> None:
     alpha = torch.zeros(1, 1, 32, 32)
     alpha[..., ::4] = 1
     coarse = torch.full_like(alpha, 0.25)
-    nothing = edge_loss.edge_loss(torch.zeros_like(alpha), coarse, alpha)
-    truth = edge_loss.edge_loss(alpha - coarse, coarse, alpha)
-    wrong = edge_loss.edge_loss(alpha.roll(2, dims=3) - coarse, coarse, alpha)
+    nothing = loss.edge_loss(torch.zeros_like(alpha), coarse, alpha)
+    truth = loss.edge_loss(alpha - coarse, coarse, alpha)
+    wrong = loss.edge_loss(alpha.roll(2, dims=3) - coarse, coarse, alpha)
     assert truth < 1e-6
     assert truth < nothing < wrong, "threads drawn between the real ones are worse than a haze"
 
@@ -58,7 +59,7 @@ def test_the_loss_prefers_doing_nothing_to_harm_and_the_truth_to_both() -> None:
 def test_overshooting_what_is_cut_off_costs_nothing() -> None:
     alpha = torch.ones(1, 1, 32, 32)
     coarse = torch.full_like(alpha, 0.9)
-    assert edge_loss.edge_loss(torch.full_like(alpha, 0.3), coarse, alpha) < 1e-6, "1.2 is stored as 1"
+    assert loss.edge_loss(torch.full_like(alpha, 0.3), coarse, alpha) < 1e-6, "1.2 is stored as 1"
 
 
 @pytest.mark.filterwarnings("ignore")  # PyTorch warns about its own exporter and loader
@@ -68,8 +69,8 @@ def test_a_refiner_learns_resumes_and_exports(folder: Path, tmp_path: Path) -> N
     full = recipes.RECIPES["unet-edge"]
     recipe = replace(full, shape=TINY, mix=few, size=(32, 32), growth=((0.0, 1.0),), batch=4, steps=100)
     run, cpu = tmp_path / "run", torch.device("cpu")
-    edge_train.train_edge(recipe, folder, run, minutes=None, device=cpu)
-    network = edge_train.train_edge(replace(recipe, steps=300), folder, run, minutes=None, device=cpu)
+    train.train_edge(recipe, folder, run, minutes=None, device=cpu)
+    network = train.train_edge(replace(recipe, steps=300), folder, run, minutes=None, device=cpu)
     log = (run / "log.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in log] == ["step", "100", "200", "300"], "the second start went on at 100"
     losses = [float(line.split(",")[2]) for line in log[1:]]

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from .edge_data import EdgePhoto, EdgeSampler, read_backgrounds, read_edge_photos
-from .edge_loss import edge_loss
-from .edge_net import COARSE, EdgeNet
-from .fit import Batch, fit
-from .recipes import EdgeRecipe
+from ..fit import Batch, fit
+from ..recipes import EdgeRecipe
+from .data import EdgePhoto, EdgeSampler, read_backgrounds, read_edge_photos
+from .loss import edge_loss
+from .net import COARSE, EdgeNet
 
 
 class EdgeBatches(IterableDataset):

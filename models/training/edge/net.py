@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .unet import convolution
+from ..unet import convolution
 
 COARSE = 3  # the input channel that holds the coarse alpha, after R, G and B
 

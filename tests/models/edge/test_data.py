@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edgematte.models.training import edge_data
-from edgematte.models.training.edge_data import EdgeMix, EdgePhoto, EdgeSampler
-from edgematte.models.training.edge_tiles import write_tiles
+from edgematte.models.training.edge import data
+from edgematte.models.training.edge.data import EdgeMix, EdgePhoto, EdgeSampler
+from edgematte.models.training.edge.tiles import write_tiles
 
 FEW = EdgeMix(plates=2)  # each takes a tenth of a second to draw
 CLEAN = replace(FEW, damaged=0.0)
@@ -25,7 +25,7 @@ def backgrounds(photos) -> list[np.ndarray]:
 def portrait(photos) -> EdgePhoto:
     image = cv2.imread(str(photos / "images" / "astronaut.jpg"))[..., ::-1].copy()
     alpha = cv2.GaussianBlur(cv2.imread(str(photos / "masks" / "astronaut.png"), cv2.IMREAD_GRAYSCALE), (0, 0), 3)
-    return EdgePhoto(image, alpha, edge_data.foreground_colours(image, alpha))
+    return EdgePhoto(image, alpha, data.foreground_colours(image, alpha))
 
 
 def sampler(portrait: EdgePhoto, backgrounds: list[np.ndarray], mix: EdgeMix, seed: int = 3) -> EdgeSampler:
@@ -51,7 +51,7 @@ def test_most_tiles_hold_an_edge(portrait, backgrounds, drawn: float) -> None:
 def test_a_coarse_alpha_keeps_how_much_there_is_and_loses_where() -> None:
     fine = np.zeros((120, 120), np.uint8)
     fine[:, ::4] = 255  # threads of one pixel
-    coarse = edge_data.coarsen(fine, np.random.default_rng(0), replace(CLEAN, reduced=(8.0, 8.0)))
+    coarse = data.coarsen(fine, np.random.default_rng(0), replace(CLEAN, reduced=(8.0, 8.0)))
     assert coarse.mean() == pytest.approx(fine.mean(), abs=2), "reducing and blurring move alpha, they add none"
     assert coarse.std() < 12, "single threads cannot be told any more"
 
@@ -59,7 +59,7 @@ def test_a_coarse_alpha_keeps_how_much_there_is_and_loses_where() -> None:
 def test_a_coarse_alpha_of_a_plain_area_is_exact() -> None:
     for level in (0, 255):
         plain = np.full((96, 96), level, np.uint8)
-        assert (edge_data.coarsen(plain, np.random.default_rng(1), CLEAN) == level).all()
+        assert (data.coarsen(plain, np.random.default_rng(1), CLEAN) == level).all()
 
 
 def test_damage_changes_a_coarse_alpha() -> None:
@@ -67,8 +67,8 @@ def test_damage_changes_a_coarse_alpha() -> None:
     always = replace(CLEAN, damaged=1.0)
     changed = [
         cv2.norm(
-            edge_data.coarsen(fine, np.random.default_rng(seed), CLEAN),
-            edge_data.coarsen(fine, np.random.default_rng(seed), always),
+            data.coarsen(fine, np.random.default_rng(seed), CLEAN),
+            data.coarsen(fine, np.random.default_rng(seed), always),
             cv2.NORM_L1,
         )
         for seed in range(12)
@@ -82,7 +82,7 @@ def test_colours_of_a_soft_edge_lose_the_background() -> None:
     alpha = cv2.GaussianBlur(alpha, (0, 0), 4)
     share = alpha[..., None] / 255
     image = np.round(share * (200, 40, 40) + (1 - share) * (20, 20, 220)).astype(np.uint8)
-    colours = edge_data.foreground_colours(image, alpha)
+    colours = data.foreground_colours(image, alpha)
     edge = (alpha > 120) & (alpha < 250)
     assert np.abs(colours[edge].astype(int) - (200, 40, 40)).max() < 40, "red up to the edge, no violet"
     assert np.abs(image[edge].astype(int) - (200, 40, 40)).max() > 80, "where the picture itself is violet"

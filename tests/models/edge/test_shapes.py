@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgematte.models.training import edge_shapes
-from edgematte.models.training.edge_shapes import CANVAS_PX, OVERSAMPLED, SIDE_PX, Canvas
+from edgematte.models.training.edge import shapes
+from edgematte.models.training.edge.shapes import CANVAS_PX, OVERSAMPLED, SIDE_PX, Canvas
 
 
 def covered_px(canvas: Canvas) -> float:
@@ -44,7 +44,7 @@ def test_two_half_opaque_layers_are_three_quarters_opaque() -> None:
     assert np.abs(canvas.finish().alpha.astype(int) - 191).max() <= 1, "bytes round twice"
 
 
-@pytest.mark.parametrize("kind", edge_shapes.KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", shapes.KINDS, ids=lambda kind: kind.__name__)
 def test_every_kind_has_edges(kind) -> None:
     random = np.random.default_rng(11)
     plates = []
@@ -58,7 +58,7 @@ def test_every_kind_has_edges(kind) -> None:
 
 
 def test_the_same_seed_draws_the_same_plate() -> None:
-    first, second, other = (edge_shapes.draw(np.random.default_rng(seed)) for seed in (5, 5, 6))
+    first, second, other = (shapes.draw(np.random.default_rng(seed)) for seed in (5, 5, 6))
     assert np.array_equal(first.alpha, second.alpha)
     assert np.array_equal(first.shade, second.shade)
     assert not np.array_equal(first.alpha, other.alpha)

@@ -15,8 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .augment import blend, relight
-from .edge_shapes import draw
+from ..augment import blend, relight
+from .shapes import draw
 
 MARGIN_PX = 24  # around a tile while its coarse alpha is made, so that its border is like any other place
 UNSURE_LOW, UNSURE_HIGH = 12, 243  # alpha between them is an edge

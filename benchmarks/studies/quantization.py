@@ -25,7 +25,7 @@ from ...convert.quantise.calibrate import Statistics, choose_ranges, observe
 from ...convert.quantise.to_int8 import PLAIN, Steps, parted, rewritten, to_int8
 from ...convert.targets.partitions import partitions
 from ...convert.tflite.graph import TfliteGraph, float_operators
-from ...runtime.errors import EdgeMatteError
+from ...runtime.errors import EdgeMatteError, UsageError
 from ...runtime.network.interpreter import Network, load
 from ...runtime.picture.images import Image
 from ..measure.latency import Effort, interleave, ratio
@@ -108,7 +108,10 @@ def ways(model: FloatModel, images: Sequence[Image]) -> dict[str, Callable[[], b
 
 def peer(model: FloatModel, images: Sequence[Image], statistics: dict[str, Statistics] | None) -> bytes:
     """ai-edge-quantizer's static int8 recipe with uint8 input and output; its own ranges, or the true ones."""
-    from ai_edge_quantizer import qtyping, quantizer, recipe, recipe_manager
+    try:
+        from ai_edge_quantizer import qtyping, quantizer, recipe, recipe_manager
+    except ModuleNotFoundError as error:
+        raise UsageError("ai-edge-quantizer is missing; install it with: pip install --group studies") from error
 
     manager = recipe_manager.RecipeManager()
     manager.load_quantization_recipe(recipe.static_wi8_ai8())

@@ -14,8 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from ...runtime.errors import ModelError
-from ...runtime.network.model_file import parse
-from ...runtime.network.operator_names import PLACEHOLDER, operator_name
+from ...runtime.network.model_file import PLACEHOLDER, operator_name, parse
 from .builder import serialise
 
 CODES: dict[str, int] = {k: v for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}

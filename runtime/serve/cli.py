@@ -135,7 +135,7 @@ def _check_extra() -> None:
 def _print_unit(purpose: Purpose) -> None:
     words, skip = [], False
     for word in sys.argv[1:]:
-        # A unit file can be read by everybody; the token belongs into the file of secrets.
+        # A unit file can be read by everybody; so the token goes to the file of secrets.
         if skip or word == "--print-systemd-unit" or word.startswith("--token="):
             skip = False
         elif word == "--token":

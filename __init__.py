@@ -12,27 +12,27 @@ if TYPE_CHECKING:
     from . import convert as convert
     from .convert.pipeline import Conversion
     from .convert.recipe import Recipe
-    from .runtime.composite import composite, cutout
     from .runtime.errors import EdgeMatteError
-    from .runtime.foreground import foreground
-    from .runtime.images import Alpha, Image, read, write
-    from .runtime.refine import refine
-    from .runtime.segmenter import Segmenter
+    from .runtime.matting.composite import composite, cutout
+    from .runtime.matting.foreground import foreground
+    from .runtime.matting.refine import refine
+    from .runtime.matting.segmenter import Segmenter
+    from .runtime.picture.images import Alpha, Image, read, write
 
 _HOMES = {
-    "Alpha": "runtime.images",
+    "Alpha": "runtime.picture.images",
     "Conversion": "convert.pipeline",
     "EdgeMatteError": "runtime.errors",
-    "Image": "runtime.images",
+    "Image": "runtime.picture.images",
     "Recipe": "convert.recipe",
-    "Segmenter": "runtime.segmenter",
-    "composite": "runtime.composite",
+    "Segmenter": "runtime.matting.segmenter",
+    "composite": "runtime.matting.composite",
     "convert": "convert",  # the package itself: it can be called, see convert/__init__.py
-    "cutout": "runtime.composite",
-    "foreground": "runtime.foreground",
-    "read": "runtime.images",
-    "refine": "runtime.refine",
-    "write": "runtime.images",
+    "cutout": "runtime.matting.composite",
+    "foreground": "runtime.matting.foreground",
+    "read": "runtime.picture.images",
+    "refine": "runtime.matting.refine",
+    "write": "runtime.picture.images",
 }
 
 __all__ = [

@@ -16,17 +16,17 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ..runtime.atomic import write_bytes
-from ..runtime.convention import Color
+from ..runtime.device.files import write_bytes
+from ..runtime.device.machine import Machine, remarks
 from ..runtime.errors import EdgeMatteError, GateRefusedError, OutputExistsError, UsageError
+from ..runtime.network.convention import Color
 from ..runtime.tables import PIPE_WIDTH
 from . import result as results
-from .contender import Precision, Provider
-from .latency import Effort
-from .machine import Machine, remarks
+from .measure.contender import Precision, Provider
+from .measure.latency import Effort
 from .run import Original, Plan, Report
 from .run import run as measure
-from .table import show
+from .tables import show
 
 STDOUT = "-"
 S_PER_MINUTE = 60
@@ -136,7 +136,7 @@ def run(
 def report(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE…", help="What 'bench run --json' wrote, of any machine; and benchmarks.peers."),
+        typer.Argument(metavar="FILE…", help="What 'bench run --json' wrote, of any machine; and the study peers."),
     ],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="OUT.html", help="Write one page that opens offline.")

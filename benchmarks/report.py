@@ -8,13 +8,13 @@ from datetime import datetime, timezone
 from html import escape
 from pathlib import Path
 
-from ..convert import page
-from ..convert.charts import columns
-from ..convert.page import Tone
+from ..convert.report import page
+from ..convert.report.charts import columns
+from ..convert.report.page import Tone
+from ..runtime.device.machine import remarks
 from ..runtime.errors import UsageError
 from .charts import Bar, Line, Point, lines, log_scatter, stacked_bars
-from .machine import remarks
-from .operator_times import OperatorTime
+from .measure.operator_times import OperatorTime
 from .peers_result import Peers
 from .peers_result import table as peers_table
 from .result import Result, Shown, fair_ms, reference_name
@@ -41,7 +41,7 @@ RATIO_GOOD, RATIO_FAIR = 0.6, 1.0  # of the reference's time
 
 @dataclass(frozen=True)
 class Beside:
-    """A file that `benchmarks.peers` wrote."""
+    """A file that the study `peers` wrote."""
 
     name: str  # its stem
     found: Peers

@@ -14,18 +14,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
 
-from ..runtime.images import Size
-from .accuracy import METRICS, Score
-from .bootstrap import Interval, mean_interval
-from .contender import Facts
-from .energy import Energy
-from .fresh import ColdStart
-from .latency import Timing
-from .live_rate import LiveRate
-from .machine import Machine
-from .operator_times import OperatorTime
-from .paired import PairedTest, paired_test
-from .sustained import Sustained
+from ..runtime.device.machine import Machine
+from ..runtime.picture.images import Size
+from .measure.accuracy import METRICS, Score
+from .measure.contender import Facts
+from .measure.energy import Energy
+from .measure.fresh import ColdStart
+from .measure.latency import Timing
+from .measure.live_rate import LiveRate
+from .measure.operator_times import OperatorTime
+from .measure.stats import Interval, PairedTest, mean_interval, paired_test
+from .measure.sustained import Sustained
 
 SCHEMA = "edgematte.bench.run"
 SCHEMA_VERSION = 2  # 2: ratios are medians of each round's ratio, no longer ratios of two medians

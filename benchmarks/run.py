@@ -12,19 +12,20 @@ from pathlib import Path
 
 import numpy as np
 
-from ..runtime.convention import Color
+from ..runtime.device.machine import Machine, this_machine
 from ..runtime.errors import ImageError, MissingExtraError
-from ..runtime.images import Alpha, Image, write
-from ..runtime.model_file import ModelCard
-from . import energy
-from .accuracy import score
-from .contender import Contender, Converted, Precision, Provider
-from .dataset import Pair, find_pairs, fingerprint
-from .fresh import Job, cold_start
-from .latency import Effort
-from .live_rate import FRAMES, live_rate
-from .machine import Machine, this_machine
-from .pictures import shown, worst
+from ..runtime.network.convention import Color
+from ..runtime.network.model_file import ModelCard
+from ..runtime.picture.images import Alpha, Image, write
+from .examples import shown, worst
+from .measure import energy
+from .measure.accuracy import score
+from .measure.contender import Contender, Converted, Precision, Provider
+from .measure.dataset import Pair, find_pairs, fingerprint
+from .measure.fresh import Job, cold_start
+from .measure.latency import Effort
+from .measure.live_rate import FRAMES, live_rate
+from .measure.sustained import sustain
 from .result import (
     Accuracy,
     Data,
@@ -40,7 +41,6 @@ from .result import (
     summarise,
     summarise_differences,
 )
-from .sustained import sustain
 from .timings import Frame, frame_of, latency, sweep_threads
 
 Report = Callable[[str, float], None]  # what is being done, and how much of it, 0…1
@@ -133,8 +133,8 @@ def _data(folder: Path, found: Sequence[Pair], chosen: Sequence[Pair], skipped: 
 def _reference(original: Original, model: Converted, threads: int | None = None) -> Contender:
     """The full-precision network, fed as it was told or as the model's card says."""
     try:
-        from ..convert.lower import Preprocessing
-        from .reference import Reference
+        from ..convert.onnx.lower import Preprocessing
+        from .measure.reference import Reference
     except ModuleNotFoundError as error:
         raise MissingExtraError("bench run --against", "convert", error.name or "onnx") from error
     told = _told(original, model)

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .bootstrap import Interval, mean_interval
-from .contender import Facts
-from .fresh import ColdStart
-from .latency import Timing
-from .paired import PairedTest
+from .measure.contender import Facts
+from .measure.fresh import ColdStart
+from .measure.latency import Timing
+from .measure.stats import Interval, PairedTest, mean_interval
 from .result import CallTimings, Machine, Result, Stage, fair_ms, reference_name
 
 NOT_MEASURED = "not measured"

@@ -8,15 +8,15 @@ from functools import partial
 
 import numpy as np
 
-from ..runtime.images import Image, Size, read
-from ..runtime.preprocess import resize
-from .bootstrap import Interval
-from .contender import Contender
-from .dataset import Pair
-from .latency import Call, Effort, Timing, cpu_ratio, interleave, ratio
-from .machine import temperature_c
+from ..runtime.device.machine import temperature_c
+from ..runtime.network.tensors import resize
+from ..runtime.picture.images import Image, Size, read
+from .measure.contender import Contender
+from .measure.dataset import Pair
+from .measure.latency import Call, Effort, Timing, cpu_ratio, interleave, ratio
+from .measure.stages import OWN_STAGES, STAGES, photo_file, stage_calls
+from .measure.stats import Interval
 from .result import CallTimings, Latency, Stage, ThreadsPoint
-from .stages import OWN_STAGES, STAGES, photo_file, stage_calls
 
 FRAME_SIZE: Size = (1280, 720)  # what cameras deliver; one size everywhere, so that machines can be compared
 SYNTHETIC_CELLS: Size = (16, 9)  # of the made-up picture: smooth colours, as large as a photo's shapes

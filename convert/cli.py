@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from ..runtime.atomic import write_together
+from ..runtime.device.files import write_together
 from ..runtime.errors import OutputExistsError, UsageError
 
 if TYPE_CHECKING:
-    from ..runtime.images import Size
+    from ..runtime.picture.images import Size
     from .pipeline import Progress
     from .recipe import Importer, Target
 
@@ -74,7 +74,7 @@ def convert(
 ) -> None:
     """Turn an ONNX network into a full-int8 TFLite model, and prove what that cost."""
     _refuse_outputs(output, report, overwrite=overwrite)
-    from .lower import Preprocessing
+    from .onnx.lower import Preprocessing
     from .pipeline import convert as run
     from .recipe import PARITY_TOLERANCE, Recipe
 
@@ -99,7 +99,7 @@ def convert(
         result = run(network, recipe, progress=tell)
     files = result.files(output)
     if report is not None:
-        from .report import report_files
+        from .report.report import report_files
 
         # Together with the model, for neither is worth much alone, and a disk may fill up in between.
         files = {**report_files(result, report, command=_command()), **files}
@@ -107,11 +107,11 @@ def convert(
     for warning in result.warnings:
         typer.echo(f"edgematte: warning: {warning}", err=True)
     if as_json:
-        from .report import summary
+        from .report.report import summary
 
         typer.echo(json.dumps(asdict(summary(result)), indent=2))
         return
-    from .tables import show_conversion
+    from .report.tables import show_conversion
 
     show_conversion(result, output, report)
 

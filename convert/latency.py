@@ -8,7 +8,7 @@ from time import perf_counter_ns
 
 import numpy as np
 
-from ..runtime.interpreter import Network
+from ..runtime.network.interpreter import Network
 
 WARM_UP = 3  # calls of each that are not counted: lazy allocation, caches
 FEWEST_ROUNDS = 7

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..runtime.errors import ImageError, UsageError
-from ..runtime.images import PHOTO_SUFFIXES, Alpha, Image, Size, find_photos, read, read_picture_bytes
-from ..runtime.preprocess import resize
-from .onnx_graph import RGB, RGB_AND_COARSE
+from ..runtime.network.tensors import resize
+from ..runtime.picture.images import PHOTO_SUFFIXES, Alpha, Image, Size, find_photos, read, read_picture_bytes
+from .onnx.graph import RGB, RGB_AND_COARSE
 
 HELD_OUT_EVERY = 5  # where no other photos are given, every fifth is kept from calibration and judges the result
 BESIDE_PHOTOS = frozenset({"masks", "alphas", "classes"})  # what data sets keep beside images/: pictures, not photos

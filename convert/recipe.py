@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from ..runtime.errors import UsageError
-from ..runtime.images import Size
-from .lower import Preprocessing
+from ..runtime.picture.images import Size
+from .onnx.lower import Preprocessing
 
 Target = Literal["generic", "pi", "pi32", "coral"]
 Importer = Literal["own", "onnx-tf"]

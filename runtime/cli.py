@@ -14,11 +14,11 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from .cut_cli import cut
-from .cut_report import complain
 from .errors import EdgeMatteError, MissingExtraError
-from .live_cli import camera, doctor, video
-from .models_cli import app as models_app
+from .live.cli import camera, doctor, video
+from .network.cli import app as models_app
+from .photos.cli import cut
+from .terminal import complain
 
 INTERRUPTED = 130  # what shells expect of a program ended by Ctrl-C
 
@@ -79,8 +79,8 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON.")] = False,
 ) -> None:
     """Show a model's inputs, outputs, quantisation, operators and card."""
-    from .inspection import inspect as inspect_model
-    from .model_store import model_path
+    from .network.inspection import inspect as inspect_model
+    from .network.store import model_path
 
     found = inspect_model(model_path(model))
     if as_json:
@@ -92,7 +92,7 @@ def inspect(
 
 
 def _register(verb: str, extra: ExtraVerb) -> None:
-    # Everything behind the verb, --help included, is passed on untouched to the program that lives in the extra.
+    # Everything after the verb, --help included, is passed on untouched to the program that lives in the extra.
     pass_on = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
 
     @app.command(verb, help=extra.help, add_help_option=False, context_settings=pass_on)
@@ -118,8 +118,12 @@ for _verb, _extra in EXTRA_VERBS.items():
 
 
 def main() -> NoReturn:
-    """Entry point: every failure becomes one line on stderr and the exit code of DESIGN.md's table."""
-    arguments = sys.argv[1:]
+    """Entry point of `edgematte`."""
+    run(app, sys.argv[1:], "edgematte")
+
+
+def run(program: typer.Typer, arguments: list[str], name: str) -> NoReturn:
+    """Ends the process: a failure is one line on stderr and an exit code: 1, 2 usage, 3 refused, 130 stopped."""
     debug = "--debug" in arguments
     # File names are bytes; one that is no UTF-8 must come out as it went in.
     for stream in (sys.stdout, sys.stderr):
@@ -127,8 +131,8 @@ def main() -> NoReturn:
             stream.reconfigure(errors="surrogateescape")
     try:
         # --debug is the one option that works anywhere on the line, for it is added after something went wrong.
-        code = typer.main.get_command(app).main(
-            [word for word in arguments if word != "--debug"], prog_name="edgematte", standalone_mode=False
+        code = typer.main.get_command(program).main(
+            [word for word in arguments if word != "--debug"], prog_name=name, standalone_mode=False
         )
         if code == INTERRUPTED:  # how newer Typers hand on Ctrl-C
             raise KeyboardInterrupt

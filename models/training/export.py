@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 import torch
 
-from .edge_net import EdgeNet
+from .edge.net import EdgeNet
 from .fit import load_averaged
 from .gain import fold
 from .recipes import RECIPES

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .augment import Mix
-from .edge_data import EdgeMix
-from .edge_net import EDGE, EdgeNet, EdgeShape
+from .edge.data import EdgeMix
+from .edge.net import EDGE, EdgeNet, EdgeShape
 from .unet import LIVE, PHOTO, UNet, UNetShape
 
 

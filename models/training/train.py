@@ -21,7 +21,7 @@ from torch.nn import functional
 from torch.utils.data import IterableDataset
 
 from .augment import Sampler
-from .edge_train import train_edge
+from .edge.train import train_edge
 from .fake_quant import fake_quantise
 from .fit import Batch, fit, load_averaged
 from .lite_encoder import start_from_imagenet

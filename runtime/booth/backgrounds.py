@@ -10,12 +10,12 @@ from typing import Literal
 
 import numpy as np
 
-from ..backdrop import Backdrop, read_backdrop
-from ..composite import Background, cover, read_background
 from ..errors import UsageError
-from ..frames import Buffers
-from ..images import PHOTO_SUFFIXES, Image, Size, encode
-from ..source_opencv import OpenCvSource
+from ..live.backdrop import Backdrop, read_backdrop
+from ..live.frames import Buffers
+from ..live.sources.opencv import OpenCvSource
+from ..matting.composite import Background, cover, read_background
+from ..picture.images import PHOTO_SUFFIXES, Image, Size, encode
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".avi", ".webm", ".mov"})
 THUMBNAIL: Size = (320, 200)

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..cut_report import complain
 from ..errors import MissingExtraError, UsageError
+from ..network import LIVE_MODEL
+from ..terminal import complain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..frames import Buffers
+    from ..live.frames import Buffers
+    from .camera.preview import Exposure, Preview
     from .config import CameraConfig, Config
-    from .preview import Exposure, Preview
 
 PACKAGES = ("starlette", "uvicorn", "PIL")
 SECRETS = "/etc/edgematte/booth.env"
@@ -75,22 +76,22 @@ def booth(
 def _serve(config: Config, stack: ExitStack, *, mqtt: str | None) -> None:
     import cv2
 
-    from ..composite import read_background
-    from ..mqtt import Reporter, parse_broker
-    from ..refine import check_mode
-    from ..segmenter import Segmenter
-    from ..systemd import notify
-    from ..web import LOOPBACK, Running, address, listen, run
+    from ..device.mqtt import Reporter, parse_broker
+    from ..device.systemd import notify
+    from ..device.web import LOOPBACK, Running, address, listen, run
+    from ..matting.composite import read_background
+    from ..matting.refine import check_mode
+    from ..matting.segmenter import Segmenter
+    from .album import Album, Limits
     from .backgrounds import find_backgrounds
     from .booth import Booth, Vitals
     from .button import Button
     from .finish import Finisher
-    from .layout import Design, check_design
-    from .printer import Printer
-    from .scene import OutOfTurnError, Rules
-    from .server import BoothServer, words_of
-    from .share import Share
-    from .store import Limits, Store
+    from .flow import OutOfTurnError, Rules
+    from .paper.layout import Design, check_design
+    from .paper.printer import Printer
+    from .sites.screen import BoothServer, words_of
+    from .sites.telephone import Share
 
     pictures, screen = config.pictures, config.screen
     for word in screen.languages:
@@ -113,7 +114,7 @@ def _serve(config: Config, stack: ExitStack, *, mqtt: str | None) -> None:
     )  # fmt: skip
     limits = Limits(round(config.disk.warn_mb * 1e6), round(config.disk.stop_mb * 1e6))
     listener = stack.enter_context(listen(LOOPBACK, screen.port))
-    store = stack.enter_context(Store(config.data, limits=limits))
+    album = stack.enter_context(Album(config.data, limits=limits))
     preview = _preview(config.camera, threads=pictures.threads)
     first = shown.first or keys[0]
     rules = Rules(
@@ -144,7 +145,7 @@ def _serve(config: Config, stack: ExitStack, *, mqtt: str | None) -> None:
 
     button = stack.enter_context(Button(config.button, pressed))
     running = Booth(
-        store, preview, finisher, backgrounds, Printer(config.print), rules,
+        album, preview, finisher, backgrounds, Printer(config.print), rules,
         date=pictures.date, alive=alive, light=button.light,
     )  # fmt: skip
     share = None
@@ -162,21 +163,21 @@ def _serve(config: Config, stack: ExitStack, *, mqtt: str | None) -> None:
 
 def _preview(config: CameraConfig, *, threads: int | None) -> Preview:
     """The camera, and how it takes photos."""
-    from ..frames import Buffers
-    from ..segmenter import Segmenter
-    from ..sources import SourceOptions, opener
-    from .preview import Preview
+    from ..live.frames import Buffers
+    from ..live.sources.words import SourceOptions, opener
+    from ..matting.segmenter import Segmenter
+    from .camera.preview import Preview
 
     buffers = Buffers()
     opening = opener(config.source, SourceOptions(_size(config.size), config.fps), buffers)
-    preview = Preview(opening, Segmenter("unet-live", threads=threads), buffers=buffers, fps=config.fps)
+    preview = Preview(opening, Segmenter(LIVE_MODEL, threads=threads), buffers=buffers, fps=config.fps)
     preview.still = _still(config, preview, buffers)
     return preview
 
 
 def _still(config: CameraConfig, preview: Preview, buffers: Buffers) -> Callable[[], Exposure] | None:
-    from ..sources import SourceOptions, opener
-    from .preview import still_by, still_of
+    from ..live.sources.words import SourceOptions, opener
+    from .camera.preview import still_by, still_of
 
     ways = [name for name in ("still_size", "still_source", "still_command") if getattr(config, name) is not None]
     if len(ways) > 1:
@@ -221,14 +222,11 @@ def _keep_to(data: Path) -> None:
 
 
 def _print_unit(config: Config, *, leaves_device: bool) -> None:
-    import getpass
+    from ..device.systemd import Purpose, print_unit
 
-    from ..systemd import Purpose, unit
-
-    words = [word for word in sys.argv[1:] if word != "--print-systemd-unit"]
     groups = ("video", *(["gpio"] if config.button.pin or config.button.lamp else []))
     purpose = Purpose(
         "booth", groups=groups, secrets=SECRETS, writes=(str(config.data.resolve()),), stop_s=20,
         leaves_device=leaves_device,
     )  # fmt: skip
-    typer.echo(unit(words, user=getpass.getuser(), purpose=purpose), nl=False)
+    print_unit(purpose)

@@ -10,7 +10,8 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ..errors import MissingExtraError, UsageError
-from .layout import LAYOUTS
+from ..network import PHOTO_MODEL
+from .paper.layout import LAYOUTS
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class BackgroundsConfig:
 class PicturesConfig:
     """How pictures are taken and what they look like."""
 
-    model: str = "unet-photo"
+    model: str = PHOTO_MODEL
     refine: str = "best"
     threads: int | None = None
     layouts: tuple[str, ...] = tuple(LAYOUTS)

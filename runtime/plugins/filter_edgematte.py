@@ -19,15 +19,15 @@ from photobooth.services.config.baseconfig import BaseConfig
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from ..refine import DEFAULT_MODE, Refine
-from ..segmenter import DEFAULT_MODEL
-from .scene import Scene, SceneOptions
+from ..matting.refine import DEFAULT_MODE, Refine
+from ..network import PHOTO_MODEL
+from .compositor import Scene, SceneOptions
 
 LOGGER = logging.getLogger(__name__)
 
 
 class EdgeMatteSettings(BaseConfig):
-    """The form on photobooth-app's administration page, and the file behind it."""
+    """The form on photobooth-app's administration page, and the file it is saved in."""
 
     model_config = SettingsConfigDict(
         title="EdgeMatte: other backgrounds",
@@ -42,7 +42,7 @@ class EdgeMatteSettings(BaseConfig):
     )
     userselectable: bool = Field(default=True, description="Let guests choose these filters.")
     refine: Refine = Field(default=DEFAULT_MODE, description="How edges such as hair are refined; off is fastest.")
-    model: str = Field(default=DEFAULT_MODEL, description="A bundled model's name, or the path of a .tflite file.")
+    model: str = Field(default=PHOTO_MODEL, description="A bundled model's name, or the path of a .tflite file.")
 
 
 class EdgeMatte(BaseFilter[EdgeMatteSettings]):

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import pibooth
 import PIL.Image
 
-from ..composite import read_background
 from ..errors import UsageError
-from ..refine import DEFAULT_MODE, MODES, check_mode
-from ..segmenter import DEFAULT_MODEL
-from .scene import Scene, SceneOptions
+from ..matting.composite import read_background
+from ..matting.refine import DEFAULT_MODE, MODES, check_mode
+from ..network import PHOTO_MODEL
+from .compositor import Scene, SceneOptions
 
 if TYPE_CHECKING:
     from pibooth.config import PiConfigParser
@@ -49,7 +49,7 @@ def pibooth_configure(cfg: PiConfigParser) -> None:
         "Edges of the cut-out",
         list(MODES),
     )
-    cfg.add_option(SECTION, "model", DEFAULT_MODEL, "A bundled model's name, or the path of a .tflite file")
+    cfg.add_option(SECTION, "model", PHOTO_MODEL, "A bundled model's name, or the path of a .tflite file")
 
 
 @pibooth.hookimpl

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..web import Receive, Refusal, Scope, Send, refuse
+from ..device.web import Receive, Refusal, Scope, Send, refuse
 from .upload import Share
 
 CHUNK_BYTES = 1 << 18  # a client that takes none of these for a while is hung up on, see web.py

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import sys
 from contextlib import ExitStack
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -12,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..cut_report import complain
+from ..device.systemd import Purpose, notify, print_unit
+from ..device.web import EXTRA, LOOPBACK, TOKEN_VARIABLE, Running, address, check_access, is_loopback, listen, run
 from ..errors import MissingExtraError
-from ..systemd import Purpose, notify, unit
-from ..web import EXTRA, LOOPBACK, TOKEN_VARIABLE, Running, address, check_access, is_loopback, listen, run
+from ..network import PHOTO_MODEL
+from ..terminal import complain
 
 if TYPE_CHECKING:
-    from ..mqtt import Reporter
+    from ..device.mqtt import Reporter
     from .service import Health
 
 PORT = 7000  # rembg's
@@ -35,7 +34,7 @@ def serve(
     ] = None,
     model: Annotated[
         str, typer.Option("-m", "--model", metavar="NAME|FILE.tflite", help="A bundled model or a file of your own.")
-    ] = "unet-photo",
+    ] = PHOTO_MODEL,
     refine: Annotated[
         str, typer.Option(metavar="off|fast|best", help="How edges are brought to the photo's size.")
     ] = "best",
@@ -71,15 +70,15 @@ def serve(
     if print_systemd_unit:
         leaves_device = mqtt is not None or not is_loopback(host)
         stop_s = round(max_seconds) + 2 * LAST_ANSWER_S
-        _print_unit(Purpose("serve", (), SECRETS, writes=(), stop_s=stop_s, leaves_device=leaves_device))
+        print_unit(Purpose("serve", (), SECRETS, writes=(), stop_s=stop_s, leaves_device=leaves_device))
         return
     _check_extra()
     from importlib.metadata import version
 
-    from ..cut_photo import CutOptions
-    from ..interpreter import available_cores
-    from ..model_store import model_path
-    from ..refine import check_mode
+    from ..device.machine import available_cores
+    from ..matting.refine import check_mode
+    from ..network.store import model_path
+    from ..photos.cutter import CutOptions
     from .crew import MOST_WORKERS, Crew
     from .service import Service, ServiceOptions
 
@@ -120,7 +119,7 @@ class _Beat:
 
 
 def _reporter(stack: ExitStack, words: str) -> Reporter:
-    from ..mqtt import Reporter, parse_broker
+    from ..device.mqtt import Reporter, parse_broker
 
     return stack.enter_context(Reporter(parse_broker(words), verb="serve", complain=complain))
 
@@ -129,16 +128,3 @@ def _check_extra() -> None:
     for package in ("starlette", "uvicorn", "python_multipart"):
         if find_spec(package) is None:
             raise MissingExtraError("serve", EXTRA, package)
-
-
-def _print_unit(purpose: Purpose) -> None:
-    words, skip = [], False
-    for word in sys.argv[1:]:
-        # A unit file can be read by everybody; the token belongs into the file of secrets.
-        if skip or word == "--print-systemd-unit" or word.startswith("--token="):
-            skip = False
-        elif word == "--token":
-            skip = True
-        else:
-            words.append(word)
-    typer.echo(unit(words, user=getpass.getuser(), purpose=purpose), nl=False)

@@ -12,8 +12,8 @@ import binascii
 from collections.abc import Mapping
 from typing import TypeVar
 
-from ..composite import Colour, read_colour
-from ..web import Refusal
+from ..device.web import Refusal
+from ..matting.composite import Colour, read_colour
 from .order import Format, Made, Order
 from .upload import Form, RefusedError
 

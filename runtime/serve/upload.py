@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from ..web import Refusal
+from ..device.web import Refusal
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks

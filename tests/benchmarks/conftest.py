@@ -11,10 +11,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgematte.benchmarks.accuracy import Score
-from edgematte.benchmarks.contender import Facts
-from edgematte.benchmarks.latency import Timing
-from edgematte.benchmarks.machine import this_machine
+from edgematte.benchmarks.measure.accuracy import Score
+from edgematte.benchmarks.measure.contender import Facts
+from edgematte.benchmarks.measure.latency import Timing
 from edgematte.benchmarks.result import (
     Accuracy,
     CallTimings,
@@ -27,8 +26,9 @@ from edgematte.benchmarks.result import (
     summarise,
     summarise_differences,
 )
-from edgematte.convert.lower import Preprocessing, lower
-from edgematte.convert.onnx_graph import load
+from edgematte.convert.onnx.graph import load
+from edgematte.convert.onnx.lower import Preprocessing, lower
+from edgematte.runtime.device.machine import this_machine
 
 SIDE = 64  # pixels; small networks keep the suite quick
 SaveOnnx = Callable[..., Path]

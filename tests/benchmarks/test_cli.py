@@ -14,17 +14,17 @@ from pathlib import Path
 import cv2
 import pytest
 
-from edgematte.benchmarks.accuracy import METRICS
+from edgematte.benchmarks.measure.accuracy import METRICS
 from edgematte.benchmarks.result import SCHEMA_VERSION
-from edgematte.convert.calibrate import calibrate
-from edgematte.convert.lower import Preprocessing, lower
-from edgematte.convert.onnx_graph import load
-from edgematte.convert.quantize import quantize
-from edgematte.convert.tflite_builder import add_metadata
+from edgematte.convert.onnx.graph import load
+from edgematte.convert.onnx.lower import Preprocessing, lower
+from edgematte.convert.quantise.calibrate import calibrate
+from edgematte.convert.quantise.emit import quantize
+from edgematte.convert.tflite.builder import add_metadata
 from edgematte.runtime.cli import main
-from edgematte.runtime.images import find_photos, read
-from edgematte.runtime.model_file import CARD_NAME, ModelCard
-from edgematte.runtime.preprocess import resize
+from edgematte.runtime.network.model_file import CARD_NAME, ModelCard
+from edgematte.runtime.network.tensors import resize
+from edgematte.runtime.picture.images import find_photos, read
 
 from .conftest import SaveOnnx
 
@@ -158,7 +158,7 @@ def test_an_int8_model_s_card_tells_how_to_feed_its_original(
     graph = load(original)
     network = lower(graph, told, channel=0)
     pictures = [resize(read(path), network.size) for path in find_photos(photos / "images")]
-    int8 = quantize(network, calibrate(network, pictures))
+    int8 = quantize(network, calibrate(network, pictures)).to_bytes()
     card = ModelCard(
         name="network", source_sha256=graph.sha256, mean=told.mean, std=told.std, color=told.color, channel=0
     )

@@ -10,25 +10,16 @@ from pathlib import Path
 import pytest
 
 from edgematte.benchmarks import report
-from edgematte.benchmarks.bootstrap import Interval
-from edgematte.benchmarks.fresh import ColdStart
-from edgematte.benchmarks.latency import Timing
-from edgematte.benchmarks.operator_times import OperatorTime
+from edgematte.benchmarks.measure.fresh import ColdStart
+from edgematte.benchmarks.measure.latency import Timing
+from edgematte.benchmarks.measure.operator_times import OperatorTime
+from edgematte.benchmarks.measure.stages import STAGES
+from edgematte.benchmarks.measure.stats import Interval
+from edgematte.benchmarks.measure.sustained import Sustained, Window
 from edgematte.benchmarks.peers_result import Missing, Peers, Row
 from edgematte.benchmarks.peers_result import to_json as peers_json
-from edgematte.benchmarks.result import (
-    CallTimings,
-    Operators,
-    Result,
-    Shown,
-    Stage,
-    Starts,
-    ThreadsPoint,
-    to_json,
-)
-from edgematte.benchmarks.stages import STAGES
+from edgematte.benchmarks.result import CallTimings, Operators, Result, Shown, Stage, Starts, ThreadsPoint, to_json
 from edgematte.benchmarks.summary import Entry, cost, overview
-from edgematte.benchmarks.sustained import Sustained, Window
 from edgematte.runtime.errors import UsageError
 
 PIXEL = "data:image/png;base64,iVBORw0KGgo="

@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from edgematte.benchmarks.accuracy import METRICS
+from edgematte.benchmarks.measure.accuracy import METRICS
 from edgematte.benchmarks.result import (
     SCHEMA,
     SCHEMA_VERSION,

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edgematte.benchmarks.contender import Converted
-from edgematte.benchmarks.dataset import find_pairs
-from edgematte.benchmarks.latency import Effort
-from edgematte.benchmarks.reference import Reference
-from edgematte.benchmarks.stages import OWN_STAGES, STAGES
+from edgematte.benchmarks.measure.contender import Converted
+from edgematte.benchmarks.measure.dataset import find_pairs
+from edgematte.benchmarks.measure.latency import Effort
+from edgematte.benchmarks.measure.reference import Reference
+from edgematte.benchmarks.measure.stages import OWN_STAGES, STAGES
 from edgematte.benchmarks.timings import FRAME_SIZE, Frame, frame_of, latency, sweep_threads
 
 LEAST = Effort(warm_up=1, seconds=0, least_rounds=5)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import onnx
 import pytest
-from bright import bright_unet
+
+from .bright import bright_unet
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from bright import bright_unet
 from onnx import helper, numpy_helper
 
-from edgematte.convert import pi32
-from edgematte.runtime.model_file import read_card
+from edgematte.convert.targets import pi32
+from edgematte.runtime.network.model_file import read_card
+
+from .bright import bright_unet
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 MEMORY_LIMIT_BYTES = 3 * 2**30  # of address space: half of it is mapped libraries

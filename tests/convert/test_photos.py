@@ -9,7 +9,7 @@ import pytest
 
 from edgematte.convert.photos import Photo, PhotoSet, gather, gather_pairs, split
 from edgematte.runtime.errors import UsageError
-from edgematte.runtime.images import write
+from edgematte.runtime.picture.images import write
 
 
 def folder_of(path: Path, count: int) -> Path:

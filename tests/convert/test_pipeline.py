@@ -11,13 +11,13 @@ import pytest
 
 import edgematte
 from edgematte.convert.layers import quantisation_errors
-from edgematte.convert.partitions import partitions
 from edgematte.convert.pipeline import Conversion
 from edgematte.convert.recipe import Recipe
+from edgematte.convert.targets.partitions import partitions
 from edgematte.runtime.errors import GateRefusedError, OutputExistsError, UsageError
-from edgematte.runtime.images import read
-from edgematte.runtime.model_file import parse, read_card
-from edgematte.runtime.segmenter import Segmenter
+from edgematte.runtime.matting.segmenter import Segmenter
+from edgematte.runtime.network.model_file import parse, read_card
+from edgematte.runtime.picture.images import read
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from collections.abc import Callable
 import numpy as np
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
-from tiny import CHANNELS, COLUMNS, ROWS, Op, difference, floats, ints, model_of, op
+
+from .tiny import CHANNELS, COLUMNS, ROWS, Op, difference, floats, ints, model_of, op
 
 COUNT = int(os.environ.get("RANDOM_GRAPHS", "50"))
 TOLERANCE = 1e-4  # of the output's largest magnitude: up to fourteen operators' roundings, normalisations among them

@@ -11,18 +11,18 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
-from edgematte.convert import onnx_graph
-from edgematte.convert.calibrate import calibrate, observe
-from edgematte.convert.lower import Preprocessing, lower
-from edgematte.convert.partitions import partitions
+from edgematte.convert.onnx import graph as onnx_graph
+from edgematte.convert.onnx.lower import Preprocessing, lower
 from edgematte.convert.photos import gather, read_tile
 from edgematte.convert.pipeline import convert
+from edgematte.convert.quantise.calibrate import calibrate, observe
 from edgematte.convert.recipe import Recipe
+from edgematte.convert.targets.partitions import partitions
 from edgematte.runtime.cli import app
 from edgematte.runtime.errors import ConversionError, ImageError, ModelError, UsageError
-from edgematte.runtime.interpreter import load
-from edgematte.runtime.model_file import parse, read_card
-from edgematte.runtime.segmenter import Segmenter
+from edgematte.runtime.matting.segmenter import Segmenter
+from edgematte.runtime.network.interpreter import load
+from edgematte.runtime.network.model_file import parse, read_card
 
 SIDE = 32
 

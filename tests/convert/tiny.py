@@ -14,10 +14,11 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edgematte.convert import onnx_graph, patterns
-from edgematte.convert.lower import lower_nodes
-from edgematte.convert.ops.context import NHWC, Lowering, Value
-from edgematte.runtime import interpreter
+from edgematte.convert.onnx import graph as onnx_graph
+from edgematte.convert.onnx import patterns
+from edgematte.convert.onnx.lower import lower_nodes
+from edgematte.convert.onnx.ops.context import NHWC, Lowering, Value
+from edgematte.runtime.network import interpreter
 
 CHANNELS, ROWS, COLUMNS = 8, 9, 12  # of "x", the tensor that every tiny network starts from: 1×8×9×12
 SMALLEST = 0.01

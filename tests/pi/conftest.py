@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from edgematte.convert import pi32
-from edgematte.runtime.interpreter import CHOICE_VARIABLE
+from edgematte.convert.targets import pi32
+from edgematte.runtime.network.interpreter import CHOICE_VARIABLE
 
 from . import debian
 from .cores import A72, A76, Core

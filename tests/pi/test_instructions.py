@@ -12,13 +12,14 @@ import pytest
 from numpy.typing import NDArray
 
 from edgematte import read
-from edgematte.convert.lower import FloatModel, Preprocessing, lower
-from edgematte.convert.onnx_graph import load as load_onnx
-from edgematte.convert.tflite_graph import float_operators
-from edgematte.runtime.interpreter import load
-from edgematte.runtime.model_file import ModelCard, read_card
-from edgematte.runtime.model_store import bundled_models
-from edgematte.runtime.preprocess import resize
+from edgematte.convert.onnx.graph import load as load_onnx
+from edgematte.convert.onnx.lower import Preprocessing, lower
+from edgematte.convert.tflite.float_model import FloatModel
+from edgematte.convert.tflite.graph import float_operators
+from edgematte.runtime.network.interpreter import load
+from edgematte.runtime.network.model_file import ModelCard, read_card
+from edgematte.runtime.network.store import bundled_models
+from edgematte.runtime.network.tensors import resize
 
 from .conftest import LITERT, OLDER
 from .cores import A72, A76, Core

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgematte import Alpha, read
-from edgematte.runtime.interpreter import CHOICE_VARIABLE
+from edgematte.runtime.network.interpreter import CHOICE_VARIABLE
 
 from .conftest import LITERT
 from .emulator import Guest
@@ -32,8 +32,8 @@ WHO_AM_I = """
 import json, platform
 from importlib import metadata
 import edgematte
-from edgematte.runtime.interpreter import load
-from edgematte.runtime.model_store import bundled_models
+from edgematte.runtime.network.interpreter import load
+from edgematte.runtime.network.store import bundled_models
 package = load(bundled_models()["unet-live"]).package
 print(json.dumps([platform.machine(), package, metadata.version(package), edgematte.__file__]))
 """

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from edgematte import read
-from edgematte.runtime.model_store import bundled_models
-from edgematte.runtime.preprocess import resize
+from edgematte.runtime.network.store import bundled_models
+from edgematte.runtime.network.tensors import resize
 
 from . import debian
 from .conftest import OLDER

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgematte.runtime.errors import SinkError
-from edgematte.runtime.frames import Buffers
-from edgematte.runtime.mp4_times import write_times
-from edgematte.runtime.sinks import Sink, StreamFormat
-from edgematte.runtime.source_opencv import OpenCvSource
+from edgematte.runtime.live.frames import Buffers
+from edgematte.runtime.live.sinks.base import Sink, StreamFormat
+from edgematte.runtime.live.sinks.video import write_times
+from edgematte.runtime.live.sources.opencv import OpenCvSource
 
 SIZE = (96, 64)
 

@@ -23,10 +23,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgematte.runtime.cut_photo import CutOptions
+from edgematte.runtime.device.web import Running, listen, server_of
+from edgematte.runtime.photos.cutter import CutOptions
 from edgematte.runtime.serve.crew import Crew
 from edgematte.runtime.serve.service import Service, ServiceOptions
-from edgematte.runtime.web import Running, listen, server_of
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgematte.runtime.interpreter import load
+from edgematte.runtime.network.interpreter import load
 
 MARK = -77  # a file descriptor nobody has; instruction_count.c looks for it
 INFERENCES = 3  # the first one also touches its memory for the first time

@@ -10,7 +10,7 @@ import pytest
 
 from edgematte.runtime.booth.backgrounds import find_backgrounds
 from edgematte.runtime.errors import UsageError
-from edgematte.runtime.images import decode
+from edgematte.runtime.picture.images import decode
 
 from ..live_parts import make_video
 

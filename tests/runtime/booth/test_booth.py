@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgematte.runtime.booth.layout import SHEET, STRIP
-from edgematte.runtime.images import decode, read
+from edgematte.runtime.booth.paper.layout import SHEET, STRIP
+from edgematte.runtime.picture.images import decode, read
 
 from .conftest import FakePrinter
 from .guest import Guest, open_booth

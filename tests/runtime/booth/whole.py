@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 
-from edgematte.runtime.booth.store import JOURNAL
+from edgematte.runtime.booth.album import JOURNAL
 
 
 def whole(path: Path) -> bool:

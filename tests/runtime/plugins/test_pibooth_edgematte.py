@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 
 from edgematte.runtime.errors import UsageError
-from edgematte.runtime.images import Image, read
+from edgematte.runtime.picture.images import Image, read
 
 if importlib.util.find_spec("pibooth") is None:
     pytest.skip("needs the extra [pibooth]; make test-plugins installs it", allow_module_level=True)

@@ -1,0 +1,1 @@
+"""What `bench` measures, one figure a file."""

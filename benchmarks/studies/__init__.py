@@ -1,0 +1,1 @@
+"""What was measured once and can be again: a command each, not part of the wheel."""

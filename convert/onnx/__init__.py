@@ -1,0 +1,1 @@
+"""An ONNX file → a checked graph → a float TFLite network."""

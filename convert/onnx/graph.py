@@ -1,0 +1,380 @@
+""".onnx file in, a checked graph out: one image input, one output, static shapes, everything constant folded away."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, helper, inliner, numpy_helper
+from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_model, uses_external_data
+
+from ...runtime.errors import ConversionError, ModelError
+from ...runtime.picture.images import Size
+from . import fold
+
+OPSETS = range(7, 23)  # 7: broadcasting as numpy does it; later ones than 22 are not written by any exporter we know
+LARGEST_BYTES = 2**31 - 1  # a protobuf message, and a TFLite flatbuffer, cannot be larger
+LARGEST_SIDE = 8192  # pixels; a wrong --imgsz must not fill the memory
+HASH_CHUNK = 1 << 20
+# First bytes of a file in ONNX's format: the tags of its model's fields, nearly always the first, its version.
+FIRST_BYTES = b"\x08\x12\x1a\x22\x28\x32\x3a\x42\x72\xa2\xca\xd2"
+RGB, RGB_AND_COARSE = 3, 4  # input channels of a network that cuts out, and of one that refines a coarse alpha
+
+Attribute = int | float | str | list[int] | list[float] | list[str] | NDArray
+
+
+@dataclass(frozen=True)
+class Node:
+    """One ONNX operator; names are the tensors', '' stands for an input left out."""
+
+    op: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Attribute]
+
+    def integers(self, name: str, default: Iterable[int]) -> tuple[int, ...]:
+        """A list attribute such as strides or pads."""
+        value = self.attributes.get(name)
+        return tuple(int(v) for v in value) if isinstance(value, list) else tuple(default)
+
+    def integer(self, name: str, default: int) -> int:
+        value = self.attributes.get(name, default)
+        return int(value) if isinstance(value, int | float) else default
+
+    def number(self, name: str, default: float) -> float:
+        value = self.attributes.get(name, default)
+        return float(value) if isinstance(value, int | float) else default
+
+    def text(self, name: str, default: str) -> str:
+        value = self.attributes.get(name, default)
+        return value if isinstance(value, str) else default
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network ready for lowering; nodes are in execution order and none of them is constant."""
+
+    nodes: tuple[Node, ...]
+    input: str  # the image's tensor
+    output: str  # the matte's, or the logits'
+    constants: Mapping[str, NDArray]
+    shapes: Mapping[str, tuple[int, ...]]  # of every tensor
+    opset: int
+    model: ModelProto  # pinned and static, with this input and output only: what onnxruntime runs as the reference
+    sha256: str  # of the source file
+    name: str
+
+    @property
+    def channels_last(self) -> bool:
+        """Whether the picture's channels come after its columns."""
+        return _channels_last(self.shapes[self.input])
+
+    @property
+    def channels(self) -> int:
+        """Of the input: 3 for a picture, 4 for a picture and its coarse alpha."""
+        return self.shapes[self.input][3 if self.channels_last else 1]
+
+    @property
+    def size(self) -> Size:
+        """(width, height) of the input."""
+        shape = self.shapes[self.input]
+        rows, columns = shape[1:3] if self.channels_last else shape[2:]
+        return columns, rows
+
+    def consumers(self, tensor: str) -> list[Node]:
+        """The nodes that read a tensor."""
+        return [node for node in self.nodes if tensor in node.inputs]
+
+    def producer(self, tensor: str) -> Node | None:
+        """The node that computes a tensor."""
+        return next((node for node in self.nodes if tensor in node.outputs), None)
+
+
+def load(path: Path, *, size: Size | None = None) -> Graph:
+    """Read, check, pin to batch 1 and `size` (width, height), infer shapes and fold constants.
+
+    Raises `ModelError` for a file that is not an intact ONNX network and `ConversionError` for a network that is
+    intact but not one image in, one matte out, with known shapes.
+    """
+    path = Path(path)
+    try:
+        return _loaded(path, size)
+    except (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError, StopIteration) as error:
+        raise ModelError(f"{path}: not an intact ONNX network ({error!r}); export or copy it again") from error
+
+
+def _loaded(path: Path, size: Size | None) -> Graph:
+    model = _read(path)
+    opset = _opset(model, path)
+    model = inliner.inline_local_functions(model) if model.functions else model
+    _single_precision(model)
+    output = _output(model, path)
+    _sort(model, output, path)
+    image = _image_input(model, path)
+    _pin(model, image, output, size, path)
+    folded = fold.fold(model, path.name)
+    _check_numbers(folded.nodes, folded.constants)
+    nodes = tuple(_node(proto, position) for position, proto in enumerate(folded.nodes))
+    if not nodes:
+        raise ConversionError(f"{path.name}: the output does not depend on the image; nothing is left to convert")
+    read = {name for node in nodes for name in node.inputs}
+    constants = {name: array for name, array in folded.constants.items() if name in read}
+    return Graph(nodes, image, output, constants, folded.shapes, opset, model, _sha256(path), path.stem)
+
+
+# reading ----------------------------------------------------------------------------------------------------------
+def _read(path: Path) -> ModelProto:
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file; expected an ONNX network")
+    if path.stat().st_size > LARGEST_BYTES:
+        raise ModelError(f"{path}: {path.stat().st_size / 2**30:.1f} GB; networks up to 2 GB can be converted")
+    if path.stat().st_size == 0:
+        raise ModelError(f"{path}: the file is empty; expected an ONNX network")
+    refusal = f"{path}: not an ONNX network, or a truncated one; export or copy it again"
+    with path.open("rb") as file:
+        if file.read(1) not in FIRST_BYTES:  # two gigabytes of something else are not read to find that out
+            raise ModelError(refusal)
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except (DecodeError, ValueError, UnicodeDecodeError) as error:
+        raise ModelError(refusal) from error
+    except MemoryError as error:
+        raise ModelError(
+            f"{path}: this machine's memory is too small to read it; expected a smaller network"
+        ) from error
+    if not model.graph.node or not model.graph.output:
+        raise ModelError(f"{path}: no operators or no output in it; expected an ONNX network that computes something")
+    _load_external(model, path)
+    return model
+
+
+def _load_external(model: ModelProto, path: Path) -> None:
+    needed: dict[Path, int] = {}
+    for tensor in model.graph.initializer:
+        if uses_external_data(tensor):
+            info = ExternalDataInfo(tensor)
+            place = path.parent / info.location
+            needed[place] = max(needed.get(place, 0), (info.offset or 0) + (info.length or 0))
+    for place, end in needed.items():
+        if not place.is_file():
+            raise ModelError(f"{path}: its weights are in {place.name}, which is missing; put it beside the network")
+        if place.stat().st_size < end:
+            raise ModelError(f"{path}: its weights in {place.name} end early ({place.stat().st_size} of {end} bytes)")
+    total = path.stat().st_size + sum(place.stat().st_size for place in needed)
+    if total > LARGEST_BYTES:
+        raise ModelError(f"{path}: {total / 2**30:.1f} GB with its weights; networks up to 2 GB can be converted")
+    if needed:
+        load_external_data_for_model(model, str(path.parent))
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(HASH_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _opset(model: ModelProto, path: Path) -> int:
+    versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    if len(versions) != 1 or versions[0] not in OPSETS:
+        found = f"opset {versions[0]}" if versions else "no opset of the standard operators"
+        raise ConversionError(
+            f"{path.name}: {found}; expected {OPSETS[0]} to {OPSETS[-1]}. Export again with opset_version=17"
+        )
+    return versions[0]
+
+
+def _single_precision(model: ModelProto) -> None:
+    """Half and double precision become float32 in place: the device computes float32 or int8 anyway."""
+    others = (TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
+    for tensor in model.graph.initializer:
+        if tensor.data_type in others:
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), tensor.name))
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if attribute.name in ("to", "dtype") and attribute.i in others:
+                attribute.i = TensorProto.FLOAT
+            if attribute.type == onnx.AttributeProto.TENSOR and attribute.t.data_type in others:
+                attribute.t.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(attribute.t).astype(np.float32)))
+    for entry in (*model.graph.input, *model.graph.output):
+        if entry.type.tensor_type.elem_type in others:
+            entry.type.tensor_type.elem_type = TensorProto.FLOAT
+
+
+# structure --------------------------------------------------------------------------------------------------------
+def _output(model: ModelProto, path: Path) -> str:
+    """The first output; an ArgMax that ends the network is cut off, because the matte is what goes into it."""
+    name = model.graph.output[0].name
+    producers = {output: node for node in model.graph.node for output in node.output}
+    passing = ("Cast", "Squeeze", "Unsqueeze", "Identity", "Reshape")
+    node = producers.get(name)
+    while node is not None and node.op_type in passing:
+        node = producers.get(node.input[0])
+    if node is not None and node.op_type == "ArgMax":
+        return node.input[0]
+    if name not in producers:
+        raise ConversionError(f"{path.name}: disconnected graph: no node computes the output '{name}'")
+    return name
+
+
+def _sort(model: ModelProto, output: str, path: Path) -> None:
+    """Keep what the output needs, in execution order; refuse cycles and inputs that nothing computes."""
+    graph = model.graph
+    producers = {name: node for node in graph.node for name in node.output if name}
+    known = {tensor.name for tensor in graph.initializer} | {entry.name for entry in graph.input} | {""}
+    ordered: list[NodeProto] = []
+    done: set[int] = set()
+    open_nodes: set[int] = set()
+    stack: list[tuple[NodeProto, bool]] = [(producers[output], False)]
+    while stack:
+        node, finished = stack.pop()
+        if finished:
+            open_nodes.discard(id(node))
+            done.add(id(node))
+            ordered.append(node)
+            continue
+        if id(node) in done:
+            continue
+        if id(node) in open_nodes:
+            raise ConversionError(f"{path.name}: cyclic graph: node '{_label(node)}' needs its own output")
+        open_nodes.add(id(node))
+        stack.append((node, True))
+        for name in _inputs(node):
+            if name in known:
+                continue
+            if name not in producers:
+                raise ConversionError(
+                    f"{path.name}: disconnected graph: node '{_label(node)}' reads '{name}', which nothing computes"
+                )
+            if id(producers[name]) in open_nodes:
+                raise ConversionError(
+                    f"{path.name}: cyclic graph: '{_label(node)}' and '{_label(producers[name])}' need each other"
+                )
+            if id(producers[name]) not in done:
+                stack.append((producers[name], False))
+    kept = [NodeProto.FromString(node.SerializeToString()) for node in ordered]
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def _inputs(node: NodeProto) -> list[str]:
+    """Tensors a node reads, those of its If branches included."""
+    names = list(node.input)
+    for attribute in node.attribute:
+        if attribute.type == onnx.AttributeProto.GRAPH:
+            inner = {o for n in attribute.g.node for o in n.output} | {t.name for t in attribute.g.initializer}
+            inner |= {entry.name for entry in attribute.g.input}
+            names += [name for n in attribute.g.node for name in _inputs(n) if name not in inner]
+            names += [entry.name for entry in attribute.g.output if entry.name not in inner]
+    return names
+
+
+def _image_input(model: ModelProto, path: Path) -> str:
+    constants = {tensor.name for tensor in model.graph.initializer}
+    read = {name for node in model.graph.node for name in _inputs(node)}
+    inputs = [e.name for e in model.graph.input if e.name not in constants and e.name in read]
+    if not inputs:
+        raise ConversionError(f"{path.name}: the output depends on no input; expected one image")
+    if len(inputs) > 1:
+        raise ConversionError(f"{path.name}: {len(inputs)} inputs ({', '.join(inputs)}); expected one, the image")
+    return inputs[0]
+
+
+def _pin(model: ModelProto, image: str, output: str, size: Size | None, path: Path) -> None:
+    """Make the input static, in place, and leave only this input and this output."""
+    graph = model.graph
+    entry = next(e for e in graph.input if e.name == image)
+    dims = entry.type.tensor_type.shape.dim
+    found = [d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in dims]
+    written = "×".join(str(d.dim_param or d.dim_value or "?") for d in dims) or "unknown"
+    if len(found) != 4:
+        raise ConversionError(f"{path.name}: input '{image}' is {written}; expected 4 axes, 1×3×H×W or 1×H×W×3")
+    channels_last = _channels_last(found)
+    if found[3 if channels_last else 1] not in (RGB, RGB_AND_COARSE, None):
+        raise ConversionError(
+            f"{path.name}: input '{image}' is {written}; expected 3 colour channels on axis 1 or 3, or 4 with a coarse "
+            "alpha"
+        )
+    if found[0] not in (1, None):
+        raise ConversionError(f"{path.name}: input '{image}' is {written}, a fixed batch of {found[0]}; export batch 1")
+    rows, columns, colours = (1, 2, 3) if channels_last else (2, 3, 1)
+    if size is None and (found[rows] is None or found[columns] is None):
+        raise ConversionError(f"{path.name}: input '{image}' is {written}, its size is open; pass --imgsz WxH")
+    if size is not None:
+        if not all(0 < side <= LARGEST_SIDE for side in size):
+            raise ConversionError(f"size {size[0]}x{size[1]}; expected 1 to {LARGEST_SIDE} pixels per side")
+        for axis, side in ((columns, size[0]), (rows, size[1])):
+            if found[axis] not in (None, side):
+                raise ConversionError(
+                    f"{path.name}: input '{image}' is {written}, fixed; --imgsz {size[0]}x{size[1]} cannot change it"
+                )
+            found[axis] = side
+    found[0], found[colours] = 1, found[colours] or RGB
+    static = helper.make_tensor_value_info(image, TensorProto.FLOAT, [d or 1 for d in found])
+    del graph.input[:]
+    graph.input.append(static)
+    del graph.value_info[:]
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, None))
+    read = {name for node in graph.node for name in _inputs(node)}
+    kept = [tensor for tensor in graph.initializer if tensor.name in read]
+    if len(kept) < len(graph.initializer):
+        kept = [TensorProto.FromString(t.SerializeToString()) for t in kept]
+        del graph.initializer[:]
+        graph.initializer.extend(kept)
+    model.ir_version = max(model.ir_version, fold.IR_VERSION)  # before 4 every constant had to be an input as well
+
+
+def _channels_last(shape: Sequence[int | None]) -> bool:
+    """Whether an input's channels come last; three of them are surer signs than four, and planes than rows."""
+    if RGB in (shape[1], shape[3]):
+        return shape[1] != RGB
+    return shape[3] == RGB_AND_COARSE and shape[1] != RGB_AND_COARSE
+
+
+def _check_numbers(nodes: Iterable[NodeProto], constants: Mapping[str, NDArray]) -> None:
+    for node in nodes:
+        for name in node.input:
+            array = constants.get(name)
+            if array is None or array.dtype.kind != "f":
+                continue
+            bad = np.isnan(array) if node.op_type in ("Clip", "Min", "Max", "Pad") else ~np.isfinite(array)
+            if bad.any():
+                raise ConversionError(
+                    f"{int(bad.sum())} of {array.size} values of '{name}' are NaN or infinite, in layer "
+                    f"'{_label(node)}' ({node.op_type}); the training diverged or the file is damaged"
+                )
+
+
+def _label(node: NodeProto) -> str:
+    return node.name or (node.output[0] if node.output else node.op_type)
+
+
+def _node(proto: NodeProto, position: int) -> Node:
+    attributes: dict[str, Attribute] = {}
+    for attribute in proto.attribute:
+        value = helper.get_attribute_value(attribute)
+        if isinstance(value, bytes):
+            attributes[attribute.name] = value.decode("utf-8", "replace")
+        elif isinstance(value, TensorProto):
+            attributes[attribute.name] = numpy_helper.to_array(value)
+        elif isinstance(value, int | float | np.ndarray):
+            attributes[attribute.name] = value
+        elif not isinstance(value, onnx.GraphProto):
+            attributes[attribute.name] = [v.decode() if isinstance(v, bytes) else v for v in value]
+    domain = f"{proto.domain}." if proto.domain not in ("", "ai.onnx") else ""
+    return Node(
+        op=f"{domain}{proto.op_type}",
+        name=proto.name or f"{proto.op_type}_{position}",
+        inputs=tuple(proto.input),
+        outputs=tuple(proto.output),
+        attributes=attributes,
+    )

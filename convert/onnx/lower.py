@@ -1,0 +1,142 @@
+"""A graph in (any layout), a float32 TFLite model out: uint8-ready RGB picture in, one alpha between 0 and 1 out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from ...runtime.errors import ConversionError
+from ..tflite.float_model import FloatModel
+from ..tflite.graph import TfliteGraph
+from . import alpha, patterns
+from .graph import RGB, Graph
+from .ops import LOWERINGS, Lowering, Value
+from .ops.context import NHWC, plain
+from .ops.conv import convolution
+from .ops.padding import Window
+
+INPUT, OUTPUT = "image", "alpha"  # names in the signature, and of the tensors
+
+_NONSENSE = (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a network expects of its pixels: (pixel − mean) / std, in 0–255 units."""
+
+    mean: tuple[float, ...] = (0.0,)  # one number, or one per channel in the network's own channel order
+    std: tuple[float, ...] = (255.0,)  # likewise
+    color: Literal["rgb", "bgr"] = "rgb"  # the network's channel order; the emitted model always takes RGB
+
+    def __post_init__(self) -> None:
+        for name, numbers in (("mean", self.mean), ("std", self.std)):
+            if len(numbers) not in (1, 3) or not np.all(np.isfinite(numbers)):
+                raise ConversionError(f"--{name} {','.join(map(str, numbers))}: expected one number or three, R,G,B")
+        if 0 in self.std:
+            raise ConversionError("--std 0: pixels are divided by it; expected numbers above 0")
+        if self.color not in ("rgb", "bgr"):
+            raise ConversionError(f"--color {self.color}: expected rgb or bgr")
+
+    @property
+    def carried_by_input(self) -> bool:
+        """Whether a uint8 tensor's scale and zero point express it exactly: one std and one mean of 0, 1 … 255."""
+        whole = len(set(self.mean)) == 1 and self.mean[0] in range(256)
+        return self.color == "rgb" and whole and len(set(self.std)) == 1 and self.std[0] > 0
+
+
+def network_input(graph: Graph, preprocessing: Preprocessing, image: np.ndarray) -> np.ndarray:
+    """RGB (H, W, 3) or tile (H, W, 4) uint8 → what the ONNX network expects: float32, its layout, order and range."""
+    pixels = image[..., ::-1] if preprocessing.color == "bgr" else image
+    values = (pixels.astype(np.float64) - preprocessing.mean) / preprocessing.std
+    return np.ascontiguousarray((values if graph.channels_last else values.transpose(2, 0, 1))[None], np.float32)
+
+
+def lower(graph: Graph, preprocessing: Preprocessing | None = None, *, channel: int | None = None) -> FloatModel:
+    """Lower every node; `channel` picks the subject in an output of several classes.
+
+    Raises `ConversionError` naming the operator, the node and the shapes where that is not possible.
+    """
+    preprocessing = preprocessing or Preprocessing()
+    end = alpha.tail(graph, channel)
+    whole = patterns.recognised(alpha.with_alpha(graph, channel))
+    lowering = Lowering(whole)
+    channels, (columns, rows) = graph.channels, graph.size
+    image = lowering.builder.tensor(INPUT, (1, rows, columns, channels))
+    picture = _normalised(lowering, Value(image, (1, channels, rows, columns), NHWC), preprocessing)
+    if graph.channels_last:
+        picture = replace(picture, shape=graph.shapes[graph.input], order=plain(4))
+    lowering.bind(graph.input, picture)
+    output = _finished(lowering, lower_nodes(lowering), end.size)
+    names = {n: lowering.values[n].tensor for tensors in lowering.names_of.values() for n in tensors}
+    tflite = lowering.builder.finish({INPUT: image}, {OUTPUT: output})
+    carried = preprocessing.carried_by_input
+    written = lowering.builder.used([output])
+    known = {n: t for n, t in names.items() if n in graph.shapes and t in written}
+    return FloatModel(
+        graph=TfliteGraph(tflite),
+        size=graph.size,
+        input_scale=1 / preprocessing.std[0] if carried else 1.0,
+        input_zero_point=int(preprocessing.mean[0]) if carried else 0,
+        tensor_of={name: lowering.builder.tensors[tensor].name for name, tensor in known.items()},
+        layout_of={name: lowering.values[name].order for name in known},
+    )
+
+
+def lower_nodes(lowering: Lowering) -> Value:
+    """Emit all nodes of a lowering whose graph input is bound already; returns where the graph's output lives."""
+    for node in lowering.graph.nodes:
+        if node.op not in LOWERINGS:
+            raise lowering.refusal(node, _advice(node.op))
+        try:
+            LOWERINGS[node.op](lowering, node)
+        except _NONSENSE as error:  # attributes that contradict the shapes, inputs missing: a damaged file
+            raise lowering.refusal(node, f"its inputs and attributes do not fit together: {error!r}") from error
+    return lowering.values[lowering.graph.output]
+
+
+def _advice(op: str) -> str:
+    if "QuantizeLinear" in op or op.startswith("QLinear") or op.endswith("Integer"):
+        return "the network is quantised already; expected the full-precision original"
+    if "." in op:
+        return "an operator of another vendor, as graph optimisers leave them; expected the network as it was exported"
+    return "there is no lowering for this operator; export the network without it"
+
+
+def _normalised(lowering: Lowering, image: Value, preprocessing: Preprocessing) -> Value:
+    """The picture as the network expects it.
+
+    What the input tensor's scale and zero point cannot carry becomes a 1×1 convolution of its own. It is never folded
+    into the first convolution: the zeros that one pads with stand for normalised pixels (errors up to 1.0 there).
+    """
+    if preprocessing.carried_by_input:
+        return image
+    if image.shape[1] != RGB:
+        raise ConversionError(
+            "the network takes RGB and a coarse alpha; expected one --mean from 0 to 255 and one --std for all four "
+            "channels, and no --color"
+        )
+    mean = np.broadcast_to(np.asarray(preprocessing.mean, np.float64), (3,))
+    std = np.broadcast_to(np.asarray(preprocessing.std, np.float64), (3,))
+    source = (2, 1, 0) if preprocessing.color == "bgr" else (0, 1, 2)
+    weights = np.zeros((3, 3, 1, 1))
+    for output, channel in enumerate(source):
+        weights[output, channel] = 1 / std[output]
+    window = Window((1, 1), (1, 1), (1, 1), (0, 0, 0, 0))
+    result = convolution(lowering, image, weights, -mean / std, window, f"{INPUT}/normalised")
+    return replace(result, shared=True)  # nothing may be folded into it: it keeps its own int8 scales per channel
+
+
+def _finished(lowering: Lowering, value: Value, size: tuple[int, int]) -> int:
+    """The alpha as a tensor (1, rows, columns, 1) called `OUTPUT`."""
+    if value.rank == 4:
+        value = lowering.arranged(value, NHWC if value.shape[1] == 1 else plain(4))
+    else:
+        value = lowering.arranged(value, plain(value.rank))
+    stored = (1, *size, 1)
+    if value.stored_shape != stored or lowering.builder.producer(value.tensor) is None:
+        value = lowering.reshaped(value, stored, plain(4), OUTPUT)
+    else:
+        lowering.builder.rename(value.tensor, OUTPUT)
+    return value.tensor

@@ -1,0 +1,97 @@
+"""A graph in, the same graph with idioms of several nodes (GELU, a guarded softplus) written as one node out.
+
+Hard-swish needs no pattern: Clip(x + 3, 0, 6) is one ADD with a fused RELU6 however it is spelled, and the products
+with x and 1/6 are one MUL each in any association.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from .graph import Graph, Node
+
+ROOT_HALF = 0.5**0.5
+TOLERANCE = 1e-4  # relative; exporters write √2 with four to nine digits
+SOFTPLUS_GUARD = 10.0  # from here on log(1 + eˣ) is x to within 5e-5; torch guards at 20
+
+
+def recognised(graph: Graph) -> Graph:
+    """Replace every idiom found; nodes that nothing needs any more are dropped."""
+    replacements: dict[str, Node] = {}
+    for node in graph.nodes:
+        found = _gelu(graph, node) if node.op == "Erf" else _softplus(graph, node) if node.op == "Where" else None
+        if found is not None:
+            replacements[found.outputs[0]] = found
+    if not replacements:
+        return graph
+    nodes = [replacements.get(node.outputs[0], node) for node in graph.nodes]
+    needed, kept = {graph.output}, []
+    for node in reversed(nodes):
+        if needed.intersection(node.outputs):
+            kept.append(node)
+            needed.update(node.inputs)
+    return replace(graph, nodes=tuple(reversed(kept)))
+
+
+def _gelu(graph: Graph, erf: Node) -> Node | None:
+    """x · ½ · (1 + erf(x / √2)), its three factors in any association."""
+    scaled = graph.producer(erf.inputs[0])
+    source = _times(graph, scaled, ROOT_HALF) if scaled else None
+    raised = _only_reader(graph, erf.outputs[0])
+    if source is None or raised is None or raised.op != "Add" or not _has_constant(graph, raised, 1.0):
+        return None
+    product = _only_reader(graph, raised.outputs[0])
+    if product is None or product.op != "Mul":
+        return None
+    other = next((name for name in product.inputs if name != raised.outputs[0]), "")
+    half = graph.producer(other)
+    if half is not None and _times(graph, half, 0.5) == source:
+        last = product
+    else:
+        behind = _only_reader(graph, product.outputs[0])
+        if behind is None:
+            return None
+        halved = other == source and _times(graph, behind, 0.5) == product.outputs[0]
+        halved_before = _times(graph, product, 0.5) is not None and behind.op == "Mul" and source in behind.inputs
+        if not halved and not halved_before:
+            return None
+        last = behind
+    return Node("Gelu", last.name, (source,), last.outputs, {})
+
+
+def _softplus(graph: Graph, where: Node) -> Node | None:
+    """Where(x > 20, x, Softplus(x)): the guard is for exponentials that overflow, and ours cannot."""
+    condition, plain = graph.producer(where.inputs[0]), graph.producer(where.inputs[2])
+    if condition is None or plain is None or condition.op != "Greater" or plain.op != "Softplus":
+        return None
+    source = plain.inputs[0]
+    guard = graph.constants.get(condition.inputs[1])
+    if condition.inputs[0] != source or where.inputs[1] != source or guard is None or np.min(guard) < SOFTPLUS_GUARD:
+        return None
+    return Node("Softplus", where.name, (source,), where.outputs, {})
+
+
+def _times(graph: Graph, node: Node, factor: float) -> str | None:
+    """The tensor that the node multiplies by a constant, if the constant is `factor` (or it divides by 1 / factor)."""
+    if node.op not in ("Mul", "Div"):
+        return None
+    wanted = factor if node.op == "Mul" else 1 / factor
+    if node.op == "Mul" and _is(graph, node.inputs[0], wanted):
+        return node.inputs[1]
+    return node.inputs[0] if _is(graph, node.inputs[1], wanted) else None
+
+
+def _has_constant(graph: Graph, node: Node, number: float) -> bool:
+    return any(_is(graph, name, number) for name in node.inputs)
+
+
+def _is(graph: Graph, name: str, number: float) -> bool:
+    constant = graph.constants.get(name)
+    return constant is not None and constant.size == 1 and abs(float(np.ravel(constant)[0]) / number - 1) < TOLERANCE
+
+
+def _only_reader(graph: Graph, tensor: str) -> Node | None:
+    readers = graph.consumers(tensor)
+    return readers[0] if len(readers) == 1 and tensor != graph.output else None

@@ -1,0 +1,1 @@
+"""A float TFLite network and photos → its int8 network."""

@@ -1,0 +1,1 @@
+"""A conversion → tables, charts and a page."""

@@ -1,0 +1,84 @@
+"""An int8 .tflite → what Google's own `edgetpu_compiler` makes of it, where that program is installed.
+
+Its words are documented in "Edge TPU Compiler" (coral.ai/docs/edgetpu/compiler). It exists for x86-64 Linux only.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ...runtime.errors import ConversionError
+
+PROGRAM = "edgetpu_compiler"
+TIMEOUT_S = 300
+_UNITS = {"B": 1, "KiB": 1024, "KB": 1000, "MiB": 1024**2, "MB": 1000**2, "GiB": 1024**3}
+_OPERATION = re.compile(r"^([A-Z][A-Z0-9_]*)\s+(\d+)\s+(\S.*?)\s*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class CompiledOperators:
+    """One line of the compiler's operation table."""
+
+    operator: str
+    count: int
+    status: str  # "Mapped to Edge TPU", or why not
+
+    @property
+    def mapped(self) -> bool:
+        return self.status.lower().startswith("mapped")
+
+
+@dataclass(frozen=True)
+class CompilerReport:
+    """What the compiler said."""
+
+    version: str  # "16.0.384591198"
+    operators: tuple[CompiledOperators, ...]
+    on_chip_bytes: int  # parameters cached on the chip
+    off_chip_bytes: int  # parameters streamed at every run
+    subgraphs: int
+    model: bytes | None = None  # the compiled .tflite
+
+
+def compile_model(model: bytes) -> CompilerReport | None:
+    """Runs the compiler; None where it is not on PATH. Raises ConversionError when it fails."""
+    program = shutil.which(PROGRAM)
+    if program is None:
+        return None
+    with TemporaryDirectory(prefix="edgematte-coral-") as folder:
+        source = Path(folder) / "model.tflite"
+        source.write_bytes(model)
+        try:
+            command = [program, "-s", "-o", folder, str(source)]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        except subprocess.TimeoutExpired as error:
+            message = f"{PROGRAM} did not finish in {TIMEOUT_S} s; try a smaller input (--imgsz)"
+            raise ConversionError(message) from error
+        compiled = Path(folder) / "model_edgetpu.tflite"
+        if done.returncode or not compiled.is_file():
+            lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
+            raise ConversionError(f"{PROGRAM} failed: {lines[-1]}")
+        return replace(parse_log(done.stdout), model=compiled.read_bytes())
+
+
+def parse_log(text: str) -> CompilerReport:
+    """The compiler's printed log (or its .log file) → numbers. Lines a release does not print count as 0."""
+    version = re.search(r"Edge TPU Compiler version (\S+)", text)
+    subgraphs = re.search(r"Number of Edge TPU subgraphs: (\d+)", text)
+    return CompilerReport(
+        version=version.group(1) if version else "unknown",
+        operators=tuple(CompiledOperators(name, int(n), status) for name, n, status in _OPERATION.findall(text)),
+        on_chip_bytes=_size(text, "On-chip memory used for caching model parameters"),
+        off_chip_bytes=_size(text, "Off-chip memory used for streaming uncached model parameters"),
+        subgraphs=int(subgraphs.group(1)) if subgraphs else 0,
+    )
+
+
+def _size(text: str, label: str) -> int:
+    found = re.search(re.escape(label) + r":\s*([\d.]+)\s*([KMG]?i?B)", text)
+    return int(float(found.group(1)) * _UNITS[found.group(2)]) if found else 0

@@ -1,0 +1,1 @@
+"""The TFLite file format: read, built, run, cut into pieces."""

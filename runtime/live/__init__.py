@@ -1,0 +1,1 @@
+"""Frames → frames cut out, from a source to a sink."""

@@ -1,0 +1,302 @@
+"""One chosen subject of a moving picture → its matte, while others pass by and things come before it.
+
+The network looks at a square around the subject, not at the whole frame: a small subject gets all its pixels. What it
+says is weighed, as logarithms of odds, against three other witnesses: does a pixel move with the subject, has it the
+subject's colours rather than those around it, and was the subject there a moment ago. When nothing in its place moves
+as it did, it is hidden: then it is expected where its speed would have brought it, and nothing new is learned.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError
+from ..picture.images import Alpha, Image, Size
+from .backdrop import quick_shrink
+
+Choice = Literal["largest", "centre"]
+Box = tuple[int, int, int, int]  # left, top, width, height in pixels of the frame
+Plane = NDArray[np.float32]
+
+WORKING_SIDE = 427  # px, of the frame's long side where motion and colours are compared
+COLOURS = 12  # levels per channel
+GROW = 1.6  # side of the square that the network sees, in long sides of the subject
+SUBJECT_FROM = 128
+LEAST_SHARE = 0.002  # of the frame; smaller spots are no subject
+SEEN_SHARE = 0.06  # of its box; a subject of which less is seen is hidden
+WHOLE_SHARE = 0.6  # of its usual area
+LOST_AFTER = 90  # frames in hiding; then whoever is nearest is taken
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How loud the witnesses are beside the network; measured with the study `video`."""
+
+    colour: float = 0.6
+    motion: float = 1.0
+    memory: float = 0.6
+    same_motion_px: float = 2.5  # pixels per frame by which a part of the subject may move differently
+    colour_rate: float = 0.1  # how fast its colours are learned
+    place_rate: float = 0.15  # how fast its box follows its matte
+    size_rate: float = 0.03
+    reach: float = 1.5  # half boxes from the centre up to which a pixel may belong to it
+
+
+class Follower:
+    """State over time: where the subject is, how it moves and looks. Call it with every frame in order."""
+
+    def __init__(
+        self,
+        segment: Callable[[Image], Alpha],
+        input_size: Size,
+        chosen: Choice | Box,
+        *,
+        weights: Weights | None = None,
+    ) -> None:
+        """`segment`: a picture of `input_size` → its matte. `chosen`: how to pick the subject in the first frame."""
+        self._segment, self._input_size, self._chosen = segment, input_size, chosen
+        self._weights = weights or Weights()
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self.hidden = 0  # frames in a row
+        self.reset()
+
+    def reset(self) -> None:
+        """Chooses anew in the next frame, as in the first."""
+        self._place: _Place | None = None
+        self._matte: Alpha | None = None
+        self._grey: NDArray[np.uint8] | None = None
+        self._colours: _Colours | None = None
+        self._usual_area = 0.0
+        self.hidden = 0
+
+    def __call__(self, image: Image) -> Alpha:
+        """(H, W, 3) → (h, w), at most `WORKING_SIDE` long: the subject's matte, nothing of anybody else."""
+        height, width = image.shape[:2]
+        scale = max(1.0, max(width, height) / WORKING_SIDE)
+        size = round(width / scale), round(height / scale)
+        small = quick_shrink(image, size)
+        grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+        if self._matte is not None and self._matte.shape != grey.shape:
+            self.reset()
+        if self._place is None or self.hidden > LOST_AFTER:
+            found = self._choose(image, size, scale)
+            if found is None:
+                return np.zeros(grey.shape, np.uint8)
+            self.reset()
+            self._place = found
+        place, motion, before = self._place, None, None
+        if self._grey is not None and self._matte is not None:
+            motion = -self._flow.calc(grey, self._grey, None)  # type: ignore[call-overload]
+            before = self._move(place, motion)
+        place.keep_inside(size)
+        distance = place.distance(grey.shape)
+        odds = self._network_odds(image, place, scale, grey.shape)
+        if self._colours is not None:
+            odds += self._weights.colour * self._colours.odds(small)
+        if motion is not None and before is not None:
+            odds += self._weights.motion * self._motion_odds(motion, place, distance)
+            odds += self._weights.memory * _log_odds(cv2.GaussianBlur(before, (0, 0), 2), 0.1)
+        odds -= np.clip((distance - self._weights.reach) * 4, 0, 8)
+        matte = (255 / (1 + np.exp(-odds))).astype(np.uint8)
+        matte[distance > 2 * self._weights.reach] = 0
+        matte = _without_strangers(matte, self._expected(before, place, distance))
+        self._learn(small, matte, place, distance)
+        self._grey, self._matte = grey, matte
+        return matte
+
+    def _choose(self, image: Image, size: Size, scale: float) -> _Place | None:
+        if isinstance(self._chosen, tuple) and self._place is None:
+            left, top, width, height = (value / scale for value in self._chosen)
+            return _Place(left + width / 2, top + height / 2, max(4.0, width), max(4.0, height))
+        matte = cv2.resize(self._segment(quick_shrink(image, self._input_size)), size, interpolation=cv2.INTER_AREA)
+        count, _, stats, centres = cv2.connectedComponentsWithStats((matte >= SUBJECT_FROM).astype(np.uint8))
+        spots = [n for n in range(1, count) if stats[n, cv2.CC_STAT_AREA] >= LEAST_SHARE * matte.size]
+        if not spots:
+            return None
+        if self._chosen == "largest" and self._place is None:
+            best = max(spots, key=lambda n: stats[n, cv2.CC_STAT_AREA])
+        else:
+            wanted = (size[0] / 2, size[1] / 2) if self._place is None else (self._place.x, self._place.y)
+            best = min(spots, key=lambda n: np.hypot(*(centres[n] - wanted)))
+        left, top, width, height, _ = (float(value) for value in stats[best])
+        return _Place(left + width / 2, top + height / 2, width, height)
+
+    def _move(self, place: _Place, motion: Plane) -> Alpha:
+        """Brings the box to where the subject went, and gives the last matte there."""
+        matte = self._matte if self._matte is not None else np.zeros(motion.shape[:2], np.uint8)
+        there = cv2.warpAffine(matte, place.shift(), matte.shape[::-1]) > 140
+        along = there & (place.unlike(motion) < 1.5 * self._weights.same_motion_px)
+        # What is left of somebody who goes behind a tree seems to slow down: only the whole subject tells its speed.
+        whole = np.count_nonzero(there) > WHOLE_SHARE * self._usual_area
+        if whole and np.count_nonzero(along) > max(20, 0.25 * np.count_nonzero(there)):
+            self.hidden = 0
+            place.turn(float(np.median(motion[:, :, 0][along])), float(np.median(motion[:, :, 1][along])))
+        else:
+            self.hidden += 1
+            place.slow()
+        shifted = cv2.warpAffine(matte, place.shift(), matte.shape[::-1])
+        place.step()
+        return np.asarray(shifted, np.uint8)
+
+    def _network_odds(self, image: Image, place: _Place, scale: float, shape: tuple[int, ...]) -> Plane:
+        """What the network says of the square around the subject, in a plane of the working size."""
+        side = max(8, round(max(place.width, place.height) * GROW))
+        left, top = round(place.x - side / 2), round(place.y - side / 2)
+        crop = _cropped(image, round(left * scale), round(top * scale), round(side * scale))
+        matte = cv2.resize(self._segment(_fitted(crop, self._input_size)), (side, side), interpolation=cv2.INTER_AREA)
+        plane = np.zeros(shape[:2], np.uint8)
+        x0, y0, x1, y1 = max(0, left), max(0, top), min(shape[1], left + side), min(shape[0], top + side)
+        plane[y0:y1, x0:x1] = matte[y0 - top : y1 - top, x0 - left : x1 - left]
+        return _log_odds(plane, 0.03)
+
+    def _motion_odds(self, motion: Plane, place: _Place, distance: Plane) -> Plane:
+        """For what moves with the subject; silent where the surroundings move like it."""
+        unlike = place.unlike(motion)
+        around = unlike[(distance > 1.2) & (distance < 2)]
+        tells = float(np.mean(around > 3)) if around.size else 0.0
+        said = tells * np.clip(1.5 - unlike / self._weights.same_motion_px, -1, 1.5)
+        return np.asarray(cv2.blur(said, (5, 5)), np.float32)
+
+    def _expected(self, before: Alpha | None, place: _Place, distance: Plane) -> NDArray[np.bool_]:
+        """Where the subject was; the whole box when it has just been chosen, or comes out of hiding."""
+        if before is not None:
+            there = before >= SUBJECT_FROM
+            if np.count_nonzero(there) > SEEN_SHARE * place.width * place.height:
+                return there
+        return distance < 1
+
+    def _learn(self, small: Image, matte: Alpha, place: _Place, distance: Plane) -> None:
+        subject = matte >= SUBJECT_FROM
+        area, room = np.count_nonzero(subject), place.width * place.height
+        if self._colours is None:
+            self._colours = _Colours(small, distance < 0.6, (matte < 60) & (distance < 2.5))
+        if max(SEEN_SHARE * room, WHOLE_SHARE * self._usual_area) < area < 1.2 * room:
+            self._usual_area += (0.1 if self._usual_area else 1.0) * (area - self._usual_area)
+            place.follow(subject, self._weights)
+            if not self.hidden:
+                self._colours.learn(small, matte > 180, self._weights.colour_rate)
+        self._colours.learn_around(small, (matte < 60) & (distance < 2.5))
+
+
+class _Place:
+    """A box that moves; pixels of the working size."""
+
+    def __init__(self, x: float, y: float, width: float, height: float) -> None:
+        self.x, self.y, self.width, self.height = x, y, width, height
+        self._dx = self._dy = 0.0  # per frame
+
+    def shift(self) -> Plane:
+        return np.array([[1, 0, self._dx], [0, 1, self._dy]], np.float32)
+
+    def unlike(self, motion: Plane) -> Plane:
+        return np.hypot(motion[:, :, 0] - self._dx, motion[:, :, 1] - self._dy).astype(np.float32)
+
+    def turn(self, dx: float, dy: float) -> None:
+        self._dx, self._dy = (self._dx + dx) / 2, (self._dy + dy) / 2
+
+    def slow(self) -> None:
+        self._dx, self._dy = 0.97 * self._dx, 0.97 * self._dy
+
+    def step(self) -> None:
+        self.x, self.y = self.x + self._dx, self.y + self._dy
+
+    def keep_inside(self, size: Size) -> None:
+        self.x, self.y = min(max(self.x, 0.0), size[0] - 1.0), min(max(self.y, 0.0), size[1] - 1.0)
+
+    def distance(self, shape: tuple[int, ...]) -> Plane:
+        """Of every pixel from the centre, in half boxes: 1 on the box."""
+        across = np.abs(np.arange(shape[1], dtype=np.float32) - self.x) / (self.width / 2)
+        down = np.abs(np.arange(shape[0], dtype=np.float32) - self.y) / (self.height / 2)
+        return np.maximum(across[np.newaxis, :], down[:, np.newaxis]).astype(np.float32)
+
+    def follow(self, subject: NDArray[np.bool_], weights: Weights) -> None:
+        rows, columns = np.nonzero(subject)
+        left, right = np.percentile(columns, (2, 98))
+        top, bottom = np.percentile(rows, (2, 98))
+        by = 0.2 * self.width, 0.2 * self.height
+        self.x += weights.place_rate * float(np.clip((left + right) / 2 - self.x, -by[0], by[0]))
+        self.y += weights.place_rate * float(np.clip((top + bottom) / 2 - self.y, -by[1], by[1]))
+        for side, found in (("width", right - left), ("height", bottom - top)):
+            now = getattr(self, side)
+            wished = float(np.clip(1.1 * found, 0.7 * now, 1.3 * now))
+            setattr(self, side, max(4.0, now + weights.size_rate * (wished - now)))
+
+
+class _Colours:
+    """How the subject looks, and how what is around it does: a histogram each."""
+
+    def __init__(self, small: Image, inside: NDArray[np.bool_], outside: NDArray[np.bool_]) -> None:
+        self._subject = self._shares(small, inside)
+        self._around = self._shares(small, outside)
+
+    def odds(self, small: Image) -> Plane:
+        ratio = np.log((self._subject + 1e-5) / (self._around + 1e-5))
+        return np.asarray(cv2.blur(np.clip(ratio, -2.5, 2.5).astype(np.float32)[_numbers(small)], (3, 3)), np.float32)
+
+    def learn(self, small: Image, inside: NDArray[np.bool_], rate: float) -> None:
+        if np.count_nonzero(inside) > 30:
+            self._subject += rate * (self._shares(small, inside) - self._subject)
+
+    def learn_around(self, small: Image, outside: NDArray[np.bool_]) -> None:
+        if outside.any():
+            self._around += 0.2 * (self._shares(small, outside) - self._around)
+
+    def _shares(self, small: Image, where: NDArray[np.bool_]) -> NDArray[np.float64]:
+        counts = np.bincount(_numbers(small)[where], minlength=COLOURS**3).astype(np.float64)
+        return counts / max(1.0, counts.sum())
+
+
+def parse_follow(text: str) -> Choice | Box:
+    """`largest`, `centre` or `X,Y,WIDTH,HEIGHT`. Raises UsageError."""
+    if text == "largest" or text == "centre":
+        return text
+    match = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", text)
+    if match is None or "0" in (match[3], match[4]):
+        raise UsageError(f"--follow {text}; expected largest, centre, or a box as X,Y,WIDTH,HEIGHT in pixels")
+    return int(match[1]), int(match[2]), int(match[3]), int(match[4])
+
+
+def _numbers(small: Image) -> NDArray[np.intp]:
+    levels = small.astype(np.intp) * COLOURS >> 8
+    return (levels[:, :, 0] * COLOURS + levels[:, :, 1]) * COLOURS + levels[:, :, 2]
+
+
+def _log_odds(alpha: NDArray[np.uint8] | cv2.typing.MatLike, doubt: float) -> Plane:
+    """Of an alpha that is right but for `doubt` of all cases."""
+    share = np.clip(np.asarray(alpha, np.float32) / 255, doubt, 1 - doubt)
+    return np.log(share / (1 - share))
+
+
+def _cropped(image: Image, left: int, top: int, side: int) -> Image:
+    """A square of the picture, its border continued where the square sticks out."""
+    height, width = image.shape[:2]
+    inside = image[max(0, top) : max(0, top + side), max(0, left) : max(0, left + side)]
+    missing = max(0, -top), max(0, top + side - height), max(0, -left), max(0, left + side - width)
+    if any(missing):
+        inside = np.asarray(cv2.copyMakeBorder(inside, *missing, cv2.BORDER_REPLICATE), np.uint8)
+    return inside
+
+
+def _fitted(crop: Image, size: Size) -> Image:
+    """Of the network's input size, whether that is smaller or larger."""
+    if crop.shape[1] >= size[0] and crop.shape[0] >= size[1]:
+        return quick_shrink(crop, size)
+    return np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _without_strangers(matte: Alpha, expected: NDArray[np.bool_]) -> Alpha:
+    """Only spots of which a fifth lies where the subject was."""
+    subject = (matte >= SUBJECT_FROM).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(subject)
+    spots = np.asarray(labels, np.intp)
+    inside = np.bincount(spots[expected], minlength=count)
+    keep = inside > 0.2 * stats[:, cv2.CC_STAT_AREA]
+    keep[0] = True
+    return np.where(keep[spots], matte, 0).astype(np.uint8)

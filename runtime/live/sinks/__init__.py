@@ -1,0 +1,1 @@
+"""Where frames go, one file each; `words` says what the text after --sink means."""

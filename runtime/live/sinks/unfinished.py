@@ -1,0 +1,61 @@
+"""A file that grows while a video is written → under its name only when it is whole.
+
+Until then it has a hidden name, so that a power cut or a kill leaves nothing that claims to be a whole video. What was
+stopped on purpose half-way plays, and is called `<stem>.partial<suffix>`.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from ...device.files import publish
+from ...errors import OutputExistsError, SinkError
+
+RESERVE_BYTES = 32 * 2**20  # left free on the disk, for the index that is written last
+
+
+class UnfinishedFile:
+    """Where to write meanwhile: `temporary`. Then `publish` or `discard` it."""
+
+    def __init__(self, path: Path, *, overwrite: bool) -> None:
+        """Raises OutputExistsError when the file is there and may not be replaced, SinkError without a folder."""
+        if path.exists() and not overwrite:
+            raise OutputExistsError(f"{path} exists already; add --overwrite to replace it")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SinkError(f"cannot write {path}: its folder cannot be made: {error.strerror or error}") from error
+        self.path, self._overwrite = path, overwrite
+        self.temporary = path.with_name(f".{path.stem[:100]}.{secrets.token_hex(4)}.part{path.suffix}")
+
+    def check_room(self) -> None:
+        """Raises SinkError when the disk is nearly full: later the index could not be written any more."""
+        try:
+            free = shutil.disk_usage(self.path.parent).free
+        except OSError as error:
+            raise SinkError(f"the disk of {self.path} is gone: {error.strerror}") from error
+        if free < RESERVE_BYTES:
+            raise SinkError(f"the disk of {self.path} is full ({free / 2**20:.0f} MB left); make room or name another")
+
+    def publish(self, *, whole: bool) -> Path:
+        """Gives the file its name, or the partial one. Raises SinkError or OutputExistsError."""
+        path = self.path if whole else self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}")
+        try:
+            descriptor = os.open(self.temporary, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            publish(self.temporary, path, overwrite=self._overwrite or not whole)
+        except OSError as error:
+            raise SinkError(f"cannot write {path}: {error.strerror or error}") from error
+        return path
+
+    def discard(self) -> None:
+        """Removes what was written."""
+        with suppress(OSError):
+            self.temporary.unlink()

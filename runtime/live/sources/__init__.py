@@ -1,0 +1,1 @@
+"""Where frames come from, one file each; `words` says what the text after --source means."""

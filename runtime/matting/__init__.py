@@ -1,0 +1,1 @@
+"""`Image` → `Alpha` → cut-out."""

@@ -1,0 +1,104 @@
+"""The bytes of a photo → the bytes of its cut-out, mask or composite: the same wherever it runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ..errors import ImageError
+from ..matting.composite import Background, Fit, Light, blurred, composite, trimmed
+from ..matting.foreground import CleanColours, foreground
+from ..matting.refine import DEFAULT_MODE, Refine
+from ..matting.segmenter import Segmenter
+from ..network import PHOTO_MODEL
+from ..network.tensors import resize
+from ..picture.images import LARGEST_PICTURE_PIXELS, Alpha, Image, decode_picture, encode, encode_cutout
+from ..picture.png import Rows
+
+Kind = Literal["cutout", "mask", "composite"]
+
+
+@dataclass(frozen=True, eq=False)  # a background of pixels cannot be compared
+class CutOptions:
+    """What is asked for, for every photo of a run. Can be sent to another process."""
+
+    model: str = PHOTO_MODEL  # a bundled model's name, or the path of a .tflite file
+    threads: int | None = None  # of the network; None: one per core, at most four
+    kind: Kind = "cutout"
+    background: Background | None = None  # for kind "composite", which needs one
+    largest_pixels: int = LARGEST_PICTURE_PIXELS  # a photo that announces more is refused before it is decoded
+    overwrite: bool = False  # replace outputs that exist
+    resume: bool = False  # leave alone photos whose output exists and is not older
+    refine: Refine = DEFAULT_MODE  # how edges are brought to the photo's size
+    fit: Fit = "cover"  # how a picture fills the background
+    light: Light = "display"  # whether a composite mixes numbers or light
+    trim: bool = False  # cut away the rows and columns around the subject; of cut-outs and masks
+    most_pixels: int | None = None  # a larger photo is shrunk to so many before it is cut
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A finished picture, encoded."""
+
+    data: bytes
+    width: int  # px
+    height: int
+
+
+class Cutter:
+    """A loaded network as a function from a photo's bytes to its cut's. Not to be shared between threads."""
+
+    def __init__(self, segment: Callable[[Image], Alpha], options: CutOptions) -> None:
+        self.segment = segment
+        self.options = options
+
+    def __call__(self, photo: bytes, *, name: str, suffix: str) -> Cut:
+        """`name` is for messages, `suffix` the format to write. Raises ImageError."""
+        picture = decode_picture(photo, name=name, largest_pixels=self.options.largest_pixels)
+        image, about = self._shrunk(picture.image), {"profile": picture.profile, "exif": picture.exif}
+        threads = self.options.threads
+        del picture  # so that the photo is freed as soon as its cut is made
+        alpha = self.segment(image)
+        place = trimmed(alpha) if self.options.trim and self.options.kind != "composite" else (slice(None), slice(None))
+        height, width = alpha[place].shape
+        if self.options.kind == "mask":
+            return Cut(encode(alpha[place], suffix, **about, threads=threads), width, height)
+        if self.options.kind == "composite":
+            subject = foreground(image, alpha, threads=threads)
+            return Cut(encode(self._composite(image, subject, alpha), suffix, **about, threads=threads), width, height)
+        if suffix.lower() == ".png":
+            subject = self._subject(image, alpha, place)
+        else:
+            subject = foreground(image, alpha, threads=threads)[place]
+        del image
+        return Cut(encode_cutout(subject, alpha[place], suffix, **about, threads=threads), width, height)
+
+    def _subject(self, image: Image, alpha: Alpha, place: tuple[slice, slice]) -> Rows:
+        """Clean colours, made where they are compressed: who compresses leaves Python's lock to those who compute."""
+        colours, top = CleanColours(image, alpha), place[0].start or 0
+        return lambda rows: colours.part((slice(top + rows.start, top + rows.stop), place[1]))
+
+    def _shrunk(self, image: Image) -> Image:
+        height, width = image.shape[:2]
+        most = self.options.most_pixels
+        if most is None or width * height <= most:
+            return image
+        scale = math.sqrt(most / (width * height))
+        return np.asarray(resize(image, (max(1, int(width * scale)), max(1, int(height * scale)))), np.uint8)
+
+    def _composite(self, image: Image, subject: Image, alpha: Alpha) -> Image:
+        behind, options = self.options.background, self.options
+        if behind is None:
+            raise ImageError("a composite needs a background")
+        if isinstance(behind, str):
+            behind = blurred(image, alpha)
+        return composite(subject, alpha, behind, fit=options.fit, light=options.light, threads=options.threads)
+
+
+def load_cutter(options: CutOptions) -> Cutter:
+    """Raises UsageError for an unknown model, ModelError for one that cannot run here."""
+    return Cutter(Segmenter(options.model, threads=options.threads, mode=options.refine), options)

@@ -1,0 +1,1 @@
+"""Bytes ↔ `Image`: formats, headers, orientation, colour profiles."""

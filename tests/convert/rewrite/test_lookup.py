@@ -1,0 +1,48 @@
+"""Functions without an int8 kernel are looked up: integers only, and as close to float as their rounding allows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from edgematte.convert.quantise.to_int8 import PLAIN, to_int8
+from edgematte.convert.tflite.float_model import FloatModel
+from edgematte.convert.tflite.graph import TfliteGraph, float_operators
+from edgematte.runtime.picture.images import find_photos, read
+
+from ..float_nets import CODE, Net, alpha
+
+
+@pytest.fixture(scope="module")
+def images(photos):
+    return [read(path) for path in find_photos(photos / "images")]
+
+
+def bent(kind: str) -> FloatModel:
+    """A function of numbers from one upwards, before the last convolution."""
+    net = Net(seed=17)
+    x = net.add("positive", net.conv("x", net.image, 6), 1.0)
+    if kind in ("POW", "DIV"):
+        y = net._tensor("bent", net.shapes[x])
+        constant = net._constant("constant", np.array([0.7]))
+        net.builder.operator(getattr(CODE, kind), [x, constant] if kind == "POW" else [constant, x], [y])
+    elif kind == "QUOTIENT":
+        y = net._tensor("bent", net.shapes[x])
+        divisor = net.add("divisor", net.conv("z", net.image, 6), 2.0)
+        net.builder.operator(CODE.DIV, [x, divisor], [y], schema.DivOptionsT())
+    else:
+        y = net.unary("bent", kind, x)
+    return net.finish(net.conv("logits", y, 1, size=1, act="NONE"))
+
+
+@pytest.mark.parametrize("kind", ["SQRT", "LOG", "POW", "DIV", "QUOTIENT"])
+def test_the_function_is_kept_in_integers(kind: str, images) -> None:
+    model = bent(kind)
+    int8 = to_int8(model, images, steps=replace(PLAIN, int8_forms=True)).tflite
+    assert float_operators(TfliteGraph(int8)) == []
+    for image in images:
+        # Three roundings of 256 levels each, seen through the logistic's slope of a quarter.
+        assert np.abs(alpha(int8, model, image) - alpha(model.tflite, model, image)).mean() < 0.01

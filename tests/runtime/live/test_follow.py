@@ -1,0 +1,97 @@
+"""One subject is kept while others pass, and while it is hidden."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgematte.runtime.errors import UsageError
+from edgematte.runtime.live.follow import Follower, parse_follow
+from edgematte.runtime.picture.images import Alpha, Image
+
+SIZE = (320, 200)
+SIDE = 60  # px, of a subject
+NETWORK = (64, 64)
+
+
+def texture(seed: int, colour: tuple[int, int, int], shape: tuple[int, int]) -> Image:
+    """A surface with something on it to see it move by."""
+    import cv2
+
+    grain = np.random.default_rng(seed).normal(0, 40, (shape[0] // 4 + 1, shape[1] // 4 + 1, 1))
+    large = cv2.resize(grain, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
+    return np.clip(large[:, :, np.newaxis] + np.array(colour), 0, 255).astype(np.uint8)
+
+
+WALL = texture(1, (60, 90, 60), (SIZE[1], SIZE[0]))
+RIDER = texture(2, (200, 60, 60), (SIDE, SIDE))
+STRANGER = texture(3, (210, 190, 40), (SIDE, SIDE))
+TREE = texture(4, (40, 50, 40), (SIZE[1], 30))
+
+
+def scene(rider: int, stranger: int | None = None, tree: int | None = None) -> tuple[Image, Alpha]:
+    """The frame with all at these columns, and the rider's true alpha; the tree stands before it."""
+    image, truth = WALL.copy(), np.zeros((SIZE[1], SIZE[0]), np.uint8)
+    for who, left in ((STRANGER, stranger), (RIDER, rider)):
+        if left is not None and -SIDE < left < SIZE[0]:
+            place = slice(max(0, left), min(SIZE[0], left + SIDE))
+            image[70:130, place] = who[:, place.start - left : place.stop - left]
+            if who is RIDER:
+                truth[70:130, place] = 255
+    if tree is not None:
+        image[:, tree : tree + 30] = TREE
+        truth[:, tree : tree + 30] = 0
+    return image, truth
+
+
+def anybody(picture: Image) -> Alpha:
+    """Stands for a network that finds people but cannot tell them apart: all that is bright."""
+    return np.where(picture[:, :, 0] > 130, 255, 0).astype(np.uint8)
+
+
+def overlap(alpha: Alpha, truth: Alpha) -> float:
+    mask, true = alpha >= 128, truth >= 128
+    return np.count_nonzero(mask & true) / max(1, np.count_nonzero(mask | true))
+
+
+def test_somebody_who_walks_past_behind_is_not_taken_along() -> None:
+    follower = Follower(anybody, NETWORK, (100, 70, SIDE, SIDE))
+    followed, plain = [], []
+    for number in range(40):
+        image, truth = scene(100 + number, stranger=300 - 7 * number)
+        followed.append(overlap(follower(image), truth))
+        plain.append(overlap(anybody(image), truth))
+    assert np.mean(followed) > np.mean(plain) + 0.1
+    assert min(followed[-4:]) > 0.7, "after they met it is still the rider"
+
+
+def test_a_tree_in_between_does_not_lose_the_subject() -> None:
+    follower = Follower(anybody, NETWORK, (60, 70, SIDE, SIDE))
+    for number in range(45):
+        image, truth = scene(60 + 4 * number, tree=150)
+        matte = follower(image)
+    assert overlap(matte, truth) > 0.7
+
+
+def test_the_largest_or_the_one_in_the_centre_is_chosen() -> None:
+    image, truth = scene(20, stranger=130)
+    centre = Follower(anybody, NETWORK, "centre")(image)
+    assert centre[100, 160] > 200
+    assert centre[100, 50] < 50
+    image[70:130, 80:95] = RIDER[:, :15]
+    truth[70:130, 80:95] = 255
+    largest = Follower(anybody, NETWORK, "largest")(image)
+    assert largest[100, 50] > 200
+    assert largest[100, 160] < 50
+
+
+def test_nobody_there_gives_an_empty_matte() -> None:
+    assert Follower(anybody, NETWORK, "largest")(WALL).max() == 0
+
+
+def test_a_choice_is_read_or_refused() -> None:
+    assert parse_follow("largest") == "largest"
+    assert parse_follow("10,20,30,40") == (10, 20, 30, 40)
+    for words in ("me", "1,2,3", "1,2,0,4"):
+        with pytest.raises(UsageError, match="expected largest, centre, or a box"):
+            parse_follow(words)

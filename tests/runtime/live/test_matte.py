@@ -1,0 +1,66 @@
+"""Which frames the network sees, and that those it does not see get a matte too."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgematte.runtime.live.frames import Frame
+from edgematte.runtime.live.matte import LiveMatte
+from edgematte.runtime.live.quality import Quality
+from edgematte.runtime.live.stabilise import Stabiliser
+from edgematte.runtime.picture.images import Alpha, Image
+
+from ..live_parts import picture_of
+
+SPARSE = Quality(refine=False, network_every=3)
+
+
+class Network:
+    """Finds the red square, and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, picture: Image) -> Alpha:
+        self.asked += 1
+        return np.where(picture[:, :, 0] > 100, 255, 0).astype(np.uint8)
+
+
+def frame(number: int) -> Frame:
+    return Frame(picture_of(number, (192, 128)), number, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("steady", [True, False])
+def test_quality_may_change_between_any_two_frames(steady: bool) -> None:
+    network = Network()
+    matte = LiveMatte(network, (96, 64), stabiliser=Stabiliser() if steady else None)
+    for number, quality in enumerate([Quality(), SPARSE, SPARSE, SPARSE, Quality(), SPARSE, Quality(network_every=2)]):
+        alpha = matte(frame(number), quality).matte
+        assert alpha is not None
+        assert alpha.shape == (64, 96)
+        assert alpha[32, 16] > 200
+        assert alpha[2, 90] < 50
+
+
+def test_a_sparse_network_is_asked_once_in_three_frames() -> None:
+    network = Network()
+    matte = LiveMatte(network, (96, 64), stabiliser=Stabiliser())
+    for number in range(9):
+        matte(frame(number), SPARSE)
+    assert network.asked == 3
+
+
+def test_a_source_that_begins_anew_begins_with_the_network() -> None:
+    network = Network()
+    matte = LiveMatte(network, (96, 64), stabiliser=Stabiliser())
+    matte(frame(5), SPARSE)
+    matte(frame(0), SPARSE)
+    assert network.asked == 2
+
+
+def test_the_frame_comes_back_with_its_half_for_whoever_looks_from_farther_off() -> None:
+    seen = LiveMatte(Network(), (96, 64))(frame(0), Quality())
+    assert seen.half is not None
+    assert seen.half.shape == (64, 96, 3)
+    assert abs(float(seen.half.mean()) - float(seen.image.mean())) < 1, "an average loses no light but by rounding"

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from ...benchmarks.accuracy import SUBJECT_FROM, boundary_iou, iou, mae
-from ...runtime.preprocess import resize
+from ...benchmarks.measure.accuracy import SUBJECT_FROM, boundary_iou, iou, mae
+from ...runtime.network.tensors import resize
 from .fit import load_averaged
 from .labels import PERSON, VOID, grown
 from .places import empty_place
@@ -117,7 +117,7 @@ def read_sets(folder: Path) -> dict[str, list[Case]]:
 def matting_of(path: Path) -> Matting:
     """The network in `path` as a function: a .tflite, an .onnx, or a checkpoint of one of the recipes."""
     if path.suffix == ".tflite":
-        from ...runtime.segmenter import Segmenter
+        from ...runtime.matting.segmenter import Segmenter
 
         return Segmenter(path, threads=1, mode="off")
     return Float.from_onnx(path) if path.suffix == ".onnx" else Float.from_checkpoint(path)

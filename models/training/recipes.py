@@ -74,7 +74,7 @@ PEOPLE = Mix(
     source_weights={
         "people": 0.16,
         "people/kiosk": 0.13,
-        "people/ccp": 0.07,
+        "people/ccp": 0.13,
         "people/human_brianhuster": 0.05,
         "people/pennfudan": 0.04,
         "people/vikram_human": 0.05,

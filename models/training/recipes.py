@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .augment import Mix
 from .edge.data import EdgeMix
 from .edge.net import EDGE, EdgeNet, EdgeShape
+from .samples.augment import Mix
 from .unet import LIVE, PHOTO, UNet, UNetShape
 
 
@@ -40,7 +40,7 @@ class Recipe(Training):
 
     shape: UNetShape
     mix: Mix
-    rule: Literal["people", "anything"]  # what the network cuts out, see labels.py
+    rule: Literal["people", "anything"]  # what the network cuts out, see labels/rules.py
     channels: int = 3  # of the input
     rounded_steps: int = 0  # batches of fine-tuning with int8's rounding, after the training
     twins: int = 0  # pictures of a batch that are seen once more, as the next frame of a camera shows them

@@ -24,8 +24,8 @@ from rich.table import Table
 from ...benchmarks.measure.accuracy import SUBJECT_FROM, boundary_iou, iou, mae
 from ...runtime.network.tensors import resize
 from .fit import load_averaged
-from .labels import PERSON, VOID, grown
-from .places import empty_place
+from .labels.places import empty_place
+from .labels.rules import PERSON, VOID, grown
 from .recipes import RECIPES, Recipe
 from .unet import INPUT_MEAN, INPUT_STD
 

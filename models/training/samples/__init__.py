@@ -1,0 +1,1 @@
+"""Labelled photos → the pictures that a network sees in training."""

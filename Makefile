@@ -26,7 +26,7 @@ study: $(VENV)/installed-for-tests  ## one study of benchmarks/studies: make stu
 
 # Outside the checkout, so that nothing of it is imported by accident.
 dist: | $(BIN)/python  ## wheel and sdist, each installed into a bare environment where `cut` and `convert` run
-	rm -rf build dist *.egg-info
+	rm -rf build/lib build/bdist.* build/dist dist *.egg-info
 	$(BIN)/python -m pip install --quiet build
 	$(BIN)/python -m build --quiet --outdir dist .
 	for file in "$$PWD"/dist/*; do \

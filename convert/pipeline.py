@@ -20,7 +20,7 @@ from ..runtime.picture.images import Image
 from .latency import Latency, compare
 from .onnx import graph as onnx_graph
 from .onnx import onnx_tf
-from .onnx.lower import FloatModel, Preprocessing, lower
+from .onnx.lower import Preprocessing, lower
 from .photos import Photo, PhotoSet, Split, gather, gather_pairs, split
 from .quantise.shared_scales import Ranges
 from .quantise.to_int8 import Quantised, to_int8
@@ -30,7 +30,8 @@ from .search import SearchResult, search
 from .targets import coral, edgetpu_compiler, pi32
 from .targets.partitions import partitions
 from .tflite.builder import add_metadata
-from .tflite.graph import float_operators
+from .tflite.float_model import FloatModel
+from .tflite.graph import TfliteGraph, float_operators
 from .verify import Agreement, GroundTruth, Parity, check_activations, judge, mae, mattes, parity, refuse_difference
 from .verify import compare as compare_mattes
 
@@ -143,7 +144,7 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
             searched = _searched(recipe, model, quantised, judges, tell)
             int8 = searched.tflite
     if recipe.target != "coral":  # whose compiler maps TRANSPOSE_CONV, and DEPTH_TO_SPACE not everywhere
-        int8 = with_subpixels(int8)
+        int8 = with_subpixels(TfliteGraph(int8)).to_bytes()
     with stages.stage("comparing int8 with float") as tell:
         agreed, truth = judge(model, int8, judges, progress=tell)
     with stages.stage("timing both"):
@@ -220,7 +221,7 @@ def _refuse_slow(recipe: Recipe, latency: Latency) -> None:
 def _coverage(recipe: Recipe, int8: bytes) -> coral.Coverage | None:
     if recipe.target != "coral":
         return None
-    left = float_operators(int8)
+    left = float_operators(TfliteGraph(int8))
     if left:
         raise ConversionError(f"{left[0]} still computes in floating point; an Edge TPU takes full-integer models only")
     return replace(coral.check(int8), compiler=edgetpu_compiler.compile_model(int8))
@@ -260,7 +261,7 @@ def _warnings(result: Conversion, photos: Split) -> Iterator[str]:
     if result.coverage and not result.coverage.complete:
         total = len(result.coverage.operators)
         yield f"an Edge TPU takes {result.coverage.mapped} of {total} operators, as far as Google's documents tell"
-    left = _in_float(result.tflite)
+    left = float_operators(TfliteGraph(result.tflite))
     if left:
         yield f"{len(left)} operators compute in floating point, {left[0]} first: each island costs two conversions"
     if result.recipe.target == "pi":
@@ -273,11 +274,6 @@ def _pi_warnings(int8: bytes) -> Iterator[str]:
     pieces = partitions(int8)
     if pieces != 1:
         yield f"XNNPACK, which is fast on a Pi, takes this model in {pieces} pieces: what lies between them is slow"
-
-
-def _in_float(int8: bytes) -> list[str]:
-    """Operators that compute in float32, the conversions around them left out: islands, or kinds without int8 form."""
-    return [title for title in float_operators(int8) if title.split(" ", 1)[0] not in ("QUANTIZE", "DEQUANTIZE")]
 
 
 def _pi32_warnings(error: float | None) -> Iterator[str]:
@@ -299,7 +295,7 @@ def _card(
     photos: Split,
     int8: bytes,
 ) -> ModelCard:
-    islands = len(_in_float(int8))
+    islands = len(float_operators(TfliteGraph(int8)))
     precision = f"int8 with {islands} operators in float32" if islands else "full int8"
     whose = "by TensorFlow" if recipe.importer == "onnx-tf" else "per channel"
     return ModelCard(

@@ -92,7 +92,7 @@ def inspect(
 
 
 def _register(verb: str, extra: ExtraVerb) -> None:
-    # Everything behind the verb, --help included, is passed on untouched to the program that lives in the extra.
+    # Everything after the verb, --help included, is passed on untouched to the program that lives in the extra.
     pass_on = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
 
     @app.command(verb, help=extra.help, add_help_option=False, context_settings=pass_on)
@@ -123,7 +123,7 @@ def main() -> NoReturn:
 
 
 def run(program: typer.Typer, arguments: list[str], name: str) -> NoReturn:
-    """Ends the process: a failure is one line on stderr and the exit code that README.md's table gives."""
+    """Ends the process: a failure is one line on stderr and an exit code: 1, 2 usage, 3 refused, 130 stopped."""
     debug = "--debug" in arguments
     # File names are bytes; one that is no UTF-8 must come out as it went in.
     for stream in (sys.stdout, sys.stderr):

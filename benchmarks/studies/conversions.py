@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 
 from ...convert.onnx import graph as onnx_graph
 from ...convert.onnx import onnx_tf
-from ...convert.onnx.lower import FloatModel, lower
+from ...convert.onnx.lower import lower
 from ...convert.photos import Photo, PhotoSet, gather, gather_pairs, split
 from ...convert.pipeline import Conversion, convert
 from ...convert.recipe import Recipe
 from ...convert.targets.partitions import partitions
+from ...convert.tflite.float_model import FloatModel
 from ...convert.tflite.graph import TfliteGraph, float_operators
 from ...convert.verify import Agreement, compare, mattes, parity
 from ...runtime.errors import EdgeMatteError, UsageError

@@ -1,4 +1,4 @@
-"""A photo that moves → frames per second of our whole pipeline and of the same task with MediaPipe's package, by turns.
+"""A photo that moves → frames per second of our whole pipeline and of MediaPipe's package, alternately.
 
     python -m edgematte.benchmarks.studies live PHOTO --mediapipe ENVIRONMENT/bin/python
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,8 +30,9 @@ from ...runtime.live.backdrop import BlurBackdrop, quick_shrink
 from ...runtime.live.edge import LiveEdge
 from ...runtime.live.frames import Buffers, Frame, SourceInfo
 from ...runtime.live.matte import LiveMatte
-from ...runtime.live.pipeline import Pipeline, network_threads
+from ...runtime.live.pipeline import network_threads
 from ...runtime.live.quality import Quality
+from ...runtime.live.rate import measured
 from ...runtime.live.render import Renderer
 from ...runtime.live.sources.virtual import VirtualCamera
 from ...runtime.live.stabilise import Stabiliser
@@ -41,7 +41,6 @@ from ...runtime.matting.segmenter import Segmenter
 from ...runtime.network import LIVE_MODEL
 from ...runtime.network.tensors import input_size
 from ...runtime.picture.images import Image, Size
-from ..measure.live_rate import Nowhere
 
 SIZE: Size = (1280, 720)
 PREPARED = 16  # frames made beforehand and shown in turn, so that neither side pays for them
@@ -127,14 +126,10 @@ def compare(
 
 def run(segmenter: Segmenter, frames: NDArray[np.uint8], count: int, *, steady: bool, mode: Refine) -> Turn:
     """Frames through the pipeline of `edgematte video`, the sink left out."""
-    buffers = Buffers()
-    size = input_size(segmenter.network.inputs[0])
-    matte = LiveMatte(segmenter.matte, size, stabiliser=Stabiliser() if steady else None)
-    renderer = Renderer(LiveEdge(mode), buffers=buffers, backdrop=BlurBackdrop())
-    pipeline = Pipeline(lambda: _Frames(frames, count, buffers), renderer, [Nowhere()], buffers=buffers, prepare=matte)
-    wall_s, cpu_s = time.perf_counter(), time.process_time()
-    pipeline.run(threading.Event())
-    return Turn(count / (time.perf_counter() - wall_s), (time.process_time() - cpu_s) * 1000 / count)
+    done = measured(
+        segmenter, lambda buffers: _Frames(frames, count, buffers), BlurBackdrop(), steady=steady, refine=mode
+    )
+    return Turn(done.fps, done.cpu_ms)
 
 
 def beside_network_ms(segmenter: Segmenter, frames: NDArray[np.uint8], *, steady: bool, mode: Refine) -> float:

@@ -19,11 +19,12 @@ from rich.console import Console
 from rich.table import Table
 
 from ...convert.onnx.graph import load as load_graph
-from ...convert.onnx.lower import FloatModel, lower
+from ...convert.onnx.lower import lower
 from ...convert.photos import gather
 from ...convert.quantise.calibrate import Statistics, choose_ranges, observe
 from ...convert.quantise.to_int8 import PLAIN, Steps, parted, rewritten, to_int8
 from ...convert.targets.partitions import partitions
+from ...convert.tflite.float_model import FloatModel
 from ...convert.tflite.graph import TfliteGraph, float_operators
 from ...runtime.errors import EdgeMatteError, UsageError
 from ...runtime.network.interpreter import Network, load
@@ -159,7 +160,7 @@ def measure(network: str, way: str, content: bytes, model: FloatModel, images: S
     )
     graph = TfliteGraph(content)
     kinds = [graph.kind(operator) for operator in graph.operators]
-    islands = [t for t in float_operators(content) if t.split(" ", 1)[0] not in ("QUANTIZE", "DEQUANTIZE")]
+    islands = float_operators(graph)
     return Row(
         network, way, float(np.mean(ious)), float(np.min(ious)), float(np.mean(errors)),
         ratio(times["int8"], times["float"]).value, len(content), kinds.count("QUANTIZE"), partitions(content),

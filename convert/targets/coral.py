@@ -22,8 +22,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from ...runtime.network.interpreter import EDGE_TPU_OPERATOR
-from ...runtime.network.model_file import parse
-from ...runtime.network.operator_names import operator_name
+from ...runtime.network.model_file import operator_name, parse
 from .edgetpu_compiler import CompilerReport
 
 ON_CHIP_BYTES = 8 * 1024 * 1024  # SRAM for the executable, the parameters and what is being computed

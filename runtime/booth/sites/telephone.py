@@ -17,9 +17,9 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..device.files import write_bytes
-from ..device.web import Running, listen, server_of
-from .config import ShareConfig
+from ...device.files import write_bytes
+from ...device.web import Running, listen, server_of
+from ..config import ShareConfig
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette

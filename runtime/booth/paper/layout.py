@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from ..errors import UsageError
-from ..matting.composite import Colour, cover
-from ..picture.images import Image, Size, read_picture_bytes
+from ...errors import UsageError
+from ...matting.composite import Colour, cover
+from ...picture.images import Image, Size, read_picture_bytes
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont, ImageFont

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from edgematte.runtime.booth.layout import LAYOUTS
-from edgematte.runtime.booth.server import PAGE, words_of
+from edgematte.runtime.booth.paper.layout import LAYOUTS
+from edgematte.runtime.booth.sites.screen import PAGE, words_of
 
 LANGUAGES = ("en", "de", "fr", "es")
 

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
-from ...errors import SinkError
+from ..errors import SinkError
 
 PROBE_TIMEOUT_S = 20.0
 

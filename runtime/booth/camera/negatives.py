@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..live.frames import Buffers
-from ..picture.images import Image
+from ...live.frames import Buffers
+from ...picture.images import Image
 
 FRESH_S = 0.3  # an older one is not what guests do now: the camera came to a stop, or was not looked through
 SEEN_S = 1.5  # but one that they had before them when they pressed is: a busy device shows frames late

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 
-from ..device.web import App, Guard
-from ..matting.composite import read_background
-from .backgrounds import Backgrounds
-from .booth import Booth, State
-from .config import Config
-from .flow import OutOfTurnError
-from .layout import LAYOUTS
-from .share import Share
+from ...device.web import App, Guard
+from ...matting.composite import read_background
+from ..backgrounds import Backgrounds
+from ..booth import Booth, State
+from ..config import Config
+from ..flow import OutOfTurnError
+from ..paper.layout import LAYOUTS
+from .telephone import Share
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-PAGE = Path(__file__).parent / "page"
+PAGE = Path(__file__).parent.parent / "page"
 FRAME_S = 5.0  # how long to wait for a frame; then the page asks again
 GALLERY_PAGE = 24
 LARGEST_WISH = 4096  # bytes
@@ -148,7 +148,7 @@ class BoothServer:
         first = int(after) if after.isdecimal() else 0
         if not self._config.pictures.gallery:
             return _json({"names": [], "more": False})
-        names = [entry.name for entry in reversed(self._booth.store.entries()) if entry.kind == "sheet"]
+        names = [entry.name for entry in reversed(self._booth.album.entries()) if entry.kind == "sheet"]
         return _json({"names": names[first : first + GALLERY_PAGE], "more": len(names) > first + GALLERY_PAGE})
 
     async def _shown(self, request: Request) -> Response:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgematte.runtime.errors import SinkError
-from edgematte.runtime.live.sinks.mp4_times import TICKS_PER_S, write_times
+from edgematte.runtime.live.sinks.video import TICKS_PER_S, write_times
 
 from ...live_parts import make_video, times_of
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgematte.runtime.booth.layout import LAYOUTS, SHEET, STRIP, Design, check_design, for_paper, single, strip
+from edgematte.runtime.booth.paper.layout import LAYOUTS, SHEET, STRIP, Design, check_design, for_paper, single, strip
 from edgematte.runtime.errors import UsageError
 
 pytest.importorskip("PIL", reason="words on sheets need the extra booth: pip install 'edgematte[booth]'")

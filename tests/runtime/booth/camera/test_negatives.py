@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from edgematte.runtime.booth.negatives import MOST_RECENT, MOST_UNDER_WAY, RECENT_BYTES, SEEN_S, Negatives
+from edgematte.runtime.booth.camera.negatives import MOST_RECENT, MOST_UNDER_WAY, RECENT_BYTES, SEEN_S, Negatives
 from edgematte.runtime.live.frames import Buffers
 
 SHAPE = (4, 4, 3)

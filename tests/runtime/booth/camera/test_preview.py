@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from edgematte.runtime.booth.camera.preview import Preview
 from edgematte.runtime.booth.cli import _preview
 from edgematte.runtime.booth.config import CameraConfig
-from edgematte.runtime.booth.preview import Preview
 from edgematte.runtime.live.frames import Buffers
 from edgematte.runtime.live.sources.virtual import VirtualCamera, VirtualSource, read_number
 from edgematte.runtime.matting.segmenter import Segmenter

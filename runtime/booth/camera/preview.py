@@ -18,22 +18,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import EdgeMatteError, SourceError
-from ..live.backdrop import Backdrop, quick_shrink
-from ..live.edge import LiveEdge
-from ..live.frames import Buffers, Frame
-from ..live.matte import LiveMatte
-from ..live.pipeline import LiveOptions, Pipeline
-from ..live.quality import LADDER, Quality
-from ..live.render import Renderer
-from ..live.sinks.base import Sink, StreamFormat
-from ..live.sources.words import Opener
-from ..live.stabilise import Stabiliser
-from ..matting.segmenter import Segmenter
-from ..network.tensors import input_size
-from ..picture.images import Image, Size, decode
+from ...errors import EdgeMatteError, SourceError
+from ...live.backdrop import Backdrop, quick_shrink
+from ...live.edge import LiveEdge
+from ...live.frames import Buffers, Frame
+from ...live.matte import LiveMatte
+from ...live.pipeline import LiveOptions, Pipeline
+from ...live.quality import LADDER, Quality
+from ...live.render import Renderer
+from ...live.sinks.base import Sink, StreamFormat
+from ...live.sources.words import Opener
+from ...live.stabilise import Stabiliser
+from ...matting.segmenter import Segmenter
+from ...network.tensors import input_size
+from ...picture.images import Image, Size, decode
+from ..news import News
 from .negatives import Negatives
-from .news import News
 
 PREVIEW: Size = (1280, 720)
 JPEG_QUALITY = 82

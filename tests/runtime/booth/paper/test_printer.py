@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from edgematte.runtime.booth import printer as module
 from edgematte.runtime.booth.config import PrintConfig
-from edgematte.runtime.booth.printer import Printer
+from edgematte.runtime.booth.paper import printer as module
+from edgematte.runtime.booth.paper.printer import Printer
 from edgematte.runtime.errors import UsageError
 
-from ..live_parts import wait_until
-from .conftest import FakePrinter
+from ...live_parts import wait_until
+from ..conftest import FakePrinter
 
 
 @pytest.fixture(autouse=True)

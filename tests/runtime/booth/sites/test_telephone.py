@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgematte.runtime.booth.config import ShareConfig
-from edgematte.runtime.booth.share import Share
+from edgematte.runtime.booth.sites.telephone import Share
 
 for package in ("starlette", "uvicorn", "segno"):
     pytest.importorskip(package, reason="sharing needs the extra booth: pip install 'edgematte[booth]'")

@@ -9,8 +9,8 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import UsageError
-from .config import PrintConfig
+from ...errors import UsageError
+from ..config import PrintConfig
 
 ANSWER_S = 15.0  # CUPS answers at once, or its scheduler hangs
 LOOK_EVERY_S = 3.0

@@ -241,7 +241,7 @@ def _judged(
     )  # fmt: skip
     graph = TfliteGraph(content)
     kinds = [graph.kind(operator) for operator in graph.operators]
-    in_float = [title.split(" ", 1)[0] for title in float_operators(content)]
+    in_float = [title.split(" ", 1)[0] for title in float_operators(graph)]
     return replace(
         row,
         iou=agreed.iou,

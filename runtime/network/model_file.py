@@ -44,6 +44,7 @@ class FileTensor:
     scales: tuple[float, ...]  # one per channel, one, or none: real = (stored - zero_point) · scale
     zero_points: tuple[int, ...]
     stored_bytes: int  # constant data in the file; 0 for an activation
+    stored_at: int  # byte of the file where that data begins
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,7 @@ class _Walk(Flatbuffer):
         dtype, bits = _TYPES[kind] if kind < len(_TYPES) else (f"type {kind}", 0)
         if buffer >= len(buffers):
             raise IndexError(f"tensor '{name}' is in buffer {buffer} of {len(buffers)}")
-        shape, stored = self.integers(at, 0), buffers[buffer][1]
+        shape, (stored_at, stored) = self.integers(at, 0), buffers[buffer]
         if any(dimension < 0 for dimension in shape):
             raise IndexError(f"tensor '{name}' has the shape {shape}")
         size = (math.prod(shape) * bits + 7) // 8
@@ -239,7 +240,7 @@ class _Walk(Flatbuffer):
             zero_points = tuple(int(zero) for zero in self.numbers(table, 3, "q"))
             self.check_quantization(name, dtype, scales, zero_points)
         open_shape = self.integers(at, 7)
-        return FileTensor(name, open_shape or shape, dtype, scales, zero_points, stored)
+        return FileTensor(name, open_shape or shape, dtype, scales, zero_points, stored, stored_at)
 
     @staticmethod
     def check_quantization(name: str, dtype: str, scales: tuple[float, ...], zero_points: tuple[int, ...]) -> None:
@@ -257,7 +258,7 @@ class _Walk(Flatbuffer):
             start = self.follow(data)
             length = self.number("<I", start)
             offset = start + 4
-        else:  # models beyond 2 GB keep their weights behind the flatbuffer
+        else:  # models beyond 2 GB keep their weights after the flatbuffer
             offset, length = self.scalar(at, 1, "<Q", 0), self.scalar(at, 2, "<Q", 0)
         if offset + length > len(self.data):
             raise IndexError(f"weights end at byte {offset + length} of {len(self.data)}")

@@ -17,14 +17,13 @@ from dataclasses import dataclass, fields, is_dataclass
 from ..runtime.device.machine import Machine
 from ..runtime.picture.images import Size
 from .measure.accuracy import METRICS, Score
-from .measure.bootstrap import Interval, mean_interval
 from .measure.contender import Facts
 from .measure.energy import Energy
 from .measure.fresh import ColdStart
 from .measure.latency import Timing
 from .measure.live_rate import LiveRate
 from .measure.operator_times import OperatorTime
-from .measure.paired import PairedTest, paired_test
+from .measure.stats import Interval, PairedTest, mean_interval, paired_test
 from .measure.sustained import Sustained
 
 SCHEMA = "edgematte.bench.run"

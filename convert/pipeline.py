@@ -20,7 +20,7 @@ from ..runtime.picture.images import Image
 from .latency import Latency, compare
 from .onnx import graph as onnx_graph
 from .onnx import onnx_tf
-from .onnx.lower import FloatModel, Preprocessing, lower
+from .onnx.lower import Preprocessing, lower
 from .photos import Photo, PhotoSet, Split, gather, gather_pairs, split
 from .quantise.shared_scales import Ranges
 from .quantise.to_int8 import Quantised, to_int8
@@ -31,7 +31,8 @@ from .targets import accelerators, pi32
 from .targets.coverage import Coverage
 from .targets.partitions import partitions
 from .tflite.builder import add_metadata
-from .tflite.graph import float_operators
+from .tflite.float_model import FloatModel
+from .tflite.graph import TfliteGraph, float_operators
 from .verify import Agreement, GroundTruth, Parity, check_activations, judge, mae, mattes, parity, refuse_difference
 from .verify import compare as compare_mattes
 
@@ -147,7 +148,7 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
             searched = _searched(recipe, model, quantised, judges, tell)
             int8 = searched.tflite
     if not accelerators.is_one(recipe.target):  # they take TRANSPOSE_CONV, and DEPTH_TO_SPACE hardly anywhere
-        int8 = with_subpixels(int8)
+        int8 = with_subpixels(TfliteGraph(int8)).to_bytes()
     with stages.stage("comparing int8 with float") as tell:
         agreed, truth = judge(model, int8, judges, progress=tell)
     with stages.stage("timing both"):
@@ -255,7 +256,7 @@ def _warnings(result: Conversion, photos: Split) -> Iterator[str]:
         yield f"int8 is slower than float on this machine ({result.latency.ratio:.2f} times the time)"
     if result.coverage:
         yield from accelerators.warnings(result.coverage)
-    left = _in_float(result.tflite)
+    left = float_operators(TfliteGraph(result.tflite))
     if left:
         yield f"{len(left)} operators compute in floating point, {left[0]} first: each island costs two conversions"
     if result.recipe.target == "pi":
@@ -268,11 +269,6 @@ def _pi_warnings(int8: bytes) -> Iterator[str]:
     pieces = partitions(int8)
     if pieces != 1:
         yield f"XNNPACK, which is fast on a Pi, takes this model in {pieces} pieces: what lies between them is slow"
-
-
-def _in_float(int8: bytes) -> list[str]:
-    """Operators that compute in float32, the conversions around them left out: islands, or kinds without int8 form."""
-    return [title for title in float_operators(int8) if title.split(" ", 1)[0] not in ("QUANTIZE", "DEQUANTIZE")]
 
 
 def _pi32_warnings(error: float | None) -> Iterator[str]:
@@ -294,7 +290,7 @@ def _card(
     photos: Split,
     int8: bytes,
 ) -> ModelCard:
-    islands = len(_in_float(int8))
+    islands = len(float_operators(TfliteGraph(int8)))
     precision = f"int8 with {islands} operators in float32" if islands else "full int8"
     whose = "by TensorFlow" if recipe.importer == "onnx-tf" else "per channel"
     return ModelCard(

@@ -92,7 +92,7 @@ def inspect(
 
 
 def _register(verb: str, extra: ExtraVerb) -> None:
-    # Everything behind the verb, --help included, is passed on untouched to the program that lives in the extra.
+    # Everything after the verb, --help included, is passed on untouched to the program that lives in the extra.
     pass_on = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
 
     @app.command(verb, help=extra.help, add_help_option=False, context_settings=pass_on)
@@ -118,8 +118,12 @@ for _verb, _extra in EXTRA_VERBS.items():
 
 
 def main() -> NoReturn:
-    """Entry point: every failure becomes one line on stderr and the exit code of DESIGN.md's table."""
-    arguments = sys.argv[1:]
+    """Entry point of `edgematte`."""
+    run(app, sys.argv[1:], "edgematte")
+
+
+def run(program: typer.Typer, arguments: list[str], name: str) -> NoReturn:
+    """Ends the process: a failure is one line on stderr and an exit code: 1, 2 usage, 3 refused, 130 stopped."""
     debug = "--debug" in arguments
     # File names are bytes; one that is no UTF-8 must come out as it went in.
     for stream in (sys.stdout, sys.stderr):
@@ -127,8 +131,8 @@ def main() -> NoReturn:
             stream.reconfigure(errors="surrogateescape")
     try:
         # --debug is the one option that works anywhere on the line, for it is added after something went wrong.
-        code = typer.main.get_command(app).main(
-            [word for word in arguments if word != "--debug"], prog_name="edgematte", standalone_mode=False
+        code = typer.main.get_command(program).main(
+            [word for word in arguments if word != "--debug"], prog_name=name, standalone_mode=False
         )
         if code == INTERRUPTED:  # how newer Typers hand on Ctrl-C
             raise KeyboardInterrupt

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...runtime.errors import ConversionError
-from ..tflite.graph import float_operators
+from ..tflite.graph import TfliteGraph, float_operators
 from . import coral, ethos_u, stm32n6
 from .coverage import Coverage
 
@@ -24,7 +24,7 @@ def check(model: bytes, target: str, *, sram_kib: int | None = None) -> Coverage
     """
     if not is_one(target):
         return None
-    left = float_operators(model)
+    left = float_operators(TfliteGraph(model))
     if left:
         raise ConversionError(f"{left[0]} computes in floating point; {target} takes full-integer models only")
     if target == "coral":

@@ -14,8 +14,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from ...runtime.network.model_file import parse
-from ...runtime.network.operator_names import operator_name
+from ...runtime.network.model_file import operator_name, parse
 
 EIGHT_BITS = ("int8", "uint8")
 _TYPE_NAMES = {code: name.lower() for name, code in vars(schema.TensorType).items() if not name.startswith("_")}

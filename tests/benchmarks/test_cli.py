@@ -158,7 +158,7 @@ def test_an_int8_model_s_card_tells_how_to_feed_its_original(
     graph = load(original)
     network = lower(graph, told, channel=0)
     pictures = [resize(read(path), network.size) for path in find_photos(photos / "images")]
-    int8 = quantize(network, calibrate(network, pictures))
+    int8 = quantize(network, calibrate(network, pictures)).to_bytes()
     card = ModelCard(
         name="network", source_sha256=graph.sha256, mean=told.mean, std=told.std, color=told.color, channel=0
     )

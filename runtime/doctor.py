@@ -31,6 +31,7 @@ from .live.sources.virtual import VirtualCamera
 from .live.stabilise import Stabiliser
 from .matting.segmenter import Segmenter
 from .network import LIVE_MODEL
+from .network.installed import Installed, installed
 from .network.interpreter import EDGE_TPU_LIBRARY, INTERPRETERS
 from .network.tensors import input_size
 
@@ -61,6 +62,7 @@ class Diagnosis:
     machine: Machine
     findings: tuple[Finding, ...]
     fps: float | None  # of a 1280x720 picture, blurred behind the subject; None: it does not run
+    installed: Installed
 
     @property
     def well(self) -> bool:
@@ -89,7 +91,7 @@ def examine(root: Path = ROOT, *, model: str = LIVE_MODEL, seconds: float = MEAS
         findings.append(Finding("speed", state, f"{model} makes {fps:.0f} frames a second of 1280x720", advice))
     except EdgeMatteError as error:
         findings.append(Finding("speed", "wrong", f"{model} does not run: {error}", "edgematte models verify"))
-    return Diagnosis(machine, tuple(findings), fps)
+    return Diagnosis(machine, tuple(findings), fps, installed())
 
 
 def measured_fps(model: str, seconds: float) -> float:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 import socket
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from .release import start_words
 
 WATCHDOG_S = 30  # the unit's limit; silent for so long, a program is killed and started anew
 START_S = 120  # to load everything from a slow card
@@ -46,7 +47,7 @@ CAMERA = Purpose()
 
 def unit(words: Sequence[str], *, user: str, purpose: Purpose = CAMERA) -> str:
     """A unit file that runs `edgematte WORDS` when the machine starts."""
-    program = shlex.join([sys.executable, "-m", "edgematte.runtime.cli", *words])
+    program = shlex.join([*start_words(), *words])
     name = "edgematte" if purpose == CAMERA else f"edgematte-{purpose.what}"
     lines = [
         f"# Save as /etc/systemd/system/{name}.service, then: sudo systemctl enable --now {name}",

@@ -6,7 +6,9 @@ once.
 
 from __future__ import annotations
 
+import codecs
 import io
+import os
 import sys
 from dataclasses import dataclass
 from importlib import import_module
@@ -121,10 +123,7 @@ def main() -> NoReturn:
     """Entry point: every failure becomes one line on stderr and the exit code of DESIGN.md's table."""
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
-    # File names are bytes; one that is no UTF-8 must come out as it went in.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="surrogateescape")
+    _prepare_process()
     try:
         # --debug is the one option that works anywhere on the line, for it is added after something went wrong.
         code = typer.main.get_command(app).main(
@@ -151,6 +150,23 @@ def main() -> NoReturn:
             raise
         complain(f"unexpected {type(error).__name__}: {error}; add --debug for the details")
         sys.exit(EdgeMatteError.exit_code)
+
+
+def _prepare_process() -> None:
+    # A file must not get the number of a closed standard stream: libraries write to those.
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+    # File names are bytes; one that is no UTF-8, or not of the terminal's encoding, must come out as it went in.
+    codecs.register_error("file-names", lambda error: (os.fsencode(error.object[error.start : error.end]), error.end))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="file-names")
+    for variable in ("OPENCV_IO_MAX_IMAGE_PIXELS", "OPENCV_IO_MAX_IMAGE_WIDTH", "OPENCV_IO_MAX_IMAGE_HEIGHT"):
+        os.environ.pop(variable, None)  # --max-megapixels is the program's own limit
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")  # one line for each failure, in our words
 
 
 # The root of Typer's own usage errors; newer Typers carry a private copy of click, older ones use the package.

@@ -179,7 +179,7 @@ def test_one_file_knows_the_interpreters(root: Path) -> None:
 def test_a_device_install_pulls_few_packages(root: Path) -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     names = {requirement.split(";")[0].split(">")[0].split("=")[0].strip() for requirement in project["dependencies"]}
-    assert names == DEVICE_PACKAGES, "the markers choose between the two interpreters, and leave out what has no wheel for 32 bits"
+    assert names == DEVICE_PACKAGES, "markers choose the interpreter, and leave out what has no 32-bit wheel"
     for machine, count in (("'armv7l'", 4), ("'aarch64'", 5)):
         chosen = [r for r in project["dependencies"] if _applies(r, machine)]
         assert len(chosen) == count, chosen

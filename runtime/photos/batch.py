@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from ..device.files import write_bytes
-from ..errors import EdgeMatteError, OutputExistsError
-from ..picture.headers import UnreadableKindError
+from ..errors import EdgeMatteError, ImageError, OutputExistsError
+from ..picture.headers import RAW_SUFFIXES, UnreadableKindError, raw_kind
 from ..picture.images import read_picture_bytes
 from .cutter import Cut, CutOptions, Cutter
 from .plan import Job
@@ -98,6 +98,8 @@ def written(job: Job, cut: Cut, options: CutOptions, *, start: float) -> Outcome
 
 def failed(job: Job, error: Exception) -> Outcome:
     """The outcome that names the photo and the reason."""
+    if isinstance(error, ImageError) and job.source is not None and job.source.suffix.lower() in RAW_SUFFIXES:
+        error = raw_kind()
     if isinstance(error, EdgeMatteError):
         message = str(error)
     elif isinstance(error, MemoryError) or "Insufficient memory" in str(error):

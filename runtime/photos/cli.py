@@ -139,8 +139,9 @@ def cut(
         with progress(run(planned.jobs), len(planned.jobs)) as outcomes:
             for outcome in outcomes:
                 report.outcome(outcome)
-    if len(planned.jobs) > 1 or planned.left_out:
-        report.total(planned.left_out)
+    report.kinds()
+    if len(planned.jobs) > 1 or planned.left_out or planned.others:
+        report.total(planned)
     if report.failed:
         raise typer.Exit(EdgeMatteError.exit_code)
 
@@ -150,6 +151,10 @@ def _check_streams(planned: Plan, *, as_json: bool, jobs: int) -> None:
     from_stdin = any(job.source is None for job in planned.jobs)
     if to_stdout and as_json:
         raise UsageError("the picture goes to stdout, where --json goes too; name an output file with -o")
+    if to_stdout and sys.stdout is None:
+        raise UsageError("the picture goes to standard output, which is closed; name an output file with -o")
+    if from_stdin and sys.stdin is None:
+        raise UsageError("- reads a picture from standard input, which is closed; pipe a picture in, or name a file")
     if to_stdout and sys.stdout.isatty():
         raise UsageError("a picture would fill the terminal; name an output file with -o, or pipe it somewhere")
     if from_stdin and sys.stdin.isatty():
@@ -199,7 +204,6 @@ def _watch(
         typer.echo(f"watching {', '.join(folders)}; Ctrl-C ends it", err=True)
         for outcome in watch(watched, cut, complain=complain):
             report.outcome(outcome)
-            sys.stdout.flush()
 
 
 def _interrupt(_number: int, _frame: object) -> None:

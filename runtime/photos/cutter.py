@@ -51,7 +51,7 @@ class Cut:
 
 
 class Cutter:
-    """A loaded network as a function from a photo's bytes to its cut's. Not to be shared between threads."""
+    """A loaded network as a function from a photo's bytes to its cut's. Several threads may share one."""
 
     def __init__(self, segment: Callable[[Image], Alpha], options: CutOptions) -> None:
         self.segment = segment

@@ -90,8 +90,11 @@ def _half_as_light(curve: bytes) -> float:
     return float(np.interp(0.5 * (count - 1), range(count), table)) / 65535
 
 
-def to_srgb(pixels: Pixels, profile: bytes) -> Pixels:
-    """(H, W) grey, (H, W, 3) RGB or (H, W, 4) inks → (H, W, 3) sRGB. Raises ImageError without Pillow."""
+def to_srgb(pixels: Pixels, profile: bytes) -> Pixels | None:
+    """(H, W) grey or (H, W, 4) inks → (H, W, 3) sRGB; None where the profile is damaged.
+
+    Raises ImageError without Pillow.
+    """
     return _converted(pixels, profile, None)
 
 
@@ -102,10 +105,11 @@ def into(pixels: Pixels, source: bytes | None, target: bytes | None) -> Pixels:
     """
     if source == target or (is_srgb(source) and is_srgb(target)):
         return pixels
-    return _converted(pixels, source, target)
+    converted = _converted(pixels, source, target)
+    return pixels if converted is None else converted  # viewers, too, take a damaged profile for none
 
 
-def _converted(pixels: Pixels, source: bytes | None, target: bytes | None) -> Pixels:
+def _converted(pixels: Pixels, source: bytes | None, target: bytes | None) -> Pixels | None:
     try:
         from PIL import Image, ImageCms
     except ImportError as error:
@@ -117,8 +121,8 @@ def _converted(pixels: Pixels, source: bytes | None, target: bytes | None) -> Pi
     try:
         change = _transform(source, target, mode)
         return np.array(ImageCms.applyTransform(Image.fromarray(np.ascontiguousarray(pixels), mode), change))
-    except (ImageCms.PyCMSError, OSError, ValueError) as error:
-        raise ImageError("its colour profile is damaged; export it as sRGB") from error
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return None
 
 
 @lru_cache(maxsize=4)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import ImageError
-from .headers import looks_like_a_picture
+from .headers import REFUSED_SUFFIXES, looks_like_a_picture
 from .images import PHOTO_SUFFIXES
 
 _HEAD_BYTES = 32
@@ -42,7 +42,7 @@ def find_photos(
         for path in (Path(place, name) for name in files if not name.startswith(".")):
             if _blocks(path):
                 continue
-            if path.suffix.lower() in PHOTO_SUFFIXES or _begins_like_a_picture(path):
+            if path.suffix.lower() in PHOTO_SUFFIXES | REFUSED_SUFFIXES or _begins_like_a_picture(path):
                 found.append(path)
             else:
                 left_out(path)

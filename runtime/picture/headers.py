@@ -41,6 +41,14 @@ class UnreadableKindError(ImageError):
         self.remedy = remedy
 
 
+# Names of files that nothing here reads. They are looked for all the same, so that each is named and none is missed.
+RAW_SUFFIXES = frozenset(
+    (
+        *(".dng", ".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".srf", ".sr2", ".orf", ".rw2", ".raf", ".pef"),
+        *(".srw", ".x3f", ".3fr", ".fff", ".iiq", ".erf", ".kdc", ".dcr", ".mrw", ".mos", ".raw", ".rwl"),
+    )
+)
+REFUSED_SUFFIXES = RAW_SUFFIXES | {".psd", ".psb", ".jxl", ".jp2", ".j2k"}
 _RAW = "raw file of a camera", "develop it to JPEG or TIFF first, for example: darktable-cli IMG.NEF IMG.jpg"
 
 
@@ -80,6 +88,11 @@ def read_bytes(file: BinaryIO, *, largest_pixels: int) -> bytes:
     return b"".join(parts)
 
 
+def raw_kind() -> UnreadableKindError:
+    """A camera's raw file."""
+    return UnreadableKindError(*_RAW)
+
+
 def inspect_picture(data: bytes) -> PictureFile:
     """Raises ImageError (without a file name) for an empty, unknown or incomplete file."""
     if not data:
@@ -113,10 +126,10 @@ _HEIF_BRANDS = {
 def _kind_of(data: bytes) -> ImageError:
     if data[4:8] == b"ftyp":
         if data[8:12] == b"crx ":
-            return UnreadableKindError(*_RAW)
+            return raw_kind()
         return UnreadableKindError("video", "take a frame of it first, or cut it with: edgematte video")
     if data[:4] == b"IIRO" or data[:4] == b"IIU\0" or data[:15] == b"FUJIFILMCCD-RAW" or data[:4] == b"FOVb":
-        return UnreadableKindError(*_RAW)
+        return raw_kind()
     if data[:4] == b"%PDF":
         return UnreadableKindError("PDF", "export the page as PNG")
     if data[:2] == b"\xff\x0a" or data[4:8] == b"JXL ":
@@ -288,7 +301,7 @@ def _tiff(data: bytes) -> PictureFile:
     if not isinstance(width, int) or not isinstance(height, int):
         raise IndexError("no picture size")
     if _DNG_VERSION in tags or _is_preview(tags) or data[8:10] == b"CR":
-        raise UnreadableKindError(*_RAW)  # what OpenCV would decode is the small preview
+        raise raw_kind()  # what OpenCV would decode is the small preview
     if tags.get(_TIFF_COLOURS) in _TIFF_LAB:  # OpenCV reads them as if they were RGB, or nearly
         raise ImageError("the TIFF's colours are L*a*b*; export it as RGB")
     several = after != 0 and not _is_preview(_tiff_tags(data, order, after)[0])

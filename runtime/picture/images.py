@@ -209,12 +209,13 @@ def _as_rgb(pixels: NDArray[np.uint8], profile: bytes | None) -> tuple[Image, by
     """RGB, and the profile of that. Only a profile of RGB means anything for RGB."""
     space = "RGB" if profile is None else colour.space_of(profile)
     if pixels.ndim == 3 and pixels.shape[2] == 4:
-        if profile is not None and space == "CMYK":
-            return colour.to_srgb(pixels, profile), None
+        if profile is not None and space == "CMYK" and (shown := colour.to_srgb(pixels, profile)) is not None:
+            return shown, None
         rest = 255 - pixels.astype(np.uint16)
         return ((rest[:, :, :3] * rest[:, :, 3:] + 127) // 255).astype(np.uint8), None
     if profile is not None and space == "GRAY" and installed("TIFF"):
-        return colour.to_srgb(np.ascontiguousarray(pixels[:, :, 0]), profile), None
+        shown = colour.to_srgb(np.ascontiguousarray(pixels[:, :, 0]), profile)
+        return (pixels if shown is None else shown), None
     return pixels, profile if space == "RGB" else None
 
 

@@ -40,6 +40,7 @@ EXTRA_VERBS = {
     ),
     "bench": ExtraVerb("edgematte.benchmarks.cli:app", "bench", "Measure accuracy and latency against full precision."),
     "booth": ExtraVerb("edgematte.runtime.booth.cli:booth", "booth", "Run a photo booth on this device."),
+    "touch": ExtraVerb("edgematte.runtime.touch.cli:touch", "booth", "Put a cut-out right by hand, in a page."),
     "serve": ExtraVerb("edgematte.runtime.serve.cli:serve", "booth", "Cut out pictures that come by HTTP."),
 }
 

@@ -32,7 +32,7 @@ ROOMS: dict[str, list[tuple[str, ...]]] = {
         ("network",),
         ("matting",),
         ("photos", "live"),
-        ("booth", "serve", "plugins", "doctor", "tables"),
+        ("booth", "serve", "touch", "plugins", "doctor", "tables"),
         ("cli",),
     ],
     "convert": [("tflite",), ("onnx",), ("rewrite",), ("quantise",), ("targets",), ("beside",), ("report",), ("cli",)],

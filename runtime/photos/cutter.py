@@ -13,6 +13,7 @@ from ..errors import ImageError
 from ..matting.composite import Background, Fit, Light, blurred, composite, trimmed
 from ..matting.foreground import CleanColours, foreground
 from ..matting.refine import DEFAULT_MODE, Refine
+from ..matting.retouch import hinted, retouch
 from ..matting.segmenter import Segmenter
 from ..network import PHOTO_MODEL
 from ..network.tensors import resize
@@ -37,6 +38,7 @@ class CutOptions:
     fit: Fit = "cover"  # how a picture fills the background
     light: Light = "display"  # whether a composite mixes numbers or light
     trim: bool = False  # cut away the rows and columns around the subject; of cut-outs and masks
+    hint: Alpha | None = None  # white keeps, black removes, grey says nothing; of the one photo's size
     most_pixels: int | None = None  # a larger photo is shrunk to so many before it is cut
 
 
@@ -61,7 +63,7 @@ class Cutter:
         """`name` is for messages, `suffix` the format to write. Raises ImageError."""
         image = self._shrunk(decode(photo, name=name, largest_pixels=self.options.largest_pixels))
         about, threads = made_of(image, image[:0]), self.options.threads
-        alpha = self.segment(image)
+        alpha = self._hinted(image, self.segment(image), name)
         place = trimmed(alpha) if self.options.trim and self.options.kind != "composite" else (slice(None), slice(None))
         height, width = alpha[place].shape
         if self.options.kind == "mask":
@@ -80,6 +82,16 @@ class Cutter:
         del image
         data = encode_cutout(subject, alpha[place], suffix, about=about, threads=threads)
         return Cut(data, width, height, about.remarks)
+
+    def _hinted(self, image: Image, alpha: Alpha, name: str) -> Alpha:
+        hint = self.options.hint
+        if hint is None:
+            return alpha
+        if hint.shape != alpha.shape:
+            sizes = " and ".join(f"{plane.shape[1]}x{plane.shape[0]}" for plane in (alpha, hint))
+            raise ImageError(f"{name}: the photo and its hint have {sizes} pixels; expected one size")
+        keep, remove = hinted(hint)
+        return retouch(image, alpha, keep=keep, remove=remove, mode=self.options.refine, threads=self.options.threads)
 
     def _subject(self, image: Image, alpha: Alpha, place: tuple[slice, slice]) -> Rows:
         """Clean colours, made where they are compressed: who compresses leaves Python's lock to those who compute."""

@@ -257,4 +257,4 @@ def _is_folder(name: str) -> bool:
 
 def _is_our_output(path: Path) -> bool:
     """Whether an earlier run wrote this; cutting a folder twice must not cut the cut-outs."""
-    return Path(path.stem).suffix in (".cutout", ".mask", ".composite")
+    return Path(path.stem).suffix in (".cutout", ".mask", ".composite", ".alpha")

@@ -32,6 +32,7 @@ class ExtraVerb:
     place: str  # "package.module:name" of a Typer app or of a function
     extra: str  # what to install: edgematte[extra]
     help: str
+    environment: str | None = None  # its options are read from variables that begin like this, too
 
 
 EXTRA_VERBS = {
@@ -41,7 +42,9 @@ EXTRA_VERBS = {
     "bench": ExtraVerb("edgematte.benchmarks.cli:app", "bench", "Measure accuracy and latency against full precision."),
     "booth": ExtraVerb("edgematte.runtime.booth.cli:booth", "booth", "Run a photo booth on this device."),
     "touch": ExtraVerb("edgematte.runtime.touch.cli:touch", "booth", "Put a cut-out right by hand, in a page."),
-    "serve": ExtraVerb("edgematte.runtime.serve.cli:serve", "booth", "Cut out pictures that come by HTTP."),
+    "serve": ExtraVerb(
+        "edgematte.runtime.serve.cli:serve", "booth", "Cut out pictures that come by HTTP.", "EDGEMATTE_SERVE"
+    ),
 }
 
 app = typer.Typer(
@@ -107,7 +110,12 @@ def _register(verb: str, extra: ExtraVerb) -> None:
                 function, target = target, typer.Typer(pretty_exceptions_enable=False, add_completion=False)
                 target.command(verb)(function)
             program = typer.main.get_command(target)
-            code = program.main(context.args, prog_name=f"edgematte {verb}", standalone_mode=False)
+            code = program.main(
+                context.args,
+                prog_name=f"edgematte {verb}",
+                standalone_mode=False,
+                auto_envvar_prefix=extra.environment,
+            )
         except ModuleNotFoundError as error:
             missing = (error.name or "").split(".")[0]
             if missing in ("", "edgematte"):

@@ -14,9 +14,9 @@ from ..errors import ImageError, UsageError
 from ..picture import colour
 from ..picture.images import Alpha, Image, Photo, Size, check_sizes, made_of, read
 from .blocks import Block, for_each_block
+from .colours import Colour, read_colour
 
 Rgba: TypeAlias = NDArray[np.uint8]  # (H, W, 4), colours not multiplied by alpha
-Colour: TypeAlias = tuple[int, int, int]  # RGB, 0…255
 Background: TypeAlias = Colour | Image | Literal["blur"]
 Fit = Literal["cover", "contain"]
 Light = Literal["display", "linear"]
@@ -25,14 +25,6 @@ LIGHTS: tuple[Light, ...] = get_args(Light)
 
 VISIBLE_FROM = 4  # of 255: what a network breathes over an empty wall is fainter, and nobody sees it
 BLUR_PER_LONG_SIDE = 0.02  # blur radius (standard deviation) as a share of the photo's long side
-# The sixteen colours HTML began with, as sRGB.
-COLOUR_NAMES: dict[str, Colour] = {
-    "black": (0, 0, 0), "silver": (192, 192, 192), "gray": (128, 128, 128), "grey": (128, 128, 128),
-    "white": (255, 255, 255), "maroon": (128, 0, 0), "red": (255, 0, 0), "purple": (128, 0, 128),
-    "magenta": (255, 0, 255), "green": (0, 128, 0), "lime": (0, 255, 0), "olive": (128, 128, 0),
-    "yellow": (255, 255, 0), "navy": (0, 0, 128), "blue": (0, 0, 255), "teal": (0, 128, 128),
-    "cyan": (0, 255, 255),
-}  # fmt: skip
 _BLUR_WORKING_SIDE = 512  # px; a wide blur looks the same made small and enlarged, at a fraction of the cost
 
 
@@ -211,21 +203,3 @@ def read_background(text: str) -> Background:
     raise UsageError(
         f"the background {text} is no file and no colour; expected blur, a name such as white, #rrggbb, or a photo"
     )
-
-
-def read_colour(text: str) -> Colour | None:
-    """A colour's name, `#rgb` or `#rrggbb`; None for anything else."""
-    return COLOUR_NAMES.get(text.lower()) or _hexadecimal(text)
-
-
-def _hexadecimal(text: str) -> Colour | None:
-    digits = text.removeprefix("#")
-    if digits == text or len(digits) not in (3, 6):
-        return None
-    if len(digits) == 3:
-        digits = "".join(digit * 2 for digit in digits)
-    try:
-        red, green, blue = bytes.fromhex(digits)
-    except ValueError:
-        return None
-    return red, green, blue

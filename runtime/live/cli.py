@@ -78,7 +78,7 @@ def camera(
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
     overwrite: OverwriteOption = False,
-    duration: Annotated[float | None, typer.Option(min=0.1, help="Stop after so many seconds.")] = None,
+    duration: Annotated[float | None, typer.Option(min=0.1, help="Stop so many seconds after the first frame.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Status as JSON lines on stdout.")] = False,
     mqtt: Annotated[
         str | None, typer.Option(metavar="mqtts://HOST/PREFIX", help="Tell an MQTT broker how the camera is.")
@@ -92,7 +92,9 @@ def camera(
     Without --background the picture behind is blurred. A camera that is missing or unplugged is waited for.
     """
     if print_systemd_unit:
-        _print_unit()
+        from ..device.systemd import CAMERA, print_unit
+
+        print_unit(CAMERA)
         return
     words = sink or ["mjpeg"]
     if as_json and "-" in words:
@@ -102,10 +104,6 @@ def camera(
     behind = "blur" if background is None else background
     options = _source_options(size, fps, pixel_format)
     stop = _stop_on_signals()
-    if duration is not None:
-        timer = threading.Timer(duration, stop.set)
-        timer.daemon = True
-        timer.start()
     pipeline = _pipeline(
         source, words, options, model=model, background=behind, only_mask=only_mask, stabilise=stabilise,
         refine=refine, follow=follow, device=device, threads=threads, overwrite=overwrite, encoder="opencv",
@@ -126,7 +124,7 @@ def camera(
             show(status)
             tell(status)
 
-        last = pipeline.run(stop, report=report, alive=alive)
+        last = pipeline.run(stop, report=report, alive=alive, duration_s=duration)
     notify("STOPPING=1")
     typer.echo(f"edgematte: {last.frames} frames in {last.elapsed_s:.0f} s, {last.dropped} dropped", err=True)
 
@@ -180,8 +178,22 @@ def video(
 def doctor(
     model: ModelOption = LIVE_MODEL,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON.")] = False,
+    gate: Annotated[
+        bool,
+        typer.Option("--gate", help="Only whether this release is fit to run: models, a test picture, the camera."),
+    ] = False,
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="S|none", help="With --gate: the camera to open; default: the one set up here."),
+    ] = None,
 ) -> None:
     """Say what this device has, what is wrong with it and how to fix it; measures for three seconds."""
+    if gate:
+        from ..fleet.gate import check, usual_camera
+
+        for line in check(usual_camera() if source is None else None if source == "none" else source):
+            typer.echo(line)
+        return
     from ..doctor import examine
 
     found = examine(model=model)
@@ -363,12 +375,3 @@ def _progress() -> Iterator[Callable[[Status], None] | None]:
     with Progress(*columns, console=Console(stderr=True), redirect_stdout=False, transient=True) as bar:
         task = bar.add_task("cutting", total=None, fps=0.0)
         yield lambda status: bar.update(task, completed=status.frames, total=status.expected, fps=status.fps or 0.0)
-
-
-def _print_unit() -> None:
-    import getpass
-
-    from ..device.systemd import unit
-
-    words = [word for word in sys.argv[1:] if word != "--print-systemd-unit"]
-    typer.echo(unit(words, user=getpass.getuser()), nl=False)

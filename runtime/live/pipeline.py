@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..device.machine import default_threads
 from ..device.slot import Slot
-from ..errors import EdgeMatteError, SinkError
+from ..errors import EdgeMatteError, SinkError, SourceError
 from .capture import Capture, Patience
 from .frames import Buffers, Frame
 from .quality import LADDER, Pacer, Quality
@@ -117,11 +117,14 @@ class Pipeline:
         *,
         report: Callable[[Status], None] | None = None,
         alive: Callable[[], None] | None = None,
+        duration_s: float | None = None,
     ) -> Status:
         """Until the source ends, every sink is lost, or `stop` is set; then finishes the files.
 
         `report` gets the status every second. `alive` is called more often while everything turns, and no more when
-        something hangs beyond repair: the sign for a watchdog outside to end the process.
+        something hangs beyond repair: the sign for a watchdog outside to end the process. `duration_s` ends it so long
+        after the first frame was written, however long loading took. A source that failed and gave no frame in that
+        time ends it, too.
         Raises SourceError, SinkError or ModelError for what ended it early; what was written until then is finished.
         """
         self._begun_s = time.monotonic()
@@ -143,6 +146,8 @@ class Pipeline:
                     self._threads[-1].join(TICK_S)
                 healthy = self._capture.check() and self._turning()
                 self._rest_or_wake()
+                if duration_s is not None and self._over(duration_s):
+                    break
                 if healthy and alive is not None:
                     alive()
                 if report is not None and time.monotonic() - reported_s >= REPORT_EVERY_S:
@@ -190,8 +195,8 @@ class Pipeline:
             self._failure = self._failure or error
         finally:
             self._beats.pop(name, None)
-            # Whoever waits for this stage must not wait for ever: those before it, and the one behind it, which may
-            # still have something to do.
+            # No other stage may wait for this one for ever: not those before it, and not the next one, which may still
+            # have something to do.
             self._inbox.close()
             self._prepared.close()
             if name != "prepare":
@@ -271,6 +276,16 @@ class Pipeline:
                 outlet.finish(whole=whole)
             except EdgeMatteError as error:
                 self._failure = self._failure or error
+
+    def _over(self, duration_s: float) -> bool:
+        """Whether so much time has passed since the first frame. Raises SourceError when there is no camera at all."""
+        first_s = self._gauge.first_s
+        if first_s is not None:
+            return time.monotonic() - first_s >= duration_s
+        trouble = self._capture.trouble
+        if not self._capture.received and trouble and time.monotonic() - self._begun_s >= duration_s:
+            raise SourceError(trouble)
+        return False
 
     def _turning(self) -> bool:
         now_s = time.monotonic()

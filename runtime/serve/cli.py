@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import sys
 from contextlib import ExitStack
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..device.systemd import Purpose, notify, unit
+from ..device.systemd import Purpose, notify, print_unit
 from ..device.web import (
     EXTRA,
     LOOPBACK,
@@ -87,7 +85,7 @@ def serve(
     if print_systemd_unit:
         leaves_device = mqtt is not None or not is_loopback(host)
         stop_s = round(max_seconds) + 2 * LAST_ANSWER_S
-        _print_unit(Purpose("serve", (), SECRETS, writes=(), stop_s=stop_s, leaves_device=leaves_device))
+        print_unit(Purpose("serve", (), SECRETS, writes=(), stop_s=stop_s, leaves_device=leaves_device))
         return
     _check_extra()
     from importlib.metadata import version
@@ -145,16 +143,3 @@ def _check_extra() -> None:
     for package in ("starlette", "uvicorn", "python_multipart", "prometheus_client"):
         if find_spec(package) is None:
             raise MissingExtraError("serve", EXTRA, package)
-
-
-def _print_unit(purpose: Purpose) -> None:
-    words, skip = [], False
-    for word in sys.argv[1:]:
-        # A unit file can be read by everybody; so the token goes to the file of secrets.
-        if skip or word == "--print-systemd-unit" or word.startswith("--token="):
-            skip = False
-        elif word == "--token":
-            skip = True
-        else:
-            words.append(word)
-    typer.echo(unit(words, user=getpass.getuser(), purpose=purpose), nl=False)

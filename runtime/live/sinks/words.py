@@ -41,7 +41,7 @@ def open_sink(text: str, options: SinkOptions) -> Sink:
 
         return VirtualCamSink(text.removeprefix("virtualcam").removeprefix(":") or None)
     if suffix in SUFFIXES and not Path(text).is_dir():
-        from .program import find_ffmpeg
+        from ..program import find_ffmpeg
 
         if suffix in ALPHA_SUFFIXES or (suffix == ".mp4" and options.encoder == "auto" and find_ffmpeg()):
             from .ffmpeg import FfmpegSink

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -149,7 +150,7 @@ def test_systemd_is_told_that_it_is_ready_alive_and_ends(model: Path, tmp_path: 
         channel.bind(str(tmp_path / "notify"))
         channel.settimeout(60)
         running = begin(
-            "camera", "--source", "virtual,size=64x36", "--sink", tmp_path / "a.mp4", "-m", model, "--duration", "2",
+            "camera", "--source", "virtual,size=64x36", "--sink", tmp_path / "a.mp4", "-m", model, "--duration", "1.5",
             NOTIFY_SOCKET=str(tmp_path / "notify"),
         )  # fmt: skip
         while not heard or b"STOPPING=1" not in heard[-1]:
@@ -160,14 +161,30 @@ def test_systemd_is_told_that_it_is_ready_alive_and_ends(model: Path, tmp_path: 
     assert any(b"STATUS=" in message for message in heard)
 
 
-def test_the_unit_file_runs_the_same_command(run_program: Run) -> None:
-    done = run_program("camera", "--source", "rtsp://cam/1", "--sink", "mjpeg", "--print-systemd-unit")
+def test_the_unit_file_runs_the_same_command_from_another_folder(run_program: Run, model: Path, tmp_path: Path) -> None:
+    words = ["--source", "virtual,size=64x36", "--sink", "rec.mp4", f"--model={model.relative_to(tmp_path)}"]
+    words += ["--duration", "0.1"]
+    done = run_program("camera", *words, "--print-systemd-unit", cwd=tmp_path)
     assert done.returncode == 0
     unit = done.stdout.decode()
     assert "Type=notify" in unit
     assert "WatchdogSec=" in unit
-    (line,) = (line for line in unit.splitlines() if line.startswith("ExecStart="))
-    assert line.endswith("camera --source rtsp://cam/1 --sink mjpeg")
+    assert f"WorkingDirectory={tmp_path}" in unit
+    (line,) = (line.removeprefix("ExecStart=") for line in unit.splitlines() if line.startswith("ExecStart="))
+    told = shlex.split(line.replace("%%", "%"))
+    assert told[-7:] == [
+        "camera", "--source", "virtual,size=64x36", "--sink", str(tmp_path / "rec.mp4"), f"--model={model}",
+        "--duration", "0.1",
+    ][-7:]  # fmt: skip
+    code = ["-c", "from edgematte.runtime.cli import main; main()", *told[told.index("camera") :]]
+    subprocess.run([sys.executable, *code], cwd="/", check=True, capture_output=True, timeout=120)
+    assert len(times_of(tmp_path / "rec.mp4")) >= 1, "--duration counts from the first frame, not from loading"
+
+
+def test_without_a_camera_a_duration_ends_in_its_trouble(run_program: Run, model: Path) -> None:
+    done = run_program("camera", "--source", "77", "--sink", "-", "-m", model, "--duration", "0.3")
+    assert done.returncode == 1
+    assert b"there is no camera /dev/video77" in done.stderr
 
 
 def test_a_missing_accelerator_is_counted_while_the_cpu_works(run_program: Run, model: Path, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ LONG = "EDGEMATTE_ENDURANCE" in os.environ
 CYCLES = 200 if LONG else 10
 FRAMES = 10_000 if LONG else 100
 WARM_UP = 200  # frames, in which quality finds its rung and every buffer is made
-QUICK = Patience(opening=1.0, frame=0.3, frozen=0.3, first_retry=0.01, most_retry=0.05)
+QUICK = Patience(opening=0.6, frame=0.3, frozen=0.3, first_retry=0.01, most_retry=0.05)
 
 
 class Show:
@@ -144,15 +144,16 @@ def test_a_frame_is_prepared_while_the_one_before_is_rendered_and_none_is_lost(t
         assert frame.matte is not None
         picture = np.full((16, 16, 3), frame.matte[0, 0], np.uint8)
         inside.acquire()  # this frame's own
-        together.append(inside.acquire(timeout=5))  # the next one's: it is prepared although this is not rendered yet
-        inside.release()
+        if frame.number < 19:  # the last has none after it
+            together.append(inside.acquire(timeout=20))  # the next one's: it is prepared before this is rendered
+            inside.release()
         return picture
 
     source = opener(str(make_video(tmp_path / "a.mp4", 20)), SourceOptions(), buffers)
     status = Pipeline(source, render, [sink], buffers=buffers, prepare=prepare).run(threading.Event())
     assert (status.frames, status.dropped, sink.finished) == (20, 0, [True])
     assert [int(picture[0, 0, 0]) for picture in sink.pictures] == list(range(20))
-    assert all(together[:-1]), "the last has none behind it"
+    assert all(together)
 
 
 def test_a_network_that_fails_ends_it_with_its_reason(tmp_path: Path) -> None:
@@ -209,8 +210,8 @@ def test_a_slow_stage_gets_the_newest_frame_and_the_others_are_counted() -> None
 
 def test_quality_goes_down_when_frames_take_too_long_and_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgematte.runtime.live.quality.FIRST_PATIENCE_S", 0.2)
-    camera = VirtualCamera(size=SMALL, fps=10)
-    with Show(camera, Collector(), work_s=0.15) as show:
+    camera = VirtualCamera(size=SMALL, fps=25)
+    with Show(camera, Collector(), work_s=0.06) as show:
         wait_until(lambda: show.status.quality >= 1)
         show.work_s = 0.0
         wait_until(lambda: show.status.quality == 0)
@@ -267,9 +268,9 @@ def test_a_camera_that_hangs_for_good_stops_the_sign_of_life() -> None:
         show.more_frames()
         camera.stall()
         wait_until(lambda: show.status.stuck == 3)
-        time.sleep(QUICK.opening + 0.5)
+        time.sleep(QUICK.opening + 0.3)
         before = show.beats
-        time.sleep(0.6)
+        time.sleep(0.5)
         assert show.beats == before, "systemd is to start the process anew"
         camera.plug_in()
     wait_until(lambda: "capture" not in [thread.name for thread in threading.enumerate()])

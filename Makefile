@@ -103,7 +103,7 @@ $(VENV)/installed: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/installed-for-tests: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --editable '.[booth,mqtt]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[booth,mqtt,heic]' --group dev
 	@touch $@
 
 $(VENV)/installed-for-cluster: $(VENV)/installed-for-tests

@@ -7,10 +7,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +22,8 @@ from ..network import LIVE_MODEL
 if TYPE_CHECKING:
     from .pipeline import Pipeline
     from .sinks.base import Sink
+    from .sinks.words import SinkOptions
+    from .sources.view import View
     from .sources.words import SourceOptions
     from .status import Status
 
@@ -77,6 +81,19 @@ def camera(
     follow: FollowOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
+    crop: Annotated[str | None, typer.Option(metavar="X,Y,W,H", help="What to use of the camera's picture.")] = None,
+    rotate: Annotated[int, typer.Option(metavar="0|90|180|270", help="Degrees clockwise.")] = 0,
+    mirror: Annotated[bool, typer.Option("--mirror", help="Left and right change places.")] = False,
+    privacy: Annotated[
+        list[str] | None,
+        typer.Option(metavar="X,Y,W,H", help="A part of the camera's picture that becomes black; may be repeated."),
+    ] = None,
+    segment: Annotated[
+        str | None, typer.Option(metavar="10m|1h", help="Record in pieces, a new one when the clock shows a multiple.")
+    ] = None,
+    keep: Annotated[
+        str | None, typer.Option(metavar="20GB|7d", help="Remove the oldest pieces beyond that; with --segment.")
+    ] = None,
     overwrite: OverwriteOption = False,
     duration: Annotated[float | None, typer.Option(min=0.1, help="Stop so many seconds after the first frame.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Status as JSON lines on stdout.")] = False,
@@ -99,14 +116,14 @@ def camera(
     words = sink or ["mjpeg"]
     if as_json and "-" in words:
         raise UsageError("frames go to stdout, where --json goes too; leave one out")
-    # strftime's letters name a recording by its time, so that a restarted device does not meet the old file.
-    words = [time.strftime(word) if "%" in word else word for word in words]
     behind = "blur" if background is None else background
     options = _source_options(size, fps, pixel_format)
     stop = _stop_on_signals()
     pipeline = _pipeline(
         source, words, options, model=model, background=behind, only_mask=only_mask, stabilise=stabilise,
-        refine=refine, follow=follow, device=device, threads=threads, overwrite=overwrite, encoder="opencv",
+        refine=refine, follow=follow, device=device, threads=threads,
+        sinking=_camera_sinks(overwrite=overwrite, segment=segment, keep=keep),
+        view=_view(crop, rotate, mirror=mirror, privacy=privacy),
     )  # fmt: skip
     from ..device.systemd import notify
 
@@ -126,6 +143,7 @@ def camera(
 
         last = pipeline.run(stop, report=report, alive=alive, duration_s=duration)
     notify("STOPPING=1")
+    _say_notes(pipeline)
     typer.echo(f"edgematte: {last.frames} frames in {last.elapsed_s:.0f} s, {last.dropped} dropped", err=True)
 
 
@@ -158,11 +176,14 @@ def video(
     stop = _stop_on_signals()
     pipeline = _pipeline(
         source, [output], options, model=model, background=background or "none", only_mask=only_mask,
-        stabilise=stabilise, refine=refine, follow=follow, device=device, threads=threads, overwrite=overwrite,
-        encoder="auto",
+        stabilise=stabilise, refine=refine, follow=follow, device=device, threads=threads,
+        sinking=_video_sinks(overwrite=overwrite), view=None,
     )  # fmt: skip
     with _progress() as show:
-        last = pipeline.run(stop, report=show)
+        try:
+            last = pipeline.run(stop, report=show)
+        finally:
+            _say_notes(pipeline)
     if as_json:
         typer.echo(last.to_json())
     else:
@@ -208,8 +229,8 @@ def _pipeline(
     follow: str | None,
     device: str,
     threads: int | None,
-    overwrite: bool,
-    encoder: Literal["auto", "opencv"],
+    sinking: SinkOptions,
+    view: View | None,
 ) -> Pipeline:
     """Everything that the words name, checked before anything is opened."""
     from ..device.machine import temperature_c
@@ -227,7 +248,7 @@ def _pipeline(
     from .pipeline import LiveOptions, Pipeline, network_threads
     from .quality import LADDER
     from .render import Renderer
-    from .sinks.words import SinkOptions, open_sink
+    from .sinks.words import open_sink
     from .sources.words import opener
     from .stabilise import Stabiliser
 
@@ -238,10 +259,12 @@ def _pipeline(
     if only_mask and background not in ("none", "blur"):
         raise UsageError("--only-mask and --background exclude each other; leave one out")
     buffers = Buffers()
+    _spare_inputs((source, model, background), words)
     opening = opener(source, options, buffers)
+    if view is not None:
+        opening = view.of(opening, buffers)
     cut = background == "none" and not only_mask
-    sink_options = SinkOptions(overwrite=overwrite, transparent=cut, encoder=encoder)
-    sinks = [open_sink(word, sink_options) for word in words]
+    sinks = [open_sink(word, replace(sinking, transparent=cut)) for word in words]
     backdrop = None
     if not only_mask and not (cut and all(sink.transparent for sink in sinks)):
         if cut:
@@ -275,6 +298,55 @@ def _pipeline(
     )  # fmt: skip
 
 
+def _camera_sinks(*, overwrite: bool, segment: str | None, keep: str | None) -> SinkOptions:
+    from .sinks.recording import parse_keep, parse_span_s
+    from .sinks.words import SinkOptions
+
+    if keep is not None and segment is None:
+        raise UsageError("--keep removes the oldest pieces of a recording; add their length, e.g. --segment 10m")
+    return SinkOptions(
+        overwrite=overwrite, live=True, segment_s=None if segment is None else parse_span_s(segment),
+        keep=None if keep is None else parse_keep(keep),
+    )  # fmt: skip
+
+
+def _video_sinks(*, overwrite: bool) -> SinkOptions:
+    from .sinks.words import SinkOptions
+
+    return SinkOptions(overwrite=overwrite)
+
+
+def _view(crop: str | None, rotate: int, *, mirror: bool, privacy: list[str] | None) -> View | None:
+    """None where the camera's picture stays as it is."""
+    from .sources.view import View, parse_part
+
+    if rotate not in (0, 90, 180, 270):
+        raise UsageError(f"--rotate {rotate}; expected 0, 90, 180 or 270")
+    black = tuple(parse_part("--privacy", text) for text in privacy or ())
+    part = None if crop is None else parse_part("--crop", crop)
+    return View(part, rotate, mirror, black) if part or rotate or mirror or black else None
+
+
+def _spare_inputs(inputs: Sequence[str], words: Sequence[str]) -> None:
+    """Raises UsageError where an output is an input: it would be gone."""
+    for word in words:
+        for given in inputs:
+            path = Path(given.removeprefix("virtual:").split(",")[0] if given.startswith("virtual:") else given)
+            if "%" in path.name and not path.exists():
+                path = path.parent  # a numbered pattern
+            try:
+                same = word != "-" and path.exists() and Path(word).exists() and path.samefile(word)
+            except OSError:
+                same = False
+            if same:
+                raise UsageError(f"{word} is an input as well and would be lost; name another output")
+
+
+def _say_notes(pipeline: Pipeline) -> None:
+    for note in pipeline.notes:
+        typer.echo(f"edgematte: {note}", err=True)
+
+
 def _say_no_alpha(sinks: list[Sink]) -> None:
     name = next(sink.name for sink in sinks if not sink.transparent)
     typer.echo(
@@ -296,7 +368,7 @@ def _source_options(size: str | None, fps: float | None, pixel_format: str) -> S
 
 
 def _stop_on_signals() -> threading.Event:
-    """Set by the first Ctrl-C or SIGTERM; the second ends the program at once."""
+    """Set by SIGHUP, and by the first Ctrl-C or SIGTERM; the second of these ends the program at once."""
     stop = threading.Event()
 
     def ask(number: int, _frame: FrameType | None) -> None:
@@ -307,6 +379,9 @@ def _stop_on_signals() -> threading.Event:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, ask)
+    # A terminal that closes sends more than one; nohup has said already that none is to be heeded.
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: stop.set())
     return stop
 
 

@@ -18,6 +18,7 @@ import typer
 
 from ..errors import UsageError
 from ..network import LIVE_MODEL
+from ..terminal import complain
 
 if TYPE_CHECKING:
     from .pipeline import Pipeline
@@ -134,16 +135,18 @@ def camera(
         notify("WATCHDOG=1" if ready else "READY=1\nWATCHDOG=1")
         ready = True
 
+    notes = _notes_of(pipeline)
     with _status_shown(as_json=as_json) as show, _fleet_told(mqtt) as tell:
 
         def report(status: Status) -> None:
             notify(f"STATUS={status.to_line()}")
+            notes()
             show(status)
             tell(status)
 
         last = pipeline.run(stop, report=report, alive=alive, duration_s=duration)
     notify("STOPPING=1")
-    _say_notes(pipeline)
+    notes()
     typer.echo(f"edgematte: {last.frames} frames in {last.elapsed_s:.0f} s, {last.dropped} dropped", err=True)
 
 
@@ -183,7 +186,7 @@ def video(
         try:
             last = pipeline.run(stop, report=show)
         finally:
-            _say_notes(pipeline)
+            _notes_of(pipeline)()
     if as_json:
         typer.echo(last.to_json())
     else:
@@ -342,9 +345,17 @@ def _spare_inputs(inputs: Sequence[str], words: Sequence[str]) -> None:
                 raise UsageError(f"{word} is an input as well and would be lost; name another output")
 
 
-def _say_notes(pipeline: Pipeline) -> None:
-    for note in pipeline.notes:
-        typer.echo(f"edgematte: {note}", err=True)
+def _notes_of(pipeline: Pipeline) -> Callable[[], None]:
+    """Says what is new among the pipeline's notes."""
+    said = set[str]()
+
+    def say() -> None:
+        for note in pipeline.notes:
+            if note not in said:
+                said.add(note)
+                complain(note)
+
+    return say
 
 
 def _say_no_alpha(sinks: list[Sink]) -> None:
@@ -405,7 +416,6 @@ def _fleet_told(address: str | None) -> Iterator[Callable[[Status], None]]:
         yield lambda _status: None
         return
     from ..device.mqtt import Reporter, parse_broker
-    from ..terminal import complain
 
     with Reporter(parse_broker(address), verb="camera", complain=complain) as reporter:
         yield _sparing(lambda status: reporter.say(status.to_json()), JSON_EVERY_S)

@@ -15,7 +15,13 @@ from ..errors import SinkError, SourceError
 PROBE_TIMEOUT_S = 30.0
 INTERLACED = ("tt", "bb", "tb", "bt")  # which field comes first, stored and shown
 LARGEST_SD_HEIGHT = 576  # above it, players take pictures that do not say for BT.709
-UNKNOWN = ("", "unknown", "reserved", "gbr", "rgb")
+# Names of primaries and transfer functions that every part of ffmpeg understands; others are taken for the usual ones.
+MEANINGS = frozenset(
+    [
+        *("bt709", "bt2020", "smpte170m", "smpte240m", "bt470bg", "smpte431", "smpte432"),
+        *("arib-std-b67", "smpte2084", "iec61966-2-1", "linear", "bt2020-10", "bt2020-12"),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,6 @@ def _video_file(path: str, picture: dict[str, Any], streams: list[dict[str, Any]
         duration_s = _seconds(whole.get("duration"))
     count = str(picture.get("nb_frames", ""))
     frames = int(count) if count.isdecimal() else round(duration_s * fps) if duration_s and fps else None
-    usual_colours = BT709 if int(picture.get("height", 0)) > LARGEST_SD_HEIGHT else BT601
     return VideoFile(
         path=path,
         stream=picture["index"],
@@ -134,20 +139,21 @@ def _video_file(path: str, picture: dict[str, Any], streams: list[dict[str, Any]
         delay_s=max(0.0, _seconds(picture.get("start_time")) - _seconds(whole.get("start_time"))),
         interlaced=picture.get("field_order") in INTERLACED,
         deep=any(bits in picture.get("pix_fmt", "") for bits in ("p9", "p10", "p12", "p14", "p16", "48", "64")),
-        colours=Colours(
-            *(
-                usual if picture.get(tag, "") in UNKNOWN else picture[tag]
-                for tag, usual in (
-                    ("color_space", usual_colours.matrix),
-                    ("color_primaries", usual_colours.primaries),
-                    ("color_transfer", usual_colours.transfer),
-                )
-            )
-        ),
+        colours=_colours(picture),
         sounds=tuple(s.get("codec_name", "unknown") for s in streams if s.get("codec_type") == "audio"),
         subtitles=tuple(s.get("codec_name", "unknown") for s in streams if s.get("codec_type") == "subtitle"),
         chapters=len(found.get("chapters", [])),
         title="title" in {tag.lower() for tag in whole.get("tags", {})},
+    )
+
+
+def _colours(picture: dict[str, Any]) -> Colours:
+    usual = BT709 if int(picture.get("height", 0)) > LARGEST_SD_HEIGHT else BT601
+    matrix, primaries, transfer = (picture.get(f"color_{tag}", "") for tag in ("space", "primaries", "transfer"))
+    return Colours(
+        matrix if matrix in SCALE_MATRICES else usual.matrix,
+        primaries if primaries in MEANINGS else usual.primaries,
+        transfer if transfer in MEANINGS else usual.transfer,
     )
 
 

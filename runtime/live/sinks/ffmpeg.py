@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -214,14 +214,19 @@ class FfmpegSink(Sink):
     def _coloured(self, file: VideoFile | None) -> list[str]:
         """The input's own colours, said in the file; a camera's are those that players take for usual."""
         colours = file.colours if file else BT709
-        matrix = SCALE_MATRICES.get(colours.matrix)
-        if matrix is None:
-            matrix, colours = "bt709", replace(colours, matrix="bt709")
         even = f"{EVEN}," if self._pixels == "yuv420p" else ""
+        tags = {"colorspace": colours.matrix, "color_primaries": colours.primaries, "color_trc": colours.transfer}
+        # Some encoders look at the pictures' tags, others at the options.
+        told = ":".join(f"{name}={value}" for name, value in tags.items())
+        filters = f"{even}scale=out_color_matrix={SCALE_MATRICES[colours.matrix]}:out_range=tv,format={self._pixels}"
+        filters += f",setparams=range=tv:{told}"
         return [
-            "-vf", f"{even}scale=out_color_matrix={matrix}:out_range=tv,format={self._pixels}", "-color_range", "tv",
-            "-colorspace", colours.matrix, "-color_primaries", colours.primaries, "-color_trc", colours.transfer,
-        ]  # fmt: skip
+            "-vf",
+            filters,
+            "-color_range",
+            "tv",
+            *(word for tag in tags.items() for word in (f"-{tag[0]}", tag[1])),
+        ]
 
     def _shorten(self, end_s: float) -> None:
         """Sound that goes on after the last picture is cut off, where the program can; the rest is copied."""

@@ -46,18 +46,16 @@ class Address:
             words = words.replace(secret, "***")
         return shown(words)
 
-    def why_not(self, words: list[str], timeout_s: float) -> str:
-        """Why it gives no picture, from what ffmpeg said."""
-        said = "\n".join(words)
+    def why_not(self, words: list[str], *, late: bool) -> str:
+        """Why it gives no picture, from what ffmpeg said, and whether that took as long as we wait."""
+        said = "\n".join([*words, *(["timed out"] if late else [])])
         for sign, reason in self._reasons():
             if re.search(sign, said):
                 return f"{self.name} {reason}"
         last = next((word for word in reversed(words) if "rror" in word), "")
         if last:
             return f"{self.name} cannot be read: {self.redacted(last).rpartition('] ')[2]}"
-        return (
-            f"{self.name} does not answer: timed out after {timeout_s:.0f} s; is the camera on, is the address right?"
-        )
+        return f"{self.name} gives no pictures; is the address right?"
 
     def _reasons(self) -> tuple[tuple[str, str], ...]:
         host = self.host[0] if self.host else None
@@ -75,12 +73,12 @@ class Address:
             ),
             (r"404 Not Found|Stream Not Found|4\d\d Bad|400 Bad Request", "has no such path (404); is it right?"),
             (r"No route to host|Network is unreachable", "cannot be reached: no route to that host"),
-            (r"timed out|Operation timed out", "does not answer: timed out; is the camera on, is the address right?"),
             (
                 r"Decoder .*not found|decoding requested, but no decoder|Unknown decoder|codec parameters"
                 r"|none\): unknown|Unsupported codec|codec frame size",
                 "sends pictures in a codec that is unknown here; choose H.264 or MJPEG in the camera's settings",
             ),
+            (r"timed out", "does not answer: timed out; is the camera on, is the address right?"),
             (r"Invalid data found|does not contain any stream|matches no streams", "sends no video that ffmpeg knows"),
         )
 

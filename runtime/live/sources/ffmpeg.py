@@ -74,7 +74,7 @@ class FfmpegSource:
             ("it is interlaced; the two fields of each picture are put together (bwdif)",) if file.interlaced else ()
         )
         self.info = SourceInfo(self._target, live=False, fps=file.fps, frames=file.frames, file=file, notes=notes)
-        matrix = f"{SQUARE}:in_color_matrix={SCALE_MATRICES.get(file.colours.matrix, 'auto')}"
+        matrix = f"{SQUARE}:in_color_matrix={SCALE_MATRICES[file.colours.matrix]}"
         filters = f"{DEINTERLACE},{matrix}" if file.interlaced else matrix
         self._open(["-i", local(self._target)], f"0:{file.stream}", filters)
         self.info = replace(self.info, size=self._words.size if self._words else None)
@@ -148,14 +148,14 @@ class FfmpegSource:
             )  # fmt: skip
         except OSError as error:
             raise SourceError(f"ffmpeg does not start: {error.strerror}") from error
-        self._process = process
+        self._process, began_s = process, time.monotonic()
         if process.stdout is None or process.stderr is None:
             raise SourceError("ffmpeg has no pipes")
         _widen(process.stdout)
         self._words = _Words(process.stderr)
         if not self._words.wait(2 * self._timeout_s if self.info.live else None):
             self._close()
-            raise SourceError(self._why_not())
+            raise SourceError(self._why_not(late=time.monotonic() - began_s >= 0.9 * self._timeout_s))
 
     def _next(self, number: int) -> Frame | None:
         """None at the end, and when a stream says nothing for too long."""
@@ -195,10 +195,10 @@ class FfmpegSource:
         if self._words is not None:
             self._words.join()
 
-    def _why_not(self) -> str:
+    def _why_not(self, *, late: bool) -> str:
         words = list(self._words.last) if self._words else []
         if self._address is not None:
-            return self._address.why_not(words, self._timeout_s)
+            return self._address.why_not(words, late=late)
         return (
             f"{self.info.name} cannot be read as a video{self._reason()}; it is damaged, cut short, or of a kind that "
             "ffmpeg cannot read"

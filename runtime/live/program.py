@@ -123,11 +123,15 @@ def _video_file(path: str, picture: dict[str, Any], streams: list[dict[str, Any]
     whole = found.get("format", {})
     mean, usual = (_fraction(picture.get(f"{kind}_frame_rate")) for kind in ("avg", "r"))
     fps = mean or usual
-    duration_s = _seconds(picture.get("duration")) or _clock(picture.get("tags", {}).get("DURATION"))
-    if not duration_s and len(streams) == 1:
-        duration_s = _seconds(whole.get("duration"))
+    duration_s, start_s = _seconds(picture.get("duration")), _seconds(picture.get("start_time"))
+    if not duration_s:  # others say by the file's clock when it ends
+        end_s = _clock(picture.get("tags", {}).get("DURATION"))
+        if not end_s and len(streams) == 1:
+            end_s = _seconds(whole.get("duration")) + _seconds(whole.get("start_time"))
+        duration_s = max(0.0, end_s - start_s)
     count = str(picture.get("nb_frames", ""))
-    frames = int(count) if count.isdecimal() else round(duration_s * fps) if duration_s and fps else None
+    # A file that was cut without decoding still counts the frames before the cut.
+    frames = round(duration_s * fps) if duration_s and fps else int(count) if count.isdecimal() else None
     return VideoFile(
         path=path,
         stream=picture["index"],
@@ -136,7 +140,7 @@ def _video_file(path: str, picture: dict[str, Any], streams: list[dict[str, Any]
         even=bool(mean and usual and abs(mean / usual - 1) < 0.01),
         duration_s=duration_s or None,
         frames=frames or None,
-        delay_s=max(0.0, _seconds(picture.get("start_time")) - _seconds(whole.get("start_time"))),
+        delay_s=max(0.0, start_s - _seconds(whole.get("start_time"))),
         interlaced=picture.get("field_order") in INTERLACED,
         deep=any(bits in picture.get("pix_fmt", "") for bits in ("p9", "p10", "p12", "p14", "p16", "48", "64")),
         colours=_colours(picture),

@@ -26,7 +26,7 @@ KEPT_EVERY_S = 1.0  # how often a frame is kept while nobody looks
 NOTHING_SHOWN: Size = (640, 360)  # before the first frame
 PAGE = b"""<!doctype html><meta charset="utf-8"><title>EdgeMatte</title>
 <style>body{margin:0;background:#222}img{width:100vw;height:100vh;object-fit:contain}
-p{position:fixed;left:0;right:0;bottom:0;margin:0;padding:.6em 1em;font:1.2em sans-serif;color:#fff;background:#a00c}
+p{position:fixed;left:0;right:0;bottom:0;margin:0;padding:.6em 1em;font:1.2em sans-serif;color:#fff;background:#a00}
 p:empty{display:none}</style>
 <img alt="the camera's picture"><p role="status"></p>
 <script>
@@ -139,8 +139,8 @@ class MjpegSink(Sink):
 
     def words(self) -> str:
         """Why there is no newer picture."""
-        since = f"No picture since {self._since}. " if self._since else "No picture yet. "
-        return since + (self._trouble or "Waiting for the camera.")
+        since = f"No picture since {self._since}" if self._since else "No picture yet"
+        return f"{since}: {self._trouble or 'waiting for the camera'}"
 
     @property
     def state(self) -> dict[str, object]:

@@ -39,7 +39,8 @@ STAMP = re.compile(r"\] n: *\d+ pts: *(-?\d+|NOPTS) .* s:(\d+)x(\d+) ")
 TIME_BASE = re.compile(r"\] config in time_base: (\d+)/(\d+)")
 PICTURES = re.compile(r"Stream #\d.*: Video: ")
 READ = re.compile(r"\(video\): (\d+) packets read .*?(\d+) frames decoded")
-DAMAGE = re.compile(r"^\[.*@.*\] .*(rror|nvalid|orrupt|oncealing|missing|non-existing|exceeds|>=|exhausted)")
+SMEARED = re.compile(r"corrupt decoded frame")  # said of each picture that is partly guessed
+LEVELS = "repeat+level+verbose"  # every line, each with how grave it is
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class FfmpegSource:
         self.info = SourceInfo(self._address.name if self._address else target, live=live, host=host)
         self._process: subprocess.Popen[bytes] | None = None
         self._words: _Words | None = None
+        self._start_s: float | None = None  # of the pictures, by ffmpeg's clock
 
     def __enter__(self) -> FfmpegSource:
         """Raises SourceError when there is nothing to read."""
@@ -124,7 +126,10 @@ class FfmpegSource:
                 filled += 1
             missing = 0
         lost = words.packets - words.decoded if words.damaged else 0
-        self.info = replace(self.info, lost=max(0, lost - filled - max(0, missing)))
+        notes = self.info.notes
+        if words.smeared:
+            notes += (f"{words.smeared} damaged pictures are as well as they could be decoded",)
+        self.info = replace(self.info, lost=max(0, lost - filled - max(0, missing)), notes=notes)
         self._check_whole(file, words, end_s, missing)
 
     def _check_whole(self, file: VideoFile, words: _Words, end_s: float, missing: int) -> None:
@@ -137,7 +142,7 @@ class FfmpegSource:
 
     def _open(self, where: list[str], stream: str, filters: str) -> None:
         """Starts the program and waits for its first picture. Raises SourceError."""
-        command = [find_ffmpeg() or "ffmpeg", "-hide_banner", "-nostats", "-nostdin", "-v", "verbose", *where]
+        command = [find_ffmpeg() or "ffmpeg", "-hide_banner", "-nostats", "-nostdin", "-v", LEVELS, *where]
         command += ["-map", stream, "-vf", f"{filters},setsar=1,format=rgb24,showinfo=checksum=0"]
         command += ["-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1"]
         try:
@@ -168,8 +173,10 @@ class FfmpegSource:
         image = self._buffers.take((height, width, 3))
         if not self._filled(self._process.stdout.fileno(), memoryview(image).cast("B")):
             return None
-        file = self.info.file
-        time_s = -1.0 if stamp.time_s is None else stamp.time_s - (file.delay_s if file else 0.0)
+        if self._start_s is None:
+            # Where a stream's clock may jump ffmpeg lets the first picture begin at 0, elsewhere the file.
+            self._start_s = min(self.info.file.delay_s if self.info.file else 0.0, stamp.time_s or 0.0)
+        time_s = -1.0 if stamp.time_s is None else stamp.time_s - self._start_s
         return Frame(image, number, time_s, time.monotonic())
 
     def _filled(self, pipe: int, room: memoryview) -> bool:
@@ -217,7 +224,7 @@ class _Words(threading.Thread):
         super().__init__(name="ffmpeg", daemon=True)
         self.last: deque[str] = deque(maxlen=WORDS_KEPT)
         self.damaged = self.cut_short = self.interlaced = False
-        self.packets = self.decoded = 0
+        self.packets = self.decoded = self.smeared = 0
         self._stream, self._tick_s = stream, 0.0
         self._stamps: deque[Stamp] = deque()
         self._news = threading.Condition()
@@ -263,7 +270,8 @@ class _Words(threading.Thread):
         elif read := READ.search(line):
             self.packets, self.decoded = int(read[1]), int(read[2])
         self.cut_short |= CUT_SHORT.search(line) is not None
-        self.damaged |= self.cut_short or DAMAGE.search(line) is not None
+        self.damaged |= self.cut_short or "[error]" in line or "[fatal]" in line
+        self.smeared += SMEARED.search(line) is not None
         self.last.append(line)
 
 

@@ -106,7 +106,7 @@ def test_before_the_first_frame_there_is_a_picture_that_says_so() -> None:
     waiting.tell("there is no camera /dev/video0")
     assert jpeg(waiting.port)[:300].std() == 0, "nothing to be seen"
     assert jpeg(waiting.port)[300:].std() > 10, "but words"
-    assert state(waiting.port) == {"trouble": "No picture yet. there is no camera /dev/video0", "age_s": None}
+    assert state(waiting.port) == {"trouble": "No picture yet: there is no camera /dev/video0", "age_s": None}
     waiting.finish(whole=True)
 
 

@@ -80,7 +80,8 @@ def unit(words: Sequence[str], *, user: str, folder: Path, purpose: Purpose = CA
     if purpose.groups:
         lines.append(f"SupplementaryGroups={' '.join(purpose.groups)}")
     lines += [
-        "# Tokens and passwords, for nobody else to read (chmod 600): EDGEMATTE_TOKEN=…, EDGEMATTE_MQTT_PASSWORD=…",
+        "# Tokens and passwords, for nobody else to read (chmod 600): EDGEMATTE_TOKEN=…, EDGEMATTE_MQTT_PASSWORD=…,",
+        "# EDGEMATTE_SOURCE_USER=…, EDGEMATTE_SOURCE_PASSWORD=… (of a stream: what its address held is left out here)",
         f"EnvironmentFile=-{purpose.secrets}",
         f"ExecStart={program.replace('%', '%%')}",
         f"WatchdogSec={WATCHDOG_S}",

@@ -36,6 +36,7 @@ SPANS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 DIGITS = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2, "y": 2, "j": 3}  # of strftime's numbers
 HIDDEN = re.compile(r"\.(?P<stem>.+)\.[0-9a-f]{8}\.part(?P<suffix>\.\w+)")
 
+UNSAFE = "a crash costs the piece that grows; with ffmpeg installed an .mp4 survives it"
 Piece = FfmpegSink | VideoSink
 
 
@@ -136,6 +137,8 @@ class Recording(Sink):
         piece = self._make(path)
         piece.start(self._stream)
         self._piece, self._began_s = piece, time_s
+        if isinstance(piece, VideoSink) and UNSAFE not in self._notes:
+            self._notes += (UNSAFE,)
         self._made.append(path)
         self._ends_s = now_s + self._to_next_s()
         if self._keep is not None:

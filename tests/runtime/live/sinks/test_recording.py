@@ -163,6 +163,7 @@ def test_a_file_that_another_program_still_writes_is_left_alone(
     sink = made(tmp_path / "rec-%Y.avi", segment_s=600)
     sink.start(StreamFormat(SIZE, FPS))
     play(sink, 1)
+    assert sink.notes == (recording.UNSAFE,)
     assert made(tmp_path / "rec-%Y.avi", segment_s=600).notes == ()
     sink.finish(whole=True)
     assert [path.name for path in tmp_path.iterdir()] == [f"rec-{time.strftime('%Y')}.avi"]

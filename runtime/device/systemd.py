@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .credentials import CREDENTIALS
+
 WATCHDOG_S = 30  # the unit's limit; silent for so long, a program is killed and started anew
 START_S = 120  # to load everything from a slow card
 
@@ -48,7 +50,6 @@ CAMERA = Purpose()
 TOKEN = "--token"  # a unit file can be read by everybody: its word stays out
 MADE_LATER = ("--sink", "--data")  # options whose file or folder need not exist yet
 NO_FILES = ("-", "mjpeg", "virtualcam")
-CREDENTIALS = re.compile(r"(?<=://)[^/?#]*@")  # in an address
 
 
 def print_unit(purpose: Purpose) -> None:
@@ -58,7 +59,8 @@ def print_unit(purpose: Purpose) -> None:
 
 def unit(words: Sequence[str], *, user: str, folder: Path, purpose: Purpose = CAMERA) -> str:
     """A unit file that runs `edgematte WORDS`, typed in `folder`, when the machine starts. No secret is in it."""
-    public = [CREDENTIALS.sub("", word) for word in _without_secrets(words)]
+    # The environment gives an address its credentials back, but not a GStreamer pipeline.
+    public = [word if " ! " in word else CREDENTIALS.sub("", word) for word in _without_secrets(words)]
     options = ["", *public]
     whole = [_absolute(word, option, folder) for option, word in zip(options, public, strict=False)]
     program = shlex.join([sys.executable, "-m", "edgematte.runtime.cli", *whole])

@@ -64,7 +64,7 @@ class VideoBackdrop:
         buffers = Buffers()
         while True:
             seen = 0
-            with open_video(str(self._path), buffers) as video:
+            with open_video(str(self._path), buffers, loop=True) as video:
                 for frame in video:
                     seen += 1
                     yield frame.image

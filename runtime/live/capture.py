@@ -1,4 +1,4 @@
-"""A source that may fail → frames in a slot, for months: waits, reconnects, leaves a stuck device behind."""
+"""A source that may fail → frames in a slot, for months: waits, reconnects, gives up a device that hangs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .sources.words import Opener, Source
 
 State = Literal["waiting", "running", "resting", "ended"]
 
-SAMPLE_STEP = 16  # every so many pixels each way are compared to tell a frozen picture
+SAMPLE_STEP = 16  # one pixel of so many each way is compared to tell a frozen picture
 LOOK_EVERY_S, LOOK_LIMIT_S = 5.0, 1.0  # whether the host of a resting stream is there, and how long that may take
 MOST_STUCK = 3  # threads left hanging in a dead device; beyond that the process itself must be started anew
 
@@ -49,7 +49,7 @@ class Capture:
         self.dropped = 0  # frames displaced by newer ones
         self.corrupt = 0  # frames without a picture
         self.reconnects = 0  # times it was open again after a failure
-        self.stuck = 0  # times a thread had to be left behind
+        self.stuck = 0  # times a thread that hung was given up
         self._abandoned: list[threading.Thread] = []
         self._turn = 0  # threads of an earlier turn have been given up
         self._limit_s = 0.0  # monotonic; nothing heard by then: stuck

@@ -52,7 +52,7 @@ StabiliseOption = Annotated[
     str, typer.Option(metavar="on|off", help="Mattes that do not flicker, carried along with the motion.")
 ]
 FollowOption = Annotated[
-    str | None, typer.Option(metavar="largest|centre|X,Y,W,H", help="Keep to one subject, whoever passes by.")
+    str | None, typer.Option(metavar="largest|centre|X,Y,W,H", help="Keep to one subject, even when others pass by.")
 ]
 RefineOption = Annotated[
     str, typer.Option(metavar="off|fast|best", help="Edges that follow the picture; best costs more than all the rest.")
@@ -114,7 +114,11 @@ def camera(
 
         print_unit(CAMERA)
         return
+    from .sinks.words import SUFFIXES
+
     words = sink or ["mjpeg"]
+    if segment is not None and not any(Path(word).suffix.lower() in SUFFIXES for word in words):
+        raise UsageError("--segment is for recordings; name a file, e.g. --sink 'rec-%Y%m%d-%H%M.mp4'")
     if as_json and "-" in words:
         raise UsageError("frames go to stdout, where --json goes too; leave one out")
     behind = "blur" if background is None else background

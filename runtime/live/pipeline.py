@@ -315,7 +315,7 @@ class Pipeline:
 
 
 def network_threads(threads: int | None) -> int:
-    """Of so many threads, one per core unless said otherwise, those the network gets: one mixes the pictures."""
+    """How many of all threads the network gets: one mixes the pictures. None: one thread per core."""
     return max(1, (threads or default_threads()) - 1)
 
 

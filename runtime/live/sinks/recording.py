@@ -1,6 +1,6 @@
 """A camera's frames → a recording in pieces that survives a power cut at any moment, and keeps within a limit.
 
-A piece has a hidden name while it grows, in a container that plays up to where it ends. What a crash left behind gets
+A piece has a hidden name while it grows, in a container that plays up to where it ends. What a crash left gets
 its name at the next start. Only names come from the clock on the wall; all else goes by the one that never jumps.
 """
 

@@ -32,7 +32,7 @@ class UnfinishedFile:
             raise SinkError(f"cannot write {path}: its folder cannot be made: {error.strerror or error}") from error
         self.path, self._overwrite = path, overwrite
         self.temporary = path.with_name(f".{path.stem[:100]}.{secrets.token_hex(4)}.part{path.suffix}")
-        self.lock: int | None = None  # a descriptor of it; whoever finds the file locked knows that it still grows
+        self.lock: int | None = None  # a descriptor of it; while it is locked the file still grows
 
     def begin(self) -> None:
         """Makes the file, so that what forbids it is told before anything else. Raises SinkError."""

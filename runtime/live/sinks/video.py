@@ -84,7 +84,7 @@ class VideoSink(Sink):
         return self._file.lock
 
     def finish(self, *, whole: bool) -> None:
-        """A file without frames is none."""
+        """A file without frames is removed."""
         if self._writer is None:
             return
         self._writer.release()

@@ -6,10 +6,10 @@ import os
 import re
 from urllib.parse import quote, unquote, urlsplit
 
+from ...device.credentials import CREDENTIALS, without_credentials
+
 USER, PASSWORD = "EDGEMATTE_SOURCE_USER", "EDGEMATTE_SOURCE_PASSWORD"
-CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "rtmp": 1935}
-QUERY = re.compile(r"\?\S*")
 
 
 class Address:
@@ -20,7 +20,7 @@ class Address:
         if user and not CREDENTIALS.search(text):
             text = text.replace("://", f"://{quote(user, safe='')}:{quote(password, safe='')}@", 1)
         self.whole = text
-        self.name = shown(text)
+        self.name = without_credentials(text)
         self.scheme = text.partition("://")[0].lower()
         self.host = self._host(text)
         named = CREDENTIALS.search(text)
@@ -44,7 +44,7 @@ class Address:
         words = words.replace(self.whole, self.name)
         for secret in sorted(self._secrets, key=len, reverse=True):
             words = words.replace(secret, "***")
-        return shown(words)
+        return without_credentials(words)
 
     def why_not(self, words: list[str], *, late: bool) -> str:
         """Why it gives no picture, from what ffmpeg said, and whether that took as long as we wait."""
@@ -81,8 +81,3 @@ class Address:
             (r"timed out", "does not answer: timed out; is the camera on, is the address right?"),
             (r"Invalid data found|does not contain any stream|matches no streams", "sends no video that ffmpeg knows"),
         )
-
-
-def shown(text: str) -> str:
-    """Words with an address in them, without its user, password and query."""
-    return re.sub(r"\b\w+://\S+", lambda found: QUERY.sub("?…", CREDENTIALS.sub("", found[0])), text)

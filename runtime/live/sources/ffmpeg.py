@@ -31,6 +31,7 @@ USUAL_FPS = 25.0  # where a file does not say
 MOST_REPEATED = 3  # frames lost at the very end that the last one may stand for; more is a video that was cut short
 PIPE_BYTES = 1 << 20  # as much as a user may ask for
 WORDS_KEPT = 40
+HDR = {"arib-std-b67": "HDR (HLG)", "smpte2084": "HDR (PQ)"}
 DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
 # Square pixels, by enlarging: a picture that is to be shown wider gets more columns, one to be shown higher more rows.
 SQUARE = r"scale=w=if(gt(sar\,1)\,round(iw*sar/2)*2\,iw):h=if(lt(sar\,1)\,round(ih/sar/2)*2\,ih)"
@@ -54,8 +55,11 @@ class Stamp:
 class FfmpegSource:
     """What ffmpeg opens: a file's path, or an address with `live`."""
 
-    def __init__(self, target: str, *, live: bool, buffers: Buffers, timeout_s: float = TIMEOUT_S) -> None:
-        self._target, self._buffers, self._timeout_s = target, buffers, timeout_s
+    def __init__(
+        self, target: str, *, live: bool, buffers: Buffers, timeout_s: float = TIMEOUT_S, loop: bool = False
+    ) -> None:
+        """`loop`: a file begins again when it ends, without the time that opening it takes."""
+        self._target, self._buffers, self._timeout_s, self._loop = target, buffers, timeout_s, loop
         self._address = Address(target) if live else None
         host = self._address.host if self._address else None
         self.info = SourceInfo(self._address.name if self._address else target, live=live, host=host)
@@ -72,13 +76,20 @@ class FfmpegSource:
                 self._open(_stream_input(self._address, self._timeout_s), "0:V:0", f"{DEINTERLACE},{SQUARE}")
             return self
         file = probe(self._target)
-        notes = (
-            ("it is interlaced; the two fields of each picture are put together (bwdif)",) if file.interlaced else ()
+        notes = list[str]()
+        if file.interlaced:
+            notes.append("it is interlaced; the two fields of each picture are put together (bwdif)")
+        if file.colours.transfer in HDR:
+            notes.append(
+                f"its colours are {HDR[file.colours.transfer]}; where no tag says so (mjpeg, PNG) they look pale"
+            )
+        self.info = SourceInfo(
+            self._target, live=False, fps=file.fps, frames=file.frames, file=file, notes=tuple(notes)
         )
-        self.info = SourceInfo(self._target, live=False, fps=file.fps, frames=file.frames, file=file, notes=notes)
         matrix = f"{SQUARE}:in_color_matrix={SCALE_MATRICES[file.colours.matrix]}"
         filters = f"{DEINTERLACE},{matrix}" if file.interlaced else matrix
-        self._open(["-i", local(self._target)], f"0:{file.stream}", filters)
+        again = ["-stream_loop", "-1"] if self._loop else []
+        self._open([*again, "-i", local(self._target)], f"0:{file.stream}", filters)
         self.info = replace(self.info, size=self._words.size if self._words else None)
         return self
 
@@ -110,7 +121,7 @@ class FfmpegSource:
         while (frame := self._next(number)) is not None:
             # A file's clock may lack, or stand still.
             next_s = frame.time_s if frame.time_s > time_s else time_s + interval_s
-            if file.even and words.damaged:
+            if file.even and words.damaged and not self._loop:
                 lost = round((next_s - time_s) / interval_s) - 1
                 for step in range(1, lost + 1):
                     yield _nothing(self._buffers, number, time_s + step * interval_s)
@@ -118,6 +129,8 @@ class FfmpegSource:
             time_s = next_s
             yield replace(frame, number=number, time_s=time_s)
             number += 1
+        if self._loop:
+            return
         end_s = time_s + interval_s
         missing = 0 if file.duration_s is None else round((file.duration_s - end_s) / interval_s)
         if 0 < missing <= MOST_REPEATED and words.damaged:
@@ -128,7 +141,7 @@ class FfmpegSource:
         lost = words.packets - words.decoded if words.damaged else 0
         notes = self.info.notes
         if words.smeared:
-            notes += (f"{words.smeared} damaged pictures are as well as they could be decoded",)
+            notes += (f"{words.smeared} damaged picture(s) are shown as far as they could be decoded",)
         self.info = replace(self.info, lost=max(0, lost - filled - max(0, missing)), notes=notes)
         self._check_whole(file, words, end_s, missing)
 
@@ -275,10 +288,10 @@ class _Words(threading.Thread):
         self.last.append(line)
 
 
-def open_video(path: str, buffers: Buffers) -> FfmpegSource | OpenCvSource:
-    """A video file, by ffmpeg where it is installed."""
+def open_video(path: str, buffers: Buffers, *, loop: bool = False) -> FfmpegSource | OpenCvSource:
+    """A video file, by ffmpeg where it is installed; only there `loop` makes it begin again."""
     if find_ffmpeg():
-        return FfmpegSource(path, live=False, buffers=buffers)
+        return FfmpegSource(path, live=False, buffers=buffers, loop=loop)
     return OpenCvSource(path, "file", buffers=buffers)
 
 

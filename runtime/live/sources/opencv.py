@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ...device.credentials import without_credentials
 from ...device.stderr_capture import capture_stderr
 from ...errors import SourceError
 from ...picture.images import Size
 from ..frames import Buffers, Frame, SourceInfo
-from .address import shown
 
 MOST_BLACK = 0.9  # share of a video's pictures that may be without any light
 INTERLACED = "interlaced to progressive"  # what OpenCV's decoder says of pictures that it then leaves black
@@ -47,7 +47,7 @@ class OpenCvSource:
     def __init__(
         self, target: str, kind: Kind, *, buffers: Buffers, wish: CameraWish | None = None, timeout_s: float = TIMEOUT_S
     ) -> None:
-        name = shown(target)
+        name = without_credentials(target)
         self.info = SourceInfo(name, live=kind != "file")
         self._target, self._kind, self._buffers = target, kind, buffers
         self._wish = wish or CameraWish()
@@ -181,8 +181,8 @@ class OpenCvSource:
                 return "this OpenCV was built without GStreamer; Debian's has it: apt install python3-opencv"
             return f"GStreamer cannot run '{name}'; try it first with: gst-launch-1.0"
         if self._kind == "stream":
-            reason = said.strip().splitlines()
-            return f"{name} does not answer{': ' + shown(reason[-1].strip()) if reason else ''}; is the address right?"
+            words = without_credentials(said).strip().splitlines()
+            return f"{name} does not answer{': ' + words[-1].strip() if words else ''}; is the address right?"
         device = self._device_file()
         if sys.platform == "linux" and not device.exists():
             others = sorted(str(path) for path in Path("/dev").glob("video*"))

@@ -241,7 +241,7 @@ def _looped(path: str, size: Size) -> Iterator[Image]:
     buffers = Buffers()
     while True:
         count = 0
-        with open_video(path, buffers) as video:
+        with open_video(path, buffers, loop=True) as video:
             for frame in video:
                 count += 1
                 fits = frame.image.shape[1::-1] == size

@@ -9,11 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
+from ...device.credentials import without_credentials
 from ...errors import UsageError
 from ...picture.images import Size
 from ..frames import Buffers, Frame, SourceInfo
 from ..program import find_ffmpeg
-from .address import Address, shown
+from .address import Address
 from .ffmpeg import FfmpegSource, open_video
 from .opencv import CameraWish, OpenCvSource
 from .pictures import PATTERN, PictureSource
@@ -80,4 +81,4 @@ def opener(text: str, options: SourceOptions, buffers: Buffers) -> Opener:
         return lambda: PictureSource(text, fps=options.fps)
     if Path(text).is_file():
         return lambda: open_video(text, buffers)
-    raise UsageError(f"there is no source {shown(text)}; expected {WORDS}")
+    raise UsageError(f"there is no source {without_credentials(text)}; expected {WORDS}")

@@ -10,7 +10,7 @@ import pytest
 
 from edgematte.runtime.errors import SourceError
 from edgematte.runtime.live.frames import Buffers
-from edgematte.runtime.live.sources.address import PASSWORD, USER, Address, shown
+from edgematte.runtime.live.sources.address import PASSWORD, USER, Address
 from edgematte.runtime.live.sources.ffmpeg import FfmpegSource
 
 from .rtsp_camera import closed_port, rtsp_camera
@@ -79,8 +79,6 @@ def test_a_camera_that_asks_for_a_password_gets_it_from_the_environment(
 
 
 def test_user_password_and_query_are_left_out_of_every_name() -> None:
-    assert shown("rtsp://me:s3@cam/1?key=4 and http://b/x") == "rtsp://cam/1?… and http://b/x"
-    assert shown("rtspsrc location=rtsp://me:s3@cam/1 ! decodebin") == "rtspsrc location=rtsp://cam/1 ! decodebin"
     address = Address("http://me:s%33@cam:81/video?user=me&pwd=s3")
     assert address.name == "http://cam:81/video?…"
     assert address.host == ("cam", 81)

@@ -15,7 +15,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from .errors import EdgeMatteError, MissingExtraError
-from .live.cli import camera, doctor, video
+from .live.cli import camera, video
+from .network import LIVE_MODEL
 from .network.cli import app as models_app
 from .photos.cli import cut
 from .terminal import complain
@@ -51,7 +52,6 @@ app.add_typer(models_app, name="models")
 app.command()(cut)
 app.command()(camera)
 app.command()(video)
-app.command()(doctor)
 
 
 def _print_version(wanted: bool) -> None:
@@ -71,6 +71,29 @@ def _options(
 ) -> None:
     # Both are done elsewhere, --debug in main(); they stand here for --help.
     pass
+
+
+@app.command()
+def doctor(
+    model: Annotated[
+        str, typer.Option("-m", "--model", metavar="NAME|FILE.tflite", help="A bundled model or a file of your own.")
+    ] = LIVE_MODEL,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON.")] = False,
+) -> None:
+    """Say what this device has, what is wrong with it and how to fix it; measures for three seconds."""
+    from .doctor import examine
+
+    found = examine(model=model)
+    if as_json:
+        typer.echo(found.to_json())
+    else:
+        signs = {"well": "ok  ", "note": "    ", "wrong": "BAD "}
+        for finding in found.findings:
+            typer.echo(f"{signs[finding.state]} {finding.topic}: {finding.words}")
+            if finding.remedy:
+                typer.echo(f"       try: {finding.remedy}")
+    if not found.well:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The verbs `camera`, `video` and `doctor`: words → a pipeline that runs until the video ends, or for ever."""
+"""The verbs `camera` and `video`: words → a pipeline that runs until the video ends, or for ever."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -203,26 +203,6 @@ def video(
         raise typer.Exit(1)
 
 
-def doctor(
-    model: ModelOption = LIVE_MODEL,
-    as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON.")] = False,
-) -> None:
-    """Say what this device has, what is wrong with it and how to fix it; measures for three seconds."""
-    from ..doctor import examine
-
-    found = examine(model=model)
-    if as_json:
-        typer.echo(found.to_json())
-    else:
-        signs = {"well": "ok  ", "note": "    ", "wrong": "BAD "}
-        for finding in found.findings:
-            typer.echo(f"{signs[finding.state]} {finding.topic}: {finding.words}")
-            if finding.remedy:
-                typer.echo(f"       try: {finding.remedy}")
-    if not found.well:
-        raise typer.Exit(1)
-
-
 def _pipeline(
     source: str,
     words: list[str],
@@ -255,7 +235,7 @@ def _pipeline(
     from .pipeline import LiveOptions, Pipeline, network_threads
     from .quality import LADDER
     from .render import Renderer
-    from .sinks.words import open_sink
+    from .sinks.words import open_sink, spare_inputs
     from .sources.words import opener
     from .stabilise import Stabiliser
 
@@ -266,7 +246,7 @@ def _pipeline(
     if only_mask and background not in ("none", "blur"):
         raise UsageError("--only-mask and --background exclude each other; leave one out")
     buffers = Buffers()
-    _spare_inputs((source, model, background), words)
+    spare_inputs((source, model, background), words)
     opening = opener(source, options, buffers)
     if view is not None:
         opening = view.of(opening, buffers)
@@ -332,21 +312,6 @@ def _view(crop: str | None, rotate: int, *, mirror: bool, privacy: list[str] | N
     black = tuple(parse_part("--privacy", text) for text in privacy or ())
     part = None if crop is None else parse_part("--crop", crop)
     return View(part, rotate, mirror, black) if part or rotate or mirror or black else None
-
-
-def _spare_inputs(inputs: Sequence[str], words: Sequence[str]) -> None:
-    """Raises UsageError where an output is an input: it would be gone."""
-    for word in words:
-        for given in inputs:
-            path = Path(given.removeprefix("virtual:").split(",")[0] if given.startswith("virtual:") else given)
-            if "%" in path.name and not path.exists():
-                path = path.parent  # a numbered pattern
-            try:
-                same = word != "-" and path.exists() and Path(word).exists() and path.samefile(word)
-            except OSError:
-                same = False
-            if same:
-                raise UsageError(f"{word} is an input as well and would be lost; name another output")
 
 
 def _notes_of(pipeline: Pipeline) -> Callable[[], None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +57,21 @@ def open_sink(text: str, options: SinkOptions) -> Sink:
 
         return PictureSink(Path(text), transparent=options.transparent, overwrite=options.overwrite)
     raise UsageError(f"cannot write frames to {text}; expected {WORDS}")
+
+
+def spare_inputs(inputs: Sequence[str], words: Sequence[str]) -> None:
+    """Raises UsageError where an output is an input: it would be gone."""
+    for word in words:
+        for given in inputs:
+            path = Path(given.removeprefix("virtual:").split(",")[0] if given.startswith("virtual:") else given)
+            if "%" in path.name and not path.exists():
+                path = path.parent  # a numbered pattern
+            try:
+                same = word != "-" and path.exists() and Path(word).exists() and path.samefile(word)
+            except OSError:
+                same = False
+            if same:
+                raise UsageError(f"{word} is an input as well and would be lost; name another output")
 
 
 def _video(path: Path, options: SinkOptions) -> FfmpegSink | VideoSink:

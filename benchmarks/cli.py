@@ -136,7 +136,7 @@ def run(
 def report(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE…", help="What 'bench run --json' wrote, of any machine; and benchmarks.peers."),
+        typer.Argument(metavar="FILE…", help="What 'bench run --json' wrote, of any machine; and the study peers."),
     ],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="OUT.html", help="Write one page that opens offline.")

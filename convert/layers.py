@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from ..runtime.picture.images import Image
 from .onnx.graph import Graph, Node
-from .onnx.lower import INPUT, FloatModel
+from .onnx.lower import INPUT
 from .onnx.reference import Reference
 from .tflite.activations import Activations
+from .tflite.float_model import FloatModel
 from .tflite.graph import TfliteGraph
 from .tflite.slice import cut
 
@@ -49,7 +50,7 @@ def differences(graph: Graph, model: FloatModel, reference: Reference, image: Im
     # Several ONNX tensors may be views of one TFLite tensor (a Transpose that only renamed axes): the first counts.
     holder = {model.tensor_of[name]: name for name in reversed(groups)}
     shared = [name for name in groups if holder[model.tensor_of[name]] == name and model.tensor_of[name] != INPUT]
-    pieces = cut(model.tflite, [model.tensor_of[name] for name in shared])
+    pieces = cut(model.graph, [model.tensor_of[name] for name in shared])
     last_use = {name: number for number, piece in enumerate(pieces) for name in piece.inputs}
     values = {INPUT: model.to_input(image)}
     for number, (name, expected) in enumerate(reference.tensors(image, shared)):
@@ -84,7 +85,7 @@ def first_not_finite(graph: Graph, reference: Reference, image: Image) -> Node |
 
 def quantisation_errors(float_model: FloatModel, int8: bytes, images: Sequence[Image]) -> tuple[LayerError, ...]:
     """Every activation that both networks name alike, in the float network's order."""
-    float_graph, int8_graph = TfliteGraph(float_model.tflite), TfliteGraph(int8)
+    float_graph, int8_graph = float_model.graph, TfliteGraph(int8)
     makers = {
         float_graph.name(output): float_graph.kind(operator)
         for operator in float_graph.operators
@@ -95,7 +96,7 @@ def quantisation_errors(float_model: FloatModel, int8: bytes, images: Sequence[I
     names = [name for name in makers if name in filled]
     squares, sizes = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0)
     low, high = dict.fromkeys(names, math.inf), dict.fromkeys(names, -math.inf)
-    of_float, of_int8 = real_values(float_model.tflite, names), real_values(int8, names)
+    of_float, of_int8 = real_values(float_graph, names), real_values(int8_graph, names)
     for image in images:
         real, stored = of_float(float_model.to_input(image)), of_int8(image[np.newaxis])
         for name, expected, found in zip(names, real, stored, strict=True):
@@ -111,10 +112,9 @@ def quantisation_errors(float_model: FloatModel, int8: bytes, images: Sequence[I
     )  # fmt: skip
 
 
-def real_values(model: bytes, names: Sequence[str]) -> Callable[[NDArray], Iterator[NDArray[np.float32]]]:
+def real_values(graph: TfliteGraph, names: Sequence[str]) -> Callable[[NDArray], Iterator[NDArray[np.float32]]]:
     """A TFLite network as a function from its input tensor to the real values of its tensors `names`, in that order."""
-    graph = TfliteGraph(model)
-    network = Activations(model, names)
+    network = Activations(graph, names)
     encodings = {name: graph.tensors[graph.numbers[name]].quantization for name in names}
 
     def values(tensor: NDArray) -> Iterator[NDArray[np.float32]]:

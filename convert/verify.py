@@ -15,10 +15,11 @@ from ..runtime.network.tensors import Convention, to_alpha, to_input
 from ..runtime.picture.images import Alpha, Image
 from .layers import LayerDifference, differences, first_not_finite
 from .onnx.graph import RGB_AND_COARSE, Graph
-from .onnx.lower import FloatModel, Preprocessing
+from .onnx.lower import Preprocessing
 from .onnx.reference import Reference
 from .photos import Photo
 from .recipe import PARITY_TOLERANCE, Importer
+from .tflite.float_model import FloatModel
 
 STRICTER = (
     10  # operators looked at one by one must agree ten times better than mattes, which may then differ ten times more

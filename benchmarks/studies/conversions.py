@@ -22,18 +22,19 @@ from numpy.typing import NDArray
 
 from ...convert.onnx import graph as onnx_graph
 from ...convert.onnx import onnx_tf
-from ...convert.onnx.lower import FloatModel, lower
+from ...convert.onnx.lower import lower
 from ...convert.photos import Photo, PhotoSet, gather, gather_pairs, split
 from ...convert.pipeline import Conversion, convert
 from ...convert.recipe import Recipe
 from ...convert.targets.partitions import partitions
+from ...convert.tflite.float_model import FloatModel
 from ...convert.tflite.graph import TfliteGraph, float_operators
 from ...convert.verify import Agreement, compare, mattes, parity
 from ...runtime.errors import EdgeMatteError, UsageError
 from ...runtime.network.interpreter import Network, load
 from ...runtime.picture.images import Alpha, Size
-from ..measure.bootstrap import Interval
 from ..measure.latency import Effort, interleave, ratio
+from ..measure.stats import Interval
 from .networks import Subject
 from .quantization import peer, real_alpha, stored_input
 
@@ -240,7 +241,7 @@ def _judged(
     )  # fmt: skip
     graph = TfliteGraph(content)
     kinds = [graph.kind(operator) for operator in graph.operators]
-    in_float = [title.split(" ", 1)[0] for title in float_operators(content)]
+    in_float = [title.split(" ", 1)[0] for title in float_operators(graph)]
     return replace(
         row,
         iou=agreed.iou,

@@ -1,6 +1,6 @@
 """A photo that moves → frames per second of our whole pipeline and of MediaPipe's package, alternately.
 
-    python -m edgematte.benchmarks.studies.live PHOTO --mediapipe ENVIRONMENT/bin/python
+    python -m edgematte.benchmarks.studies live PHOTO --mediapipe ENVIRONMENT/bin/python
 
 720p frames, the subject before its own blur; ours as `edgematte camera` does it unless told otherwise, steadied and
 with the edges drawn anew, which MediaPipe does not. It needs an environment of its own: `pip install
@@ -25,7 +25,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from ...runtime.errors import EdgeMatteError, UsageError
+from ...runtime.errors import UsageError
 from ...runtime.live.backdrop import BlurBackdrop, quick_shrink
 from ...runtime.live.edge import LiveEdge
 from ...runtime.live.frames import Buffers, Frame, SourceInfo
@@ -214,14 +214,10 @@ def main(
 ) -> None:
     """Frames per second and CPU milliseconds per frame, ours and MediaPipe's."""
     cv2.setNumThreads(1)
-    try:
-        found = compare(
-            photo, mediapipe=mediapipe, rounds=rounds, threads=threads, model=model, steady=stabilise,
-            mode=check_mode(refine),
-        )  # fmt: skip
-    except EdgeMatteError as error:
-        typer.echo(f"edgematte: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
+    found = compare(
+        photo, mediapipe=mediapipe, rounds=rounds, threads=threads, model=model, steady=stabilise,
+        mode=check_mode(refine),
+    )  # fmt: skip
     typer.echo(f"ours: {found.ours.fps:.1f} fps, {found.ours.cpu_ms:.1f} ms CPU a frame, {threads} threads")
     if found.theirs is not None:
         typer.echo(f"MediaPipe: {found.theirs.fps:.1f} fps, {found.theirs.cpu_ms:.1f} ms CPU a frame")
@@ -231,7 +227,3 @@ def main(
         typer.echo(f"beside the network, {words}: {cost.cpu_ms:.1f} ms CPU a frame")
     if json_file is not None:
         json_file.write_text(json.dumps(asdict(found), indent=2) + "\n")
-
-
-if __name__ == "__main__":
-    typer.run(main)

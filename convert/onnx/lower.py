@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from ...runtime.errors import ConversionError
-from ...runtime.picture.images import Size
+from ..tflite.float_model import FloatModel
+from ..tflite.graph import TfliteGraph
 from . import alpha, patterns
 from .graph import RGB, Graph
 from .ops import LOWERINGS, Lowering, Value
@@ -46,27 +46,6 @@ class Preprocessing:
         return self.color == "rgb" and whole and len(set(self.std)) == 1 and self.std[0] > 0
 
 
-@dataclass(frozen=True)
-class FloatModel:
-    """A lowered network, and how its tensors correspond to the ONNX graph's.
-
-    To compare layer by layer: the ONNX tensor `name` (from onnxruntime, of `Graph.model`), transposed by
-    `layout_of[name]`, is the TFLite tensor `tensor_of[name]` up to the lengths-1 axes of its shape.
-    """
-
-    # One float32 input (1, H, W, 3) RGB, or (1, H, W, 4) with a coarse alpha; one float32 output (1, H', W', 1), 0…1.
-    tflite: bytes
-    size: Size  # (width, height) of the input
-    input_scale: float  # the float input is (pixels − input_zero_point) · input_scale,
-    input_zero_point: int  # and the int8 model's uint8 input tensor carries exactly these
-    tensor_of: Mapping[str, str]  # ONNX tensor → TFLite tensor, only where both hold the same numbers
-    layout_of: Mapping[str, tuple[int, ...]]  # ONNX tensor → permutation that gives the TFLite tensor's axes
-
-    def to_input(self, image: np.ndarray) -> np.ndarray:
-        """RGB pixels (H, W, 3) uint8, or a tile (H, W, 4), at `size` → the model's input (1, H, W, C) float32."""
-        return ((image[None].astype(np.float32) - self.input_zero_point) * self.input_scale).astype(np.float32)
-
-
 def network_input(graph: Graph, preprocessing: Preprocessing, image: np.ndarray) -> np.ndarray:
     """RGB (H, W, 3) or tile (H, W, 4) uint8 → what the ONNX network expects: float32, its layout, order and range."""
     pixels = image[..., ::-1] if preprocessing.color == "bgr" else image
@@ -96,7 +75,7 @@ def lower(graph: Graph, preprocessing: Preprocessing | None = None, *, channel: 
     written = lowering.builder.used([output])
     known = {n: t for n, t in names.items() if n in graph.shapes and t in written}
     return FloatModel(
-        tflite=tflite,
+        graph=TfliteGraph(tflite),
         size=graph.size,
         input_scale=1 / preprocessing.std[0] if carried else 1.0,
         input_zero_point=int(preprocessing.mean[0]) if carried else 0,

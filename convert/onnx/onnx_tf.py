@@ -20,9 +20,11 @@ import onnx
 
 from ...runtime.errors import ConversionError, UsageError
 from ...runtime.picture.images import Image, Size
+from ..tflite.float_model import FloatModel
+from ..tflite.graph import TfliteGraph
 from . import alpha
 from .graph import Graph
-from .lower import FloatModel, Preprocessing
+from .lower import Preprocessing
 
 PYTHON_VARIABLE = "EDGEMATTE_ONNX_TF_PYTHON"
 PYTHON_DEFAULT = Path(".venv-onnx-tf/bin/python")
@@ -111,7 +113,7 @@ def convert(
         # Isolated: our folder, where a file is called onnx_tf too, and our PYTHONPATH stay out of its way.
         _run([str(python), "-I", str(WORKER), str(folder)], graph.name)
         tflite, int8 = ((folder / made).read_bytes() for made in ("float.tflite", "int8.tflite"))
-    model = FloatModel(tflite, job.size, job.input_scale, job.input_zero_point, tensor_of={}, layout_of={})
+    model = FloatModel(TfliteGraph(tflite), job.size, job.input_scale, job.input_zero_point, tensor_of={}, layout_of={})
     return model, int8
 
 

@@ -28,7 +28,7 @@ from .quality import Quality
 Plane: TypeAlias = NDArray[np.floating]  # (h, w) or (h, w, channels), of 32 bits
 
 # How far a network's edge may be off, in pixels of its matte, and how sure it is of its alpha within that: standard
-# deviation as a share of the alpha's range. Chosen with `python -m edgematte.benchmarks.studies.live_edges`.
+# deviation as a share of the alpha's range. Chosen with the study `live_edges`.
 SLACK = 2
 SPREAD = 0.25
 LEAST_SPREAD = 24  # of 255: an alpha that differs less from those around it has no edge

@@ -37,7 +37,7 @@ LOST_AFTER = 90  # frames in hiding; then the nearest subject is taken
 
 @dataclass(frozen=True)
 class Weights:
-    """How loud the witnesses are beside the network; measured with `python -m edgematte.benchmarks.studies.video`."""
+    """How loud the witnesses are beside the network; measured with the study `video`."""
 
     colour: float = 0.6
     motion: float = 1.0

@@ -190,7 +190,7 @@ def _watch(
         raise UsageError("--watch needs a folder for the outputs and the list of what is done; name one with -o")
     for folder in folders:
         if not Path(folder).is_dir():
-            raise UsageError(f"--watch needs folders, and {folder} is none")
+            raise UsageError(f"--watch {folder} is not a folder; name folders that photos will be put into")
     target = Path(output)
     with Ledger(target / f".edgematte-watch-{options.kind}.jsonl") as ledger:
         watched = Watch(

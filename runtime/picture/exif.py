@@ -102,14 +102,14 @@ def _entries(exif: bytes, order: str, place: int) -> list[_Entry]:
 
 
 def _directory(entries: list[_Entry], order: str, start: int) -> bytes:
-    """The entries as a directory that lies `start` bytes into the block, values of more than four bytes behind it."""
+    """The entries as a directory that lies `start` bytes into the block; longer values follow it."""
     fixed, values = b"", b""
-    behind = start + 2 + len(entries) * _ENTRY_BYTES + 4
+    after = start + 2 + len(entries) * _ENTRY_BYTES + 4
     for tag, kind, value in sorted(entries):
         if len(value) <= 4:
             stored = value.ljust(4, b"\0")
         else:
-            stored = struct.pack(order + "I", behind + len(values))
+            stored = struct.pack(order + "I", after + len(values))
             values += value + bytes(len(value) % 2)  # values begin on even bytes
         fixed += struct.pack(order + "HHI", tag, kind, len(value) // _TYPE_BYTES[kind]) + stored
     return struct.pack(order + "H", len(entries)) + fixed + bytes(4) + values

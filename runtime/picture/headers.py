@@ -123,7 +123,7 @@ def _jpeg(data: bytes) -> PictureFile:
         at += 2 + length
         if marker == 0xDA:
             break
-    # In picture data every FF is followed by 00 or a restart marker, so the first FFD9 behind its start is the end.
+    # In picture data every FF is followed by 00 or a restart marker, so the first FFD9 after its start is the end.
     if data.find(_JPEG_END, at) < 0:
         raise ImageError("the JPEG is cut short: its end is missing; copy it again from where it came")
     profile = b"".join(profile_parts[number] for number in sorted(profile_parts))

@@ -20,7 +20,7 @@ _YES, _NO = frozenset({"1", "true", "on", "yes", "t", "y"}), frozenset({"0", "fa
 
 
 def order_of(form: Form, query: Mapping[str, str]) -> Order:
-    """Raises RefusedError (422, as rembg's framework answers) for a missing picture or a value that is none."""
+    """Raises RefusedError (422, as rembg's framework answers) for a missing picture or a value that cannot be read."""
     photo = form.data("file")
     if photo is None:
         raise _refused("missing_source", "the form has no picture in its field 'file'")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +13,10 @@ from edgematte.convert import verify
 from edgematte.convert.layers import differences
 from edgematte.convert.onnx import graph as onnx_graph
 from edgematte.convert.onnx.graph import Graph
-from edgematte.convert.onnx.lower import FloatModel, Preprocessing, lower
+from edgematte.convert.onnx.lower import Preprocessing, lower
 from edgematte.convert.onnx.reference import Reference
 from edgematte.convert.photos import Photo, gather
-from edgematte.convert.tflite.graph import TfliteGraph
+from edgematte.convert.tflite.float_model import FloatModel
 from edgematte.runtime.errors import ConversionError, GateRefusedError
 from edgematte.runtime.picture.images import Image
 
@@ -43,14 +42,14 @@ def judges(photos: Path, model: FloatModel) -> tuple[Photo, ...]:
 
 def sabotaged(model: FloatModel, onnx_tensor: str, factor: float) -> FloatModel:
     """The lowered network with one weight changed in the operator that makes an ONNX tensor."""
-    tflite = TfliteGraph(model.tflite)
+    tflite = model.graph.copy()
     number = tflite.numbers[model.tensor_of[onnx_tensor]]
     operator = next(o for o in tflite.operators if number in o.outputs)
     weights = tflite.constant(operator.inputs[1])
     assert weights is not None
     weights.flat[weights.size // 2] *= factor
     tflite.set_constant(operator.inputs[1], weights)
-    return replace(model, tflite=tflite.to_bytes())
+    return model.with_graph(tflite)
 
 
 def test_a_faithful_lowering_passes(graph: Graph, model: FloatModel, judges: tuple[Photo, ...]) -> None:

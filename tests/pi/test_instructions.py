@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from edgematte import read
 from edgematte.convert.onnx.graph import load as load_onnx
-from edgematte.convert.onnx.lower import FloatModel, Preprocessing, lower
+from edgematte.convert.onnx.lower import Preprocessing, lower
+from edgematte.convert.tflite.float_model import FloatModel
 from edgematte.convert.tflite.graph import float_operators
 from edgematte.runtime.network.interpreter import load
 from edgematte.runtime.network.model_file import ModelCard, read_card

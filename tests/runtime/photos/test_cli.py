@@ -194,7 +194,7 @@ def test_interrupting_several_processes_leaves_whole_files_and_nobody_behind(
         (["--refine", "worst"], "'worst'"),
         (["--trim", "--background", "white"], "leave one out"),
         (["--watch"], "name one with -o"),
-        (["--watch", "-o", "out"], "needs folders"),
+        (["--watch", "-o", "out"], "name folders"),
         (["--format", "jpeg"], "transparent"),
         (["--dask", "tcp://127.0.0.1:8786", "--jobs", "2"], "--jobs is for this machine"),
         (["-o", "cut.png", "--format", "webp"], "differ"),

@@ -87,7 +87,9 @@ class Recording(Sink):
         self._stream: StreamFormat | None = None
         self._piece: Piece | None = None
         self._began_s = self._ends_s = self._pruned_s = 0.0
-        self._made: list[Path] = []  # in this order, whatever their times say
+        # Our own pieces in their order, and when each ended, by the clock that never jumps.
+        self._made: dict[Path, float] = {}
+        self._wall_s, self._steady_s = time.time(), time.monotonic()
         self._closing: list[threading.Thread] = []
         self._trouble: EdgeMatteError | None = None  # of a piece that was finished in the meantime
         self._over = threading.Event()
@@ -139,7 +141,7 @@ class Recording(Sink):
         self._piece, self._began_s = piece, time_s
         if isinstance(piece, VideoSink) and UNSAFE not in self._notes:
             self._notes += (UNSAFE,)
-        self._made.append(path)
+        self._made[path] = float("inf")
         self._ends_s = now_s + self._to_next_s()
         if self._keep is not None:
             self._prune(now_s)
@@ -156,6 +158,7 @@ class Recording(Sink):
             except EdgeMatteError as error:
                 self._trouble = error
 
+        self._made[next(reversed(self._made))] = time.monotonic()
         self._closing = [thread for thread in self._closing if thread.is_alive()]
         self._closing.append(threading.Thread(target=close, name="piece"))
         self._closing[-1].start()
@@ -197,20 +200,22 @@ class Recording(Sink):
                 if HIDDEN.fullmatch(path.name):
                     grown += about.st_size
                 else:
-                    order = self._made.index(path) + 1 if path in self._made else 0
-                    old.append((order, about.st_mtime, about.st_size, path))
+                    age_s = now_s - self._steady_s + self._wall_s - about.st_mtime
+                    order = 0
+                    if path in self._made:
+                        order, age_s = list(self._made).index(path) + 1, now_s - self._made[path]
+                    old.append((order, -age_s, about.st_size, path))
         old.sort()
-        total, wall_s = grown + sum(size for _, _, size, _ in old), time.time()
-        for _, changed_s, size, path in old:
+        total = grown + sum(size for _, _, size, _ in old)
+        for _, minus_age_s, size, path in old:
             too_large = keep.size_bytes is not None and total > keep.size_bytes
-            too_old = keep.age_s is not None and wall_s - changed_s > keep.age_s
+            too_old = keep.age_s is not None and -minus_age_s > keep.age_s
             if not (too_large or too_old):
                 continue
             with suppress(OSError):
                 path.unlink()
                 total -= size
-                if path in self._made:
-                    self._made.remove(path)
+                self._made.pop(path, None)
                 if path.parent != self._names.folder:
                     path.parent.rmdir()
 

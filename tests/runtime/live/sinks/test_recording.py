@@ -116,7 +116,10 @@ def test_a_clock_that_jumps_changes_only_names(jump_s: int, tmp_path: Path, monk
     now_s, wall_s = [1000.0], [1_700_000_000.0]
     monkeypatch.setattr(recording.time, "monotonic", lambda: now_s[0])
     monkeypatch.setattr(recording.time, "time", lambda: wall_s[0])
-    sink = made(tmp_path / "rec.mp4", segment_s=600, keep=Keep(size_bytes=10**9))
+    before = tmp_path / "rec-7.mp4"
+    before.touch()
+    os.utime(before, (wall_s[0],) * 2)
+    sink = made(tmp_path / "rec.mp4", segment_s=600, keep=Keep(age_s=3 * 3600))
     sink.start(StreamFormat(SIZE, FPS))
     for number in range(40):
         if number == 15:
@@ -125,6 +128,7 @@ def test_a_clock_that_jumps_changes_only_names(jump_s: int, tmp_path: Path, monk
         now_s[0] += 60
         wall_s[0] += 60
     sink.finish(whole=True)
+    before.unlink()  # it is there: its age is not five hours
     lengths = [length_of(path) for path in tmp_path.glob("*.mp4")]
     assert sum(lengths) == 40
     assert max(lengths) <= 10

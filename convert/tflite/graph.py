@@ -175,8 +175,9 @@ class TfliteGraph:
         entry = self.tensors[tensor]
         entry.type = _TYPES[np.dtype(dtype)]
         parameters = schema.QuantizationParametersT()
-        parameters.scale = np.asarray(scales, np.float32).tolist()  # as the file will hold them
-        parameters.zeroPoint = [int(zero_point)] * len(parameters.scale)
+        stored = np.asarray(scales, np.float32).reshape(-1)  # as the file will hold them
+        parameters.scale = stored.tolist()
+        parameters.zeroPoint = [int(zero_point)] * len(stored)
         parameters.quantizedDimension = axis
         entry.quantization = parameters
 

@@ -77,6 +77,7 @@ class FileTensor:
     scales: tuple[float, ...]  # one per channel, one, or none: real = (stored - zero_point) · scale
     zero_points: tuple[int, ...]
     stored_bytes: int  # constant data in the file; 0 for an activation
+    stored_at: int  # byte of the file where that data begins
 
 
 @dataclass(frozen=True)
@@ -257,7 +258,7 @@ class _Walk(Flatbuffer):
         dtype, bits = _TYPES[kind] if kind < len(_TYPES) else (f"type {kind}", 0)
         if buffer >= len(buffers):
             raise IndexError(f"tensor '{name}' is in buffer {buffer} of {len(buffers)}")
-        shape, stored = self.integers(at, 0), buffers[buffer][1]
+        shape, (stored_at, stored) = self.integers(at, 0), buffers[buffer]
         if any(dimension < 0 for dimension in shape):
             raise IndexError(f"tensor '{name}' has the shape {shape}")
         size = (math.prod(shape) * bits + 7) // 8
@@ -277,7 +278,7 @@ class _Walk(Flatbuffer):
             zero_points = tuple(int(zero) for zero in self.numbers(table, 3, "q"))
             self.check_quantization(name, dtype, scales, zero_points)
         open_shape = self.integers(at, 7)
-        return FileTensor(name, open_shape or shape, dtype, scales, zero_points, stored)
+        return FileTensor(name, open_shape or shape, dtype, scales, zero_points, stored, stored_at)
 
     @staticmethod
     def check_quantization(name: str, dtype: str, scales: tuple[float, ...], zero_points: tuple[int, ...]) -> None:

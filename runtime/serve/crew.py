@@ -34,8 +34,8 @@ class Crew(Pool[Order, Made | Refused]):
         """When an order that finds no place may find one."""
         return self.mean_s * (self.waiting + 1) / self.count
 
-    def submit(self, order: Order) -> Future[Made | Refused]:
+    def submit(self, task: Order) -> Future[Made | Refused]:
         """As of any pool. Raises QueueFullError."""
         if self.full:
             raise QueueFullError(f"{self.waiting} pictures are waiting already")
-        return super().submit(order)
+        return super().submit(task)

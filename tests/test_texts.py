@@ -32,9 +32,10 @@ TEXTS = sorted(
     if not any(part in HIDDEN or part.startswith(".") for part in path.relative_to(ROOT).parts)
 )
 LONG_STILL = {
-    "convert/README.md", "models/README.md", "runtime/booth/README.md", "runtime/live/README.md",
-    "runtime/photos/README.md", "runtime/serve/README.md",
-}  # fmt: skip
+    "convert/README.md",
+    "models/README.md",
+    "runtime/live/README.md",
+}
 MANUALS = [text for text in TEXTS if text.endswith("README.md") and not text.startswith("tests/")]
 MANUALS = [text for text in MANUALS if text not in LONG_STILL]
 

@@ -26,10 +26,15 @@ NOT_IN_THE_WHEEL = ("edgematte.benchmarks.studies", "edgematte.models.training")
 FROM_A_CHECKOUT = {"models/README.md"}  # training needs one, and the page says so
 
 HIDDEN = {".venv", "build", "demo", "dist", "training-runs"}
+
+
+def hidden(path: Path) -> bool:
+    """Made by the commands, or not ours: no part of the repository."""
+    return any(part in HIDDEN or part.startswith(".") for part in path.parts)
+
+
 TEXTS = sorted(
-    path.relative_to(ROOT).as_posix()
-    for path in ROOT.rglob("*.md")
-    if not any(part in HIDDEN or part.startswith(".") for part in path.relative_to(ROOT).parts)
+    path.as_posix() for path in (found.relative_to(ROOT) for found in ROOT.rglob("*.md")) if not hidden(path)
 )
 LONG_STILL = {
     "convert/README.md",
@@ -97,6 +102,24 @@ def test_every_command_exists(root: Path, name: str) -> None:
         assert find_spec(module) is not None, f"python -m {module}"
         needs_checkout = module.startswith(NOT_IN_THE_WHEEL)
         assert not (needs_checkout and name.endswith("README.md")) or name in FROM_A_CHECKOUT, f"python -m {module}"
+
+
+NAMED_FILE = r"(?<![\w./<%-])((?:[a-z_0-9]+/)+(?:[a-z_0-9]+\.py|README\.md|NOTES\.md))\b"
+
+
+def test_every_file_that_is_named_exists(root: Path) -> None:
+    """In code and in texts: `runtime/matting/refine.py`, or the end of such a path."""
+    files = [path for path in root.rglob("*") if path.suffix in (".py", ".md") and not hidden(path.relative_to(root))]
+    known = {path.relative_to(root).as_posix() for path in files}
+    missing = [
+        f"{path.relative_to(root)} names {found}"
+        for path in [*files, root / "Makefile"]
+        for found in re.findall(
+            r"(?<![\w./<%-])((?:[a-z_0-9]+/)+(?:[a-z_0-9]+\.py|README\.md|NOTES\.md))\b", path.read_text()
+        )
+        if not any(name.endswith(found) for name in known)
+    ]
+    assert missing == []
 
 
 def test_the_readme_names_every_verb(root: Path) -> None:

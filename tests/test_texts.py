@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import typer
 
+from edgematte.benchmarks.schema import load
 from edgematte.runtime.cli import app
 
 ROOT = Path(__file__).parents[1]
@@ -133,3 +135,20 @@ def test_the_wheel_holds_every_room(root: Path) -> None:
         for path in (root / room).rglob("__init__.py")
     }
     assert packages == {"edgematte"} | {folder for folder in folders if not folder.startswith(NOT_IN_THE_WHEEL)}
+
+
+def test_the_figures_of_int8_are_those_of_the_last_run(root: Path) -> None:
+    run = load(root / "benchmarks" / "results" / "pc.json")
+    assert run.reference is not None
+    assert run.accuracy is not None
+    assert run.accuracy.difference is not None
+    assert run.latency.network_ratio is not None
+    figures = {
+        "size of the int8 file": run.model.size_bytes / run.reference.size_bytes,
+        "time of the int8 network alone": run.latency.network_ratio.value,
+    }
+    readme = (root / "README.md").read_text()
+    for what, figure in figures.items():
+        assert re.search(rf"\| {what}[^|]*\| {figure:.2f} \|", readme), what
+    assert f"| IoU lost by int8, 4 photos | {-run.accuracy.difference.iou.value:.3f} |" in readme
+    assert run.model.sha256 == sha256((root / "models" / "unet-live.tflite").read_bytes()).hexdigest()

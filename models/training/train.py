@@ -20,14 +20,14 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import IterableDataset
 
-from .augment import Sampler
 from .edge.train import train_edge
 from .fake_quant import fake_quantise
 from .fit import Batch, fit, load_averaged
 from .lite_encoder import start_from_imagenet
 from .onnx_weights import fix_statistics, load_onnx
-from .photos import Photo, packed_photos, read_photos
 from .recipes import RECIPES, EdgeRecipe, Recipe
+from .samples.augment import Sampler
+from .samples.photos import Photo, packed_photos, read_photos
 from .scores import matting_of
 from .teach import taught
 from .unet import INPUT_MEAN, INPUT_STD, UNet, parameter_count

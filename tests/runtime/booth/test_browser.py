@@ -34,7 +34,7 @@ PATIENCE_MS = 90_000  # the machine may be busy
 AXE = "axe-core@4"
 FREEZE_MS, SHOWN_MS, LEAST_FPS = 100.0, 1500.0, 24.0  # the project's numbers, on an idle machine
 STREAM_FPS = 15.0  # nobody asks 24 of a camera that streams 12 megapixels; still, guests see themselves move
-SCREENS = ((800, 480), (1280, 800))  # a Raspberry Pi's own, a small monitor
+SCREENS = ((800, 480), (1280, 800), (1920, 1080), (1080, 1920))  # a Raspberry Pi's own, monitors, one upright
 PRESSES, FLOW_S = 20, 2.0  # how often they are taken, and how long frames are counted each time
 
 Settings = Callable[..., Path]
@@ -130,7 +130,7 @@ def test_a_guest_touches_their_way_from_idle_to_saved_and_printed(
     with open_booth(settings(PICTURES.format(countdown_s=1) + "[print]\nenabled = true\n" + share)) as guest:
         seen = screen(guest)
         seen.wait_for("idle")
-        assert seen.page.inner_text("h1") == "Anna & Ben"
+        assert seen.page.inner_text("#title") == "Anna & Ben"
         seen.touch("start")
         seen.wait_for("choose")
         seen.wait_for_frames(3)

@@ -112,8 +112,10 @@ def _cube(
         raise UsageError(f"{path}: {kind} is {side}; expected 2 to {65536 if flat else LARGEST_CUBE}")
     if len(rows) != (side if flat else side**3):
         raise UsageError(f"{path} has {len(rows)} colours; {kind} {side} needs {side if flat else side**3}")
+    if any(len(limit) != 3 for limit in limits.values()):
+        raise UsageError(f"{path}: DOMAIN_MIN and DOMAIN_MAX need three numbers each")
     low, high = (np.array(limits[name], np.float32) for name in ("DOMAIN_MIN", "DOMAIN_MAX"))
-    if not (np.isfinite(rows).all() and np.isfinite([low, high]).all() and len(low) == len(high) == 3):
+    if not (np.isfinite(rows).all() and np.isfinite([low, high]).all()):
         raise UsageError(f"{path} has values that are no numbers")
     if (high <= low).any():
         raise UsageError(f"{path}: DOMAIN_MAX must be more than DOMAIN_MIN")

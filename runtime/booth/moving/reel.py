@@ -60,8 +60,12 @@ class ReelWriter:
         self._file.close()
         publish(self._hidden, self.path, overwrite=False)
 
-    def discard(self) -> None:
+    def close(self) -> None:
+        """Nothing is added any more; what there is stays under its hidden name."""
         self._file.close()
+
+    def discard(self) -> None:
+        self.close()
         self._hidden.unlink(missing_ok=True)
 
 

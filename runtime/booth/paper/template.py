@@ -112,13 +112,13 @@ def _read(path: Path) -> Template:
     height, width = picture.shape[:2]
     if max(width, height) > LARGEST_SIDE:
         raise UsageError(f"its picture is {width}x{height}; expected {LARGEST_SIDE} at most")
-    holes = tuple(_place(one, picture, "hole") for one in told.get("hole", [])) or holes_in(picture)
+    holes = tuple(_place(one, picture, "hole") for one in _sections(told, "hole")) or holes_in(picture)
     if not 1 <= len(holes) <= MOST_SHOTS:
         raise UsageError(f"it has {len(holes)} holes; expected 1 to {MOST_SHOTS}")
     copies = told.get("copies_per_sheet", 1)
     if copies not in (1, 2, 3, 4):
         raise UsageError(f"copies_per_sheet is {copies!r}; expected 1 to 4")
-    words = tuple(_words(one, picture) for one in told.get("text", []))
+    words = tuple(_words(one, picture) for one in _sections(told, "text"))
     logo = _place(told["logo"], picture, "logo") if "logo" in told else None
     return Template(path.stem, picture, holes, words, logo, str(told.get("label", path.stem)), copies)
 
@@ -133,6 +133,13 @@ def holes_in(picture: Rgba) -> tuple[Place, ...]:
     ]
     row = picture.shape[0] // 10 + 1
     return tuple(sorted(found, key=lambda place: (place.y // row, place.x)))
+
+
+def _sections(told: dict[str, Any], name: str) -> list[Any]:
+    found = told.get(name, [])
+    if not isinstance(found, list):
+        raise UsageError(f"{name} is no list of sections; write [[{name}]] and x, y, width, height below")
+    return found
 
 
 def _place(told: Any, picture: Rgba, what: str) -> Place:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import re
 import subprocess
@@ -37,6 +39,12 @@ class Guest:
         body = json.dumps({"action": action, "value": value}).encode()
         return self._ask(urllib.request.Request(f"{self.address}/api/act", body))[0]
 
+    def post(
+        self, path: str, content: dict[str, Any], headers: dict[str, str] | None = None
+    ) -> tuple[int, bytes, dict[str, str]]:
+        body = json.dumps(content).encode()
+        return self._ask(urllib.request.Request(f"{self.address}{path}", body, headers or {}))
+
     def state(self) -> dict[str, Any]:
         """The latest state that pages are told."""
         with urllib.request.urlopen(f"{self.address}/api/events", timeout=STEP_S) as events:
@@ -62,6 +70,13 @@ class Guest:
                 return content, int(headers["x-number"])
             assert time.monotonic() < until, "the camera gives no frames"
 
+    def telephone(self, name: str) -> str:
+        """The address that a sheet's QR code says, on this machine."""
+        secret = (self.data / ".secret").read_bytes()
+        key = hmac.new(secret, name.encode(), hashlib.sha256).hexdigest()[:16]
+        port = next(port for port in _listening(self.process.pid) if f":{port}/" not in f"{self.address}/")
+        return f"http://127.0.0.1:{port}/p/{key}/{name}"
+
     def lines(self) -> list[dict[str, Any]]:
         """The journal."""
         journals = sorted(self.data.glob("*/pictures.jsonl"))
@@ -78,6 +93,24 @@ class Guest:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read(), {}
+        except urllib.error.URLError:
+            return 0, b"", {}  # it is starting anew
+
+
+def _listening(pid: int) -> list[int]:
+    """The ports that a process listens on."""
+    own = {
+        match[1] for path in Path(f"/proc/{pid}/fd").iterdir() if (match := re.match(r"socket:\[(\d+)\]", _link(path)))
+    }
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return [int(row[1].partition(":")[2], 16) for row in rows if row[3] == "0A" and row[9] in own]
+
+
+def _link(path: Path) -> str:
+    try:
+        return str(path.readlink())
+    except OSError:
+        return ""
 
 
 @contextmanager

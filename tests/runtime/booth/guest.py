@@ -20,6 +20,7 @@ from typing import Any
 
 START_S = 60.0  # the machine may be busy
 STEP_S = 60.0
+STARTED = re.compile(r"the booth is at (http://\S+)/;")
 
 
 @dataclass
@@ -30,6 +31,14 @@ class Guest:
     process: subprocess.Popen[str]
     data: Path
     said: list[str] = field(default_factory=list)  # by the booth, on stderr
+
+    def wait_for_restart(self) -> None:
+        """The same process starts anew, on another port where the system chooses."""
+        until = time.monotonic() + START_S
+        while len(starts := [match[1] for line in self.said if (match := STARTED.search(line))]) < 2:
+            assert time.monotonic() < until, "it did not start anew: " + "\n".join(self.said)
+            time.sleep(0.1)
+        self.address = starts[-1]
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> tuple[int, bytes, dict[str, str]]:
         return self._ask(urllib.request.Request(f"{self.address}{path}", headers=headers or {}))
@@ -126,7 +135,7 @@ def open_booth(config: Path, *words: str, before: Sequence[str] = ()) -> Iterato
         def listen() -> None:
             for line in process.stderr or ():
                 said.append(line.rstrip())
-                if match := re.search(r"the booth is at (http://\S+)/;", line):
+                if match := STARTED.search(line):
                     where.append(match[1])
                     listening.set()
             listening.set()

@@ -220,10 +220,8 @@ def test_the_owner_is_let_in_by_the_pin_only(settings: Settings, fake_printer: F
         guest.wait(lambda state: state["pictures"] == 0)
         assert guest.post("/owner/act", {"what": "format"}, cookie)[0] == 409
         assert guest.post("/owner/act", {"what": "restart"}, cookie)[0] == 200
-        until = time.monotonic() + 60
-        while json.loads(guest.get("/api/settings")[1] or b"{}").get("title") != "C & D":
-            assert time.monotonic() < until, "it did not start anew"
-            time.sleep(0.2)
+        guest.wait_for_restart()
+        assert json.loads(guest.get("/api/settings")[1])["title"] == "C & D"
 
 
 def test_without_a_pin_there_is_no_owners_page(settings: Settings) -> None:

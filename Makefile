@@ -26,9 +26,9 @@ study: $(VENV)/installed-for-tests  ## one study of benchmarks/studies: make stu
 
 # Outside the checkout, so that nothing of it is imported by accident.
 dist: | $(BIN)/python  ## wheel and sdist, each installed into a bare environment where `cut` and `convert` run
-	rm -rf build dist *.egg-info
+	rm -rf build/lib build/bdist.* build/dist dist *.egg-info
 	$(BIN)/python -m pip install --quiet build
-	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m build --quiet --outdir dist .
 	for file in "$$PWD"/dist/*; do \
 	    home=build/dist/$$(basename $$file) && $(PYTHON) -m venv $$home && \
 	    $$home/bin/python -m pip install --quiet "$$file[convert]" && \

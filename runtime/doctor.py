@@ -21,6 +21,7 @@ from .live.rate import measured
 from .live.sources.virtual import VirtualCamera
 from .matting.segmenter import Segmenter
 from .network import LIVE_MODEL
+from .network.installed import Installed, installed
 from .network.interpreter import EDGE_TPU_LIBRARY, INTERPRETERS
 
 State = Literal["well", "note", "wrong"]
@@ -50,6 +51,7 @@ class Diagnosis:
     machine: Machine
     findings: tuple[Finding, ...]
     fps: float | None  # of a 1280x720 picture, blurred behind the subject; None: it does not run
+    installed: Installed
 
     @property
     def well(self) -> bool:
@@ -79,7 +81,7 @@ def examine(root: Path = ROOT, *, model: str = LIVE_MODEL, seconds: float = MEAS
         findings.append(Finding("speed", state, f"{model} makes {fps:.0f} frames a second of 1280x720", advice))
     except EdgeMatteError as error:
         findings.append(Finding("speed", "wrong", f"{model} does not run: {error}", "edgematte models verify"))
-    return Diagnosis(machine, tuple(findings), fps)
+    return Diagnosis(machine, tuple(findings), fps, installed())
 
 
 def _board(machine: Machine) -> Iterator[Finding]:

@@ -33,7 +33,7 @@ ROOMS: dict[str, list[tuple[str, ...]]] = {
         ("network",),
         ("matting",),
         ("photos", "live"),
-        ("booth", "serve", "plugins", "doctor", "tables"),
+        ("booth", "serve", "plugins", "fleet", "doctor", "tables"),
         ("cli",),
     ],
     "convert": [("tflite",), ("onnx",), ("rewrite",), ("quantise",), ("targets",), ("beside",), ("report",), ("cli",)],

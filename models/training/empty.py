@@ -21,7 +21,7 @@ from rich.progress import track
 from rich.table import Table
 
 from ...benchmarks.measure.accuracy import SUBJECT_FROM
-from ...benchmarks.measure.bootstrap import mean_interval
+from ...benchmarks.measure.stats import mean_interval
 from ...benchmarks.measure.dataset import find_pairs
 from ...runtime.errors import EdgeMatteError, UsageError
 from ...runtime.matting.segmenter import Segmenter

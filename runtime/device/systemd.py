@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .release import start_words
+
 WATCHDOG_S = 30  # the unit's limit; silent for so long, a program is killed and started anew
 START_S = 120  # to load everything from a slow card
 
@@ -61,7 +63,7 @@ def unit(words: Sequence[str], *, user: str, folder: Path, purpose: Purpose = CA
     public = [CREDENTIALS.sub("", word) for word in _without_secrets(words)]
     options = ["", *public]
     whole = [_absolute(word, option, folder) for option, word in zip(options, public, strict=False)]
-    program = shlex.join([sys.executable, "-m", "edgematte.runtime.cli", *whole])
+    program = shlex.join([*start_words(), *whole])
     name = "edgematte" if purpose == CAMERA else f"edgematte-{purpose.what}"
     lines = [
         f"# Save as /etc/systemd/system/{name}.service, then: sudo systemctl enable --now {name}",

@@ -178,8 +178,22 @@ def video(
 def doctor(
     model: ModelOption = LIVE_MODEL,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON.")] = False,
+    gate: Annotated[
+        bool,
+        typer.Option("--gate", help="Only whether this release is fit to run: models, a test picture, the camera."),
+    ] = False,
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="S|none", help="With --gate: the camera to open; default: the one set up here."),
+    ] = None,
 ) -> None:
     """Say what this device has, what is wrong with it and how to fix it; measures for three seconds."""
+    if gate:
+        from ..fleet.gate import check, usual_camera
+
+        for line in check(usual_camera() if source is None else None if source == "none" else source):
+            typer.echo(line)
+        return
     from ..doctor import examine
 
     found = examine(model=model)

@@ -13,6 +13,7 @@ from .published import PUBLISHED, sha256
 
 MODEL_SUFFIX = ".tflite"
 SUMS = "SHA256SUMS"  # beside the bundled models, in the format of sha256sum
+MODELS_VARIABLE = "EDGEMATTE_MODELS"  # a kiosk's release has its models in a folder of their own
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,9 @@ def home() -> Path:
 
 def bundled_models() -> dict[str, Path]:
     """Name → file of the models that came with the package, sorted by name."""
-    folder = files("edgematte.models")
+    folder = _bundled_folder()
     found = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(MODEL_SUFFIX))
-    return {name.removesuffix(MODEL_SUFFIX): Path(str(folder / name)) for name in found}
+    return {name.removesuffix(MODEL_SUFFIX): folder / name for name in found}
 
 
 def pulled_models() -> dict[str, Path]:
@@ -92,6 +93,11 @@ def _pulled(name: str) -> Path:
     return path
 
 
+def _bundled_folder() -> Path:
+    chosen = os.environ.get(MODELS_VARIABLE)
+    return Path(chosen) if chosen else Path(str(files("edgematte.models")))
+
+
 def _sums() -> dict[str, str]:
-    lines = (files("edgematte.models") / SUMS).read_text(encoding="utf-8").splitlines()
+    lines = (_bundled_folder() / SUMS).read_text(encoding="utf-8").splitlines()
     return {name: digest for digest, name in (line.split() for line in lines)}

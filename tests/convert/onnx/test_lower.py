@@ -16,7 +16,8 @@ from edgematte.convert.onnx import alpha
 from edgematte.convert.onnx import graph as onnx_graph
 from edgematte.convert.onnx.lower import Preprocessing, lower
 from edgematte.convert.tflite.builder import add_metadata
-from edgematte.convert.tflite.float_model import FloatModel, network_input
+from edgematte.convert.onnx.lower import network_input
+from edgematte.convert.tflite.float_model import FloatModel
 from edgematte.convert.tflite.graph import TfliteGraph
 from edgematte.runtime.errors import ConversionError, ModelError
 from edgematte.runtime.network import interpreter

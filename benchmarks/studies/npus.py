@@ -8,6 +8,7 @@ where it is installed. A network that cannot be converted, or does not fit, give
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -69,6 +70,11 @@ def _reasons(found: Coverage | EdgeMatteError) -> Iterator[str]:
     if isinstance(found, EdgeMatteError):
         yield str(found)
         return
+    first: dict[str, str] = {}
+    count: Counter[str] = Counter()
     for verdict in found.operators:
         if verdict.status != "mapped":
-            yield f"{found.chip.partition(' ')[2]}: {verdict.operator} {verdict.reason}"
+            first.setdefault(verdict.operator, verdict.reason)
+            count[verdict.operator] += 1
+    for kind, reason in first.items():
+        yield f"{found.chip.partition(' ')[2]}: {count[kind]} {kind} ({reason})"

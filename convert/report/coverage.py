@@ -64,6 +64,8 @@ def show(coverage: Coverage, console: Console) -> None:
         console.print(table)
     for advice in coverage.suggestions:
         console.print(Text(f"try: {advice}"))
+    if coverage.missing:
+        console.print(Text(f"for proof by the chip's own compiler: {coverage.missing}"))
     for step in coverage.next_steps:
         console.print(Text(f"next, on the maker's own tools: {step}"))
 

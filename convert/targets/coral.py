@@ -116,7 +116,7 @@ def _no_fused_activation(operator: Operator) -> str:
 
 def _concatenation(operator: Operator) -> str:
     constants = [tensor for tensor in operator.inputs if tensor.value is not None]
-    if constants and (len(operator.inputs) != 2 or any(tensor.value.any() for tensor in constants)):
+    if constants and (len(operator.inputs) != 2 or any(np.any(tensor.value) for tensor in constants)):
         return "it joins a constant; only one constant of zeros beside one other input is allowed"
     return _no_fused_activation(operator)
 

@@ -76,8 +76,8 @@ def read_operators(model: bytes) -> list[Operator]:
     """The operators of the main subgraph. Raises ModelError for a damaged file."""
     parse(model)  # every offset checked: the bindings trust the file
     content = schema.ModelT.InitFromPackedBuf(model, 0)
-    graph = content.subgraphs[0]
-    tensors = [_tensor(tensor, content.buffers) for tensor in graph.tensors]
+    graph, buffers = content.subgraphs[0], content.buffers or []
+    tensors = [_tensor(tensor, buffers) for tensor in graph.tensors]
     operators = []
     for operator in graph.operators:
         code = content.operatorCodes[operator.opcodeIndex]

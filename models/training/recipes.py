@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .augment import Mix
 from .edge.data import EdgeMix
 from .edge.net import EDGE, EdgeNet, EdgeShape
+from .samples.augment import Mix
 from .unet import LIVE, PHOTO, UNet, UNetShape
 
 

@@ -24,9 +24,9 @@ from rich.table import Table
 from ...benchmarks.measure.accuracy import SUBJECT_FROM, boundary_iou, iou, mae
 from ...runtime.network.tensors import resize
 from .fit import load_averaged
-from .labels import PERSON, VOID, grown
-from .places import empty_place
 from .recipes import RECIPES, Recipe
+from .samples.labels import PERSON, VOID, grown
+from .samples.places import empty_place
 from .unet import INPUT_MEAN, INPUT_STD
 
 SETS = ("kiosk", "everyday", "people", "objects")

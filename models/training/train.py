@@ -20,20 +20,21 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import IterableDataset
 
-from .augment import Sampler
 from .edge.train import train_edge
 from .fake_quant import fake_quantise
 from .fit import Batch, fit, load_averaged
 from .lite_encoder import start_from_imagenet
 from .onnx_weights import fix_statistics, load_onnx
-from .photos import Photo, packed_photos, read_photos
 from .recipes import RECIPES, EdgeRecipe, Recipe
+from .samples.augment import Sampler
+from .samples.photos import Photo, packed_photos, read_photos
 from .scores import matting_of
 from .teach import taught
 from .unet import INPUT_MEAN, INPUT_STD, UNet, parameter_count
 
 REACH_PX = 3  # a hand-held camera moves between two frames, at the network's size
 CONTINUED_PACE = 0.4  # of the learning rate, for a training that begins with a trained network
+CONTINUED_PART = 0.7  # of the network's size, the smallest pictures of such a training
 FINE_PACE = 0.05  # of the learning rate, for fine-tuning
 ROUNDED = "rounded"  # folder of that training in the run folder
 UNDECIDED = 0.5  # weight of half transparent pixels away from edges
@@ -103,7 +104,7 @@ def train(
     if start is not None:
         load(network, start)
         fix_statistics(network)
-        recipe = replace(recipe, learning_rate=CONTINUED_PACE * recipe.learning_rate)
+        recipe = continued(recipe)
     elif recipe.shape.lite:
         start_from_imagenet(network.encoder)
     pretrained = list(network.encoder.parameters()) if recipe.shape.lite else []
@@ -135,6 +136,13 @@ def train(
 def load(network: UNet, path: Path) -> UNet:
     """`network` with the weights of a checkpoint or of an ONNX file, in evaluation mode."""
     return load_onnx(network, path) if path.suffix == ".onnx" else load_averaged(network, path)
+
+
+def continued(recipe: Recipe) -> Recipe:
+    """How a trained network is trained on with other labels: slowly, and not with the smallest pictures again."""
+    large = [(start, part) for start, part in recipe.growth if part >= CONTINUED_PART]
+    growth = ((0.0, large[0][1]), *large[1:]) if large else ((0.0, 1.0),)
+    return replace(recipe, learning_rate=CONTINUED_PACE * recipe.learning_rate, growth=growth)
 
 
 def fine_tuning(recipe: Recipe) -> Recipe:

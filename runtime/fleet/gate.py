@@ -94,7 +94,7 @@ def _release(version: str) -> tuple[int, int]:
 def _alpha(model: Path) -> Alpha:
     from ..matting.segmenter import Segmenter
 
-    picture = decode((files(__package__) / PICTURE).read_bytes(), name=PICTURE)
+    picture = decode((files(__package__ or "") / PICTURE).read_bytes(), name=PICTURE)
     return Segmenter(model).matte(picture)
 
 

@@ -257,7 +257,7 @@ def _gate(home: Home, release: Release, *, camera: bool, say: Say) -> None:
 
 def _first(home: Home, release: Release) -> None:
     """Nothing ran before: there is nothing to go back to, and no unit yet."""
-    home.note("recover", (files(__package__) / "recover.sh").read_bytes())
+    home.note("recover", (files(__package__ or "") / "recover.sh").read_bytes())
     home.switch(release)
     if home.folder == HOME:
         units.settle(home.folder)
@@ -266,7 +266,7 @@ def _first(home: Home, release: Release) -> None:
 def _try_out(home: Home, release: Release, *, say: Say) -> None:
     """Raises RolledBackError where it is not well; then the release before runs again."""
     running = units.running()
-    home.note("recover", (files(__package__) / "recover.sh").read_bytes())
+    home.note("recover", (files(__package__ or "") / "recover.sh").read_bytes())
     home.begin_trial(running)
     until_s = time.monotonic() + TRIAL_S
     try:

@@ -12,7 +12,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is missing; make test-training installs it apart from the rest")
 
-from edgematte.models.training import augment, export, fit, painting, photos, recipes, spoiling, train, unet  # noqa: E402
+from edgematte.models.training import export, fit, recipes, train, unet  # noqa: E402
+from edgematte.models.training.samples import augment, painting, photos, spoiling  # noqa: E402
 
 TINY = unet.UNetShape(encoder=(8, 8, 8), residuals=(0, 0, 1))
 
@@ -188,6 +189,16 @@ def test_a_new_training_can_begin_with_the_weights_of_an_earlier_one(
     one_step = replace(recipe, steps=1, learning_rate=1e-9)
     begun = train.train(one_step, labelled, tmp_path / "run", minutes=None, device=cpu, start=tmp_path / "earlier.pt")
     assert torch.allclose(begun.head.weight, earlier["head.weight"], atol=1e-6)
+
+
+def test_a_training_that_continues_is_slower_and_leaves_out_the_smallest_pictures() -> None:
+    recipe = recipes.RECIPES["unet-live"]
+    on = train.continued(recipe)
+    assert on.size_at(0.0) == (192, 192)
+    assert on.size_at(0.99) == recipe.size
+    assert on.learning_rate == pytest.approx(train.CONTINUED_PACE * recipe.learning_rate)
+    coarse = train.continued(replace(recipe, growth=((0.0, 0.5),)))
+    assert coarse.size_at(0.0) == recipe.size
 
 
 def test_a_residual_block_starts_as_the_identity() -> None:

@@ -11,8 +11,8 @@ import pytest
 from edgematte.benchmarks.studies.edges import TileNetwork, open_network, refine_tiles
 from edgematte.convert.targets.partitions import partitions
 from edgematte.convert.tflite.graph import TfliteGraph, float_operators
-from edgematte.models.training.augment import blend
 from edgematte.models.training.edge import shapes
+from edgematte.models.training.samples.augment import blend
 from edgematte.runtime.network.model_file import read_card
 
 LARGEST_BYTES = 8_000_000

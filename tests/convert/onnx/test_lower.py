@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from edgematte.convert.onnx import alpha
 from edgematte.convert.onnx import graph as onnx_graph
-from edgematte.convert.onnx.lower import Preprocessing, lower
+from edgematte.convert.onnx.lower import Preprocessing, lower, network_input
 from edgematte.convert.tflite.builder import add_metadata
-from edgematte.convert.onnx.lower import network_input
 from edgematte.convert.tflite.float_model import FloatModel
 from edgematte.convert.tflite.graph import TfliteGraph
 from edgematte.runtime.errors import ConversionError, ModelError

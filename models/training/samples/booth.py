@@ -42,7 +42,8 @@ def stand(
     matrix = np.array(
         [[x, 0, middle * width - x * (left + right) / 2], [0, scale, height - scale * bottom]], dtype=np.float64
     )
-    image, alpha, judged = (cv2.warpAffine(part, matrix, size, flags=cv2.INTER_LINEAR) for part in parts)
+    image, alpha = (cv2.warpAffine(part, matrix, size, flags=cv2.INTER_LINEAR) for part in parts[:2])
+    judged = cv2.warpAffine(parts[2], matrix, size, flags=cv2.INTER_LINEAR, borderValue=255.0)
     return image, alpha, np.where((judged > 250) | (alpha == 0), 255, 0).astype(np.uint8)
 
 

@@ -1,6 +1,6 @@
 """A training folder and a rule → a table: of every source, how many photos are kept, mended, empty or dropped, and why.
 
-`python -m edgematte.models.training.label_table --data DIR --seen DIR --rule people`
+`python -m edgematte.models.training.samples.label_table --data DIR --seen DIR --rule people`
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("torch", reason="PyTorch is missing; make test-training installs it apart from the rest")
 
-from edgematte.models.training import deeplab, label_table, photos
+from edgematte.models.training.samples import deeplab, label_table, photos
 
 
 def put(folder: Path, name: str, image: np.ndarray, **labels: np.ndarray) -> Path:

@@ -19,7 +19,7 @@ MOST_POOLED = 3  # rows or columns
 NEXT_STEPS = (
     "stedgeai generate --model MODEL.tflite --target stm32n6 --st-neural-art default@user_neuralart_STM32N6570-DK.json "
     "--input-data-type uint8 --output-data-type uint8",
-    "look in st_ai_output/network_generate_report.txt for epochs marked SW: they run on the processor",
+    "# st_ai_output/network_generate_report.txt marks with SW what runs on the processor",
     "stedgeai validate --model MODEL.tflite --target stm32n6 --mode target",
 )
 

@@ -139,7 +139,7 @@ def _thumbnail(kind: Kind, path: Path) -> bytes:
 def _still(kind: Kind, words: str) -> Background:
     if kind != "video":
         return read_background(words)
-    with OpenCvSource(words, "file", buffers=Buffers()) as video:
+    with open_video(words, Buffers()) as video:
         for frame in video:
             if frame.intact:
                 return frame.image.copy()  # its source will write over it

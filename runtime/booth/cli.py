@@ -82,6 +82,7 @@ def _serve(config: Config, stack: ExitStack, *, mqtt: str | None) -> None:
     from ..matting.composite import read_background
     from ..matting.refine import check_mode
     from ..matting.segmenter import Segmenter
+    from ..network.installed import installed_facts
     from .album import Limits, Store
     from .backgrounds import find_backgrounds
     from .booth import Booth, Vitals
@@ -127,7 +128,8 @@ def _serve(config: Config, stack: ExitStack, *, mqtt: str | None) -> None:
     )
     reporter = None
     if mqtt is not None:
-        reporter = stack.enter_context(Reporter(parse_broker(mqtt), verb="booth", complain=complain))
+        broker = parse_broker(mqtt)
+        reporter = stack.enter_context(Reporter(broker, verb="booth", complain=complain, installed=installed_facts))
     ready = False
 
     def alive(vitals: Vitals) -> None:

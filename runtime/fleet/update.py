@@ -80,7 +80,12 @@ def update(home: Home, place: str, *, older: bool = False, again: bool = False, 
 
     Raises EdgeMatteError where the device runs what it ran before; what happened is noted for the fleet's people too.
     """
+    if home.on_trial():
+        raise EdgeMatteError("a release is on trial already; wait until it is confirmed, or restart the device")
+    home.sweep()
+    last = last_update(home.folder) or {}
     began_s, at = time.monotonic(), datetime.now(timezone.utc).isoformat(timespec="seconds")
+    release: Release | None = None
     facts = Outcome("failed", "", place, {}, at=at)
 
     def note(outcome: str, words: str, **more: object) -> Outcome:
@@ -92,15 +97,13 @@ def update(home: Home, place: str, *, older: bool = False, again: bool = False, 
         return facts
 
     try:
-        if home.on_trial():
-            raise EdgeMatteError("a release is on trial already; wait until it is confirmed, or restart the device")
-        home.sweep()
         plan = look(home, place, older=older)
         if not plan.offers:
             return note("nothing new", "")
         facts = Outcome("failed", "", plan.place, plan.parts, at=at)
-        if not again:
-            _refuse_what_failed(home, plan)
+        if not again and (last.get("parts"), last.get("outcome")) == (plan.parts, "rolled back"):
+            facts = Outcome(**last)  # stays what the fleet hears of
+            raise RefusedError(f"it was rolled back on {last['at']}, {last['words']}; --again tries it again")
         _make_room(home, plan)
         free_bytes = home.free_bytes()
         release = _install(home, plan, at=at, say=say)
@@ -114,10 +117,11 @@ def update(home: Home, place: str, *, older: bool = False, again: bool = False, 
         _keep_what_it_brought(home, release)
         done = note("confirmed", "")
     except BaseException as error:
-        outcome = {RefusedError: "refused", RolledBackError: "rolled back"}.get(type(error), "failed")
-        note(outcome, str(error) or type(error).__name__)
+        if facts.outcome != "rolled back":
+            outcome = {RefusedError: "refused", RolledBackError: "rolled back"}.get(type(error), "failed")
+            note(outcome, str(error) or type(error).__name__)
         if not home.on_trial():
-            home.prune([])
+            home.prune([] if release in (None, home.current()) else [release])
         raise
     _prune(home)
     return done
@@ -158,8 +162,9 @@ def _plan(home: Home, stick: Stick, *, older: bool) -> Plan:
         best = newest.get(offer.kind)
         if offer.architecture in (own, "all") and (best is None or newer(offer.version, best.version)):
             newest[offer.kind] = offer
-    if not newest:
-        found = ", ".join(sorted({offer.architecture for offer in stick.offers})) or "nothing"
+    programs = {offer.architecture for offer in stick.offers if offer.kind == "program"}
+    if not newest or (programs and "program" not in newest):
+        found = ", ".join(sorted(programs)) or "nothing"
         raise RefusedError(f"{stick.place} is for {found}, this device is {own}; nothing was installed")
     parts = dict(now.parts) if now else {}
     wanted = []
@@ -195,14 +200,6 @@ def _refuse_what_does_not_fit(home: Home, offer: Offer, now: str | None, *, olde
     here = home.holds(offer.kind, offer.version)
     if here not in (None, offer.sha256) and home.folder / part(offer.kind, offer.version) not in home.unused():
         raise RefusedError(f"another {what} is here already; bundle it again under a version of its own")
-
-
-def _refuse_what_failed(home: Home, plan: Plan) -> None:
-    last = last_update(home.folder) or {}
-    if last.get("parts") == plan.parts and last.get("outcome") == "rolled back":
-        raise RefusedError(
-            f"this update was rolled back on {last.get('at')}: {last.get('words')}; --again tries it again"
-        )
 
 
 def _make_room(home: Home, plan: Plan) -> None:

@@ -44,11 +44,26 @@ ExecStopPost=/bin/sh -c 'echo ENDED $EXIT_STATUS; sync; exec /bin/systemctl powe
 INIT = """#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /dev /disk
 /bin/busybox mount -t devtmpfs dev /dev
+/bin/busybox mount -t proc proc /proc
 for module in {modules}; do /bin/busybox insmod /$module.ko; done
 until [ -b /dev/vda ] && [ -b /dev/vdb ]; do /bin/busybox sleep 0.1; done
 /bin/busybox mount -t ext4 $(/bin/busybox findfs LABEL=system) /disk
 /bin/busybox mount --move /dev /disk/dev
-exec /bin/busybox switch_root /disk /usr/lib/systemd/systemd
+init=/usr/lib/systemd/systemd
+/bin/busybox grep -q quick /proc/cmdline && init=/usr/sbin/quick-init
+exec /bin/busybox switch_root /disk $init
+"""
+# Instead of systemd: what a kiosk does at boot and nothing else. It is up in seconds.
+QUICK_INIT = """#!/bin/sh
+mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t tmpfs tmp /tmp; mount -t tmpfs run /run
+export HOME=/root LANG=C.UTF-8 PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
+exec </dev/console >/dev/console 2>&1
+mount -o ro "$(findfs LABEL=stick)" /media/stick
+[ ! -f /opt/edgematte/recover ] || sh /opt/edgematte/recover
+sh /media/stick/kiosk.sh
+echo "ENDED $?"
+sync
+exec busybox poweroff -f
 """
 
 
@@ -69,6 +84,7 @@ class Kiosk:
         shutil.rmtree(staging, ignore_errors=True)
         shutil.copytree(system, staging, symlinks=True, copy_function=os.link)
         _configure(staging)
+        shutil.copy(kernel / "bin" / "busybox", staging / "usr/bin/busybox")
         self.disk.unlink(missing_ok=True)
         _make_disk(self.disk, "system", staging, DISK_MIB)
         shutil.rmtree(staging)
@@ -87,19 +103,22 @@ class Kiosk:
         size = sum(path.stat().st_size + 8192 for path in stick.rglob("*") if path.is_file())
         _make_disk(self.stick, "stick", stick, round(size * 1.1) // 2**20 + 24)
 
-    def run(self, words: str, *, seconds: float, cut_s: float | None = None, clock: str = "utc") -> str:
+    def run(
+        self, words: str, *, seconds: float, cut_s: float | None = None, quick: bool = False, clock: str = "utc"
+    ) -> str:
         """Switches it on and returns what it said until it was off.
 
         `words` go onto the kernel's command line as `kiosk=WORDS`. With `cut_s` the power is cut so long after it said
-        BEGIN, unless it is off by then. Raises BoardError when it is not off in time.
+        BEGIN, unless it is off by then. `quick` leaves systemd out. Raises BoardError when it is not off in time.
         """
         console = self.folder / "console.txt"
         console.unlink(missing_ok=True)
+        how = " quick" if quick else ""
         command = [
             *unpacked_program(self._qemu, "qemu-system-aarch64"),
             *("-machine", "virt", "-cpu", self.core.qemu, "-m", "1024M", "-smp", "2", "-rtc", f"base={clock}"),
             *("-kernel", self._kernel, "-initrd", self._initramfs),
-            *("-append", f"console=ttyAMA0 panic=-1 quiet systemd.show_status=0 kiosk={words}"),
+            *("-append", f"console=ttyAMA0 panic=-1 quiet systemd.show_status=0 kiosk={words}{how}"),
             *("-drive", f"if=none,id=disk,format=raw,file={self.disk}", "-device", "virtio-blk-device,drive=disk"),
             *("-drive", f"if=none,id=stick,format=raw,readonly=on,file={self.stick}"),
             *("-device", "virtio-blk-device,drive=stick", "-nic", "none", "-display", "none", "-monitor", "none"),
@@ -142,12 +161,14 @@ def _configure(system: Path) -> None:
         "var/lib/dpkg/status": "Package: python3\nStatus: install ok installed\nArchitecture: all\nVersion: 3.11.2-1\n"
         "Maintainer: nobody\nDescription: here\n",
         "etc/systemd/system/kiosk.service": SERVICE,
+        "usr/sbin/quick-init": QUICK_INIT,
     }
     for name, content in files.items():
         place = system / name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)  # never through a link to what all kiosks share
         place.write_text(content)
+    (system / "usr/sbin/quick-init").chmod(0o755)
     for folder in ("media/stick", "proc", "sys", "dev", "run", "tmp", "root", "opt", "usr/local/bin", "var/tmp"):
         (system / folder).mkdir(parents=True, exist_ok=True)
     wanted = system / "etc/systemd/system/multi-user.target.wants"

@@ -83,6 +83,9 @@ def keyring() -> Iterator[Path]:
         os.environ["GNUPGHOME"] = before
 
 
+UNPACK: Callable[..., list[str]] | None = None  # instead of a program that only says its version
+
+
 def pack(order: Order, folder: Path, device: Target) -> Path:
     """The stick, made as `edgematte bundle` makes it; only the package index is left out."""
 
@@ -96,7 +99,7 @@ def pack(order: Order, folder: Path, device: Target) -> Path:
     site = None
     if order.site is not None:
         files = folder.with_name(f"{folder.name}-site")
-        files.mkdir()
+        files.mkdir(parents=True)
         (files / "booth.toml").write_text("title = 'Wedding'\n")
         site = Site(order.site, files / "booth.toml", None)
     contents = Contents(
@@ -110,7 +113,7 @@ def pack(order: Order, folder: Path, device: Target) -> Path:
         wheels=None,
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wheels, "unpack", unpack)
+        patch.setattr(wheels, "unpack", UNPACK or unpack)
         bundle.bundle(contents, folder, key=order.key, overwrite=False)
     return folder
 

@@ -16,8 +16,8 @@ from edgematte.runtime.fleet.update import update
 from .conftest import Stick
 from .test_update import quiet, says
 
-# EDGEMATTE_ENDURANCE=1 kills before every step; otherwise before every EVERY-th, beginning with the switch's own.
-EVERY = 1 if os.environ.get("EDGEMATTE_ENDURANCE") else 12
+# EDGEMATTE_ENDURANCE=1 kills before every step; otherwise before every EVERY-th.
+EVERY = 1 if os.environ.get("EDGEMATTE_ENDURANCE") else 30
 HERE = Path(__file__).parent
 
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-from ..device.release import HOME, LAUNCHER, last_update
+from ..device.release import HOME, LAUNCHER, RESTARTED, last_update
 from ..errors import EdgeMatteError
 from . import units
 from .releases import KEEP, KEYS, KINDS, LEAST_FREE_BYTES, OLDEST, SHA256, Home, Release, part, size_bytes
@@ -27,6 +29,7 @@ TRIAL_S = 120.0  # from stopping the old units until the new ones are up and ste
 RECOVER_S = TRIAL_S + 30.0  # then systemd goes back, whatever became of this process
 RESERVE_BYTES = 32 * 2**20  # of the disk, which are nobody's
 COMPILED_SHARE = 0.25  # what compiled Python adds to a program
+MOST_TRIES = 3  # of an update during which the device restarted: by a power cut, or because of it
 PYTHON = "/usr/bin/python3"  # the system's own
 
 Say = Callable[[str], None]
@@ -56,22 +59,27 @@ class Outcome:
     words: str  # what was wrong
     source: str
     parts: dict[str, str]
+    tries: int = 1  # of this update, one after the other
     to: int | None = None  # the release's number
     at: str = ""  # when it began, by the device's clock
     seconds: float = 0.0
     written_bytes: int = 0  # what was added to the disk
 
 
-def look(home: Home, place: str, *, older: bool) -> Plan:
-    """Verifies the bundle and says what it would bring. Raises RefusedError where this device must not take it."""
+@contextmanager
+def opened(home: Home, place: str, *, older: bool) -> Iterator[tuple[Stick, Plan]]:
+    """The bundle, verified, and what it would bring. Raises RefusedError where this device must not take it."""
     refusals: list[EdgeMatteError] = []
-    for bundle in find(place):
-        with tempfile.TemporaryDirectory(prefix="edgematte-apt-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="edgematte-apt-") as scratch:
+        for number, bundle in enumerate(find(place)):
             try:
-                stick = Stick(bundle, keys=home.folder / KEYS, scratch=Path(scratch))
-                return _plan(home, stick, older=older)
+                stick = Stick(bundle, keys=home.folder / KEYS, scratch=Path(scratch) / str(number))
+                plan = _plan(home, stick, older=older)
             except EdgeMatteError as error:
                 refusals.append(error)
+                continue
+            yield stick, plan
+            return
     raise refusals[0]
 
 
@@ -97,23 +105,24 @@ def update(home: Home, place: str, *, older: bool = False, again: bool = False, 
         return facts
 
     try:
-        plan = look(home, place, older=older)
-        if not plan.offers:
-            return note("nothing new", "")
-        facts = Outcome("failed", "", plan.place, plan.parts, at=at)
-        if not again and (last.get("parts"), last.get("outcome")) == (plan.parts, "rolled back"):
-            facts = Outcome(**last)  # stays what the fleet hears of
-            raise RefusedError(f"it was rolled back on {last['at']}, {last['words']}; --again tries it again")
-        _make_room(home, plan)
-        free_bytes = home.free_bytes()
-        release = _install(home, plan, at=at, say=say)
-        note("failed", "cut off before the switch", to=release.number, written_bytes=free_bytes - home.free_bytes())
+        with opened(home, place, older=older) as (stick, plan):
+            if not plan.offers:
+                return note("nothing new", "")
+            same = last.get("parts") == plan.parts
+            facts = Outcome("failed", "", plan.place, plan.parts, at=at, tries=last.get("tries", 0) + 1 if same else 1)
+            if same and not again and _had_its_chance(last):
+                facts = Outcome(**last)  # stays what the fleet hears of
+                raise RefusedError(f"it was rolled back on {last['at']}, {last['words']}; --again tries it again")
+            _make_room(home, plan)
+            free_bytes = home.free_bytes()
+            release = _install(home, stick, plan, at=at, say=say)
+            written_bytes = free_bytes - home.free_bytes()
+        note("failed", "cut off before the switch", to=release.number, written_bytes=written_bytes)
         _gate(home, release, camera=False, say=say)
         if plan.now is None:
             _first(home, release)
         else:
-            note("trial", "")
-            _try_out(home, release, say=say)
+            _try_out(home, release, begun=lambda: note("trial", ""), say=say)
         _keep_what_it_brought(home, release)
         done = note("confirmed", "")
     except BaseException as error:
@@ -125,6 +134,11 @@ def update(home: Home, place: str, *, older: bool = False, again: bool = False, 
         raise
     _prune(home)
     return done
+
+
+def _had_its_chance(last: dict[str, Any]) -> bool:
+    """A release that was not well, or during whose trials the device restarted again and again."""
+    return last["outcome"] == "rolled back" and (last["words"] != RESTARTED or last.get("tries", 1) >= MOST_TRIES)
 
 
 class RolledBackError(EdgeMatteError):
@@ -216,26 +230,25 @@ def _make_room(home: Home, plan: Plan) -> None:
     home.prune(spare)
 
 
-def _install(home: Home, plan: Plan, *, at: str, say: Say) -> Release:
-    with tempfile.TemporaryDirectory(prefix="edgematte-apt-") as scratch:
-        stick = Stick(plan.place, keys=home.folder / KEYS, scratch=Path(scratch))
-        for offer in plan.offers:
-            name = part(offer.kind, offer.version)
-            if home.holds(offer.kind, offer.version) == offer.sha256:
-                continue
-            say(f"installing {name}, {offer.package_bytes / 1e6:.0f} MB")
-            home.incoming.mkdir(exist_ok=True)
-            package, tree = stick.fetch(offer, home.incoming), home.incoming / "tree"
-            output_of([tool("dpkg-deb", "dpkg"), "--extract", package, tree])
-            package.unlink()
-            unpacked = tree / PACKED_HOME / name
-            if not unpacked.is_dir():
-                raise RefusedError(f"{offer.package} holds no {PACKED_HOME}/{name}; make it with: edgematte bundle")
-            if offer.kind == "program":
-                # For users who may not write here: without it they would compile at every start.
-                run([PYTHON, "-m", "compileall", "-q", "-j", "0", unpacked / "lib"])
-            (unpacked / SHA256).write_text(f"{offer.sha256}\n", encoding="ascii")
-            home.adopt(unpacked, name)
+def _install(home: Home, stick: Stick, plan: Plan, *, at: str, say: Say) -> Release:
+    for offer in plan.offers:
+        name = part(offer.kind, offer.version)
+        if home.holds(offer.kind, offer.version) == offer.sha256:
+            continue
+        say(f"installing {name}, {offer.package_bytes / 1e6:.0f} MB")
+        home.incoming.mkdir(exist_ok=True)
+        package, tree = stick.fetch(offer, home.incoming), home.incoming / "tree"
+        output_of([tool("dpkg-deb", "dpkg"), "--extract", package, tree])
+        package.unlink()
+        unpacked = tree / PACKED_HOME / name
+        if not unpacked.is_dir():
+            raise RefusedError(f"{offer.package} holds no {PACKED_HOME}/{name}; make it with: edgematte bundle")
+        if offer.kind == "program":
+            # For users who may not write here: without it they would compile at every start.
+            names = ("-s", unpacked, "-p", home.folder / name)  # the files' places, once they are there
+            run([PYTHON, "-m", "compileall", "-q", "-j", "0", *names, unpacked / "lib"])
+        (unpacked / SHA256).write_text(f"{offer.sha256}\n", encoding="ascii")
+        home.adopt(unpacked, name)
     return home.make(plan.parts, at=at)
 
 
@@ -260,11 +273,12 @@ def _first(home: Home, release: Release) -> None:
         units.settle(home.folder)
 
 
-def _try_out(home: Home, release: Release, *, say: Say) -> None:
+def _try_out(home: Home, release: Release, *, begun: Callable[[], object], say: Say) -> None:
     """Raises RolledBackError where it is not well; then the release before runs again."""
     running = units.running()
     home.note("recover", (files(__package__) / "recover.sh").read_bytes())
     home.begin_trial(running)
+    begun()
     until_s = time.monotonic() + TRIAL_S
     try:
         units.arm(home.folder, seconds=RECOVER_S)

@@ -47,7 +47,7 @@ def test_killed_before_any_step_it_runs_the_old_or_the_new(installed: Home, stic
         assert now.parts in ({"program": "1.0", "models": "1"}, {"program": "1.1", "models": "2"}), step
         outcomes.append(said)
         if said == "1.0 is here":  # and the same stick brings it to the new one
-            update(home, str(place), again=True, say=quiet)
+            update(home, str(place), say=quiet)
             assert says(home) == "1.1 is here", step
         assert not home.on_trial()
         shutil.rmtree(folder)

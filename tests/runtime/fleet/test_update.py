@@ -17,7 +17,7 @@ from edgematte.runtime.fleet import update as module
 from edgematte.runtime.fleet.releases import Home
 from edgematte.runtime.fleet.stick import RefusedError
 from edgematte.runtime.fleet.targets import Target, target
-from edgematte.runtime.fleet.update import RolledBackError, look, roll_back, update
+from edgematte.runtime.fleet.update import RolledBackError, opened, roll_back, update
 
 from .conftest import Stick
 
@@ -83,8 +83,8 @@ def test_a_site_brings_its_own_files(installed: Home, stick: Stick) -> None:
 
 def test_checking_changes_nothing(installed: Home, stick: Stick) -> None:
     before = names(installed)
-    plan = look(installed, str(stick(program="1.1")), older=False)
-    assert [offer.version for offer in plan.offers] == ["1.1"]
+    with opened(installed, str(stick(program="1.1")), older=False) as (_, plan):
+        assert [offer.version for offer in plan.offers] == ["1.1"]
     assert names(installed) == before
 
 
@@ -302,6 +302,16 @@ def test_a_restart_before_it_was_confirmed_brings_the_old_one_back(installed: Ho
     noted = last_update(installed.folder)
     assert noted is not None
     assert (noted["outcome"], noted["parts"]["program"]) == ("rolled back", "1.1")
+    assert update(installed, str(place), say=quiet).outcome == "confirmed", "a power cut is not the update's fault"
+
+
+def test_an_update_that_restarts_the_device_again_and_again_is_given_up(installed: Home, stick: Stick) -> None:
+    place = stick(program="1.1")
+    facts = {"outcome": "trial", "words": "", "source": "", "parts": {"program": "1.1", "models": "1"}, "to": 2}
+    installed.note_update({**facts, "at": "1970-01-01", "tries": module.MOST_TRIES})
+    with pytest.raises(RefusedError, match="--again tries it again"):
+        update(installed, str(place), say=quiet)
+    assert update(installed, str(place), again=True, say=quiet).outcome == "confirmed"
 
 
 CUT_IN_THE_TRIAL = f"""

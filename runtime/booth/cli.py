@@ -80,7 +80,7 @@ def _serve(settings: Settings, stack: ExitStack, *, mqtt: str | None) -> bool:
     from ..device.web import LOOPBACK, Running, address, listen, run
     from ..network.installed import installed_facts
     from .album import Album, Limits
-    from .booth import Booth, Vitals
+    from .booth import Booth
     from .button import Button
     from .camera.opening import preview_of
     from .flow import OutOfTurnError

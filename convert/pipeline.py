@@ -26,6 +26,7 @@ from .onnx.evidence import decide, outputs_on
 from .onnx.lower import lower
 from .onnx.reading import Reading
 from .photos import Photo, PhotoSet, Split, gather, gather_pairs, split
+from .quantise.kept import kept_scales
 from .quantise.shared_scales import Ranges
 from .quantise.to_int8 import Quantised, to_int8
 from .recipe import WARN_BELOW_IOU, Recipe
@@ -36,7 +37,18 @@ from .targets.partitions import partitions
 from .tflite.builder import add_metadata
 from .tflite.float_model import FloatModel
 from .tflite.graph import TfliteGraph, float_operators
-from .verify import Agreement, GroundTruth, Parity, check_activations, mae, mattes, parity, refuse_difference
+from .verify import (
+    SAME_LEVELS,
+    Agreement,
+    GroundTruth,
+    Parity,
+    check_activations,
+    mae,
+    mattes,
+    parity,
+    refuse_difference,
+    same_levels,
+)
 from .verify import compare as compare_mattes
 
 READING_PHOTOS = 16  # on which the output is looked at; the parity photos are all held to what that says
@@ -71,6 +83,7 @@ class Conversion:
     # For --target pi32: mean absolute difference of tflite-runtime 2.14's matte from ours on a photo, 0…1; None: it is
     # not installed, so that only the operators' versions were checked.
     tflite_runtime_mae: float | None
+    same_levels: float | None  # of a network quantised elsewhere: share of its matte within one level of the file's
     unproven: tuple[str, ...]  # why the comparison proves little; empty where it does
     warnings: tuple[str, ...]  # what a user should know before shipping
     stages: tuple[tuple[str, float], ...]  # (stage, seconds)
@@ -144,7 +157,8 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
     quantised: Quantised | None = None
     if other is None:
         with stages.stage("calibrating and quantising") as tell:
-            quantised = to_int8(model, photos.calibration.images, progress=tell)
+            make = kept_scales if model.levels else to_int8
+            quantised = make(model, photos.calibration.images, progress=tell)
     int8 = quantised.tflite if quantised else other or b""
     searched: SearchResult | None = None
     if quantised and recipe.max_drop is not None:
@@ -153,6 +167,10 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
             int8 = searched.tflite
     if recipe.target != "coral":  # whose compiler maps TRANSPOSE_CONV, and DEPTH_TO_SPACE not everywhere
         int8 = with_subpixels(TfliteGraph(int8)).to_bytes()
+    levels: float | None = None
+    if graph.kept.levels:
+        with stages.stage("comparing int8 with the quantised file"):
+            levels = same_levels(graph, reading, int8, chosen)
     with stages.stage("comparing int8 with float") as tell:
         of_float = mattes(model, judges, progress=lambda share: tell(share / 2))
         of_int8 = mattes(int8, judges, progress=lambda share: tell(0.5 + share / 2))
@@ -173,7 +191,7 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
         search=searched, tflite=add_metadata(int8, CARD_NAME, card.to_json()), card=card, parity=same,
         agreement=agreed, truth=truth, latency=latency, verification=photos.verification,
         calibration_photos=len(photos.calibration.photos), held_out=photos.held_out, coverage=coverage,
-        tflite_runtime_mae=ran, unproven=unproven, warnings=(), stages=tuple(stages.done),
+        tflite_runtime_mae=ran, same_levels=levels, unproven=unproven, warnings=(), stages=tuple(stages.done),
     )  # fmt: skip
     return replace(result, warnings=tuple(_warnings(result, photos)))
 
@@ -282,6 +300,11 @@ def _warnings(result: Conversion, photos: Split) -> Iterator[str]:
             f"the matte's range, no operator by more than {result.parity.operator_error or 0:.1e} on the same input"
         )
     yield from result.unproven
+    if result.same_levels is not None and result.same_levels < SAME_LEVELS:
+        yield (
+            f"{result.same_levels:.2%} of the int8 matte is within one level of the quantised file's, not "
+            f"{SAME_LEVELS:.1%}: linear enlarging and padded means round ties otherwise"
+        )
     if result.agreement.iou < WARN_BELOW_IOU:
         yield (
             f"int8 masks overlap the float ones by {result.agreement.iou:.3f} only (below {WARN_BELOW_IOU}): look at "
@@ -332,6 +355,7 @@ def _card(
     islands = len(float_operators(TfliteGraph(int8)))
     precision = f"int8 with {islands} operators in float32" if islands else "full int8"
     whose = "by TensorFlow" if recipe.importer == "onnx-tf" else "per channel"
+    whose = "with the file's own scales" if graph.kept.levels else whose
     return ModelCard(
         name=recipe.name or path.stem,
         role="segmenter" if graph.channels == onnx_graph.RGB else "refiner",

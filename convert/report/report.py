@@ -92,6 +92,7 @@ class Summary:
     float_model: Figures
     int8_model: Figures
     photos: tuple[PhotoFigures, ...]
+    same_levels: float | None  # of a network quantised elsewhere: share of its matte within one level of the file's
     unproven: tuple[str, ...]  # why the comparison proves little; empty where it does
     warnings: tuple[str, ...]
     stage_seconds: dict[str, float]
@@ -134,6 +135,7 @@ def summary(result: Conversion) -> Summary:
         float_model=_figures(result.float_model.tflite, latency.float_ms, latency.float_p95_ms),
         int8_model=_figures(result.tflite, latency.int8_ms, latency.int8_p95_ms),
         photos=tuple(photos),
+        same_levels=result.same_levels,
         unproven=result.unproven,
         warnings=result.warnings,
         stage_seconds={name: round(seconds, 3) for name, seconds in result.stages},

@@ -62,11 +62,10 @@ def observe(
     random = np.random.default_rng(SEED)
     share = max(64, SAMPLE // len(images))
     gathered: dict[str, _Gathering] = {}
-    for done, image in enumerate(images, start=1):
-        for name, values in network.run(to_float_input(image, model)):
-            gathered.setdefault(name, _Gathering()).add(name, values, share, random)
+    for number, name, values in network.over(images, lambda image: to_float_input(image, model)):
+        gathered.setdefault(name, _Gathering()).add(name, values, share, random)
         if progress is not None:
-            progress(done / len(images))
+            progress((number + 1) / len(images))
     return {name: gathering.statistics() for name, gathering in gathered.items()}
 
 

@@ -31,7 +31,7 @@ from .quantise.shared_scales import Ranges
 from .quantise.to_int8 import Quantised, to_int8
 from .recipe import WARN_BELOW_IOU, Recipe
 from .rewrite.subpixel import with_subpixels
-from .search import SearchResult, search
+from .search import SearchResult, ranked, search
 from .targets import coral, edgetpu_compiler, pi32
 from .targets.partitions import partitions
 from .tflite.builder import add_metadata
@@ -53,6 +53,8 @@ from .verify import compare as compare_mattes
 
 READING_PHOTOS = 16  # on which the output is looked at; the parity photos are all held to what that says
 RANKING_PHOTOS = 16  # enough to order layers by what int8 costs them; the choice itself is measured on all
+COSTLY_MAE = 0.012  # of int8 mattes to float ones: above it, the layers that cost it are looked for
+COSTLY_LAYERS, COSTLY_PHOTOS = 3, 4  # so many are named, found on so many photos
 PI32_MAE = 0.005  # tflite-runtime rounds halves otherwise, which a steep sigmoid enlarges along contours
 Progress = Callable[[str, float], None]  # what is being done, and the share of it that is, 0…1
 
@@ -165,6 +167,10 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
         with stages.stage("looking for precisions within the budget") as tell:
             searched = _searched(recipe, model, quantised, judges, tell)
             int8 = searched.tflite
+    blame = ""
+    if quantised and searched is None:
+        with stages.stage("looking for the layers that cost most") as tell:
+            blame = _blame(model, quantised, judges[:: max(1, len(judges) // COSTLY_PHOTOS)][:COSTLY_PHOTOS], tell)
     if recipe.target != "coral":  # whose compiler maps TRANSPOSE_CONV, and DEPTH_TO_SPACE not everywhere
         int8 = with_subpixels(TfliteGraph(int8)).to_bytes()
     levels: float | None = None
@@ -193,7 +199,7 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
         calibration_photos=len(photos.calibration.photos), held_out=photos.held_out, coverage=coverage,
         tflite_runtime_mae=ran, same_levels=levels, unproven=unproven, warnings=(), stages=tuple(stages.done),
     )  # fmt: skip
-    return replace(result, warnings=tuple(_warnings(result, photos)))
+    return replace(result, warnings=(*_warnings(result, photos), *([blame] if blame else [])))
 
 
 def _loaded(path: Path, recipe: Recipe) -> onnx_graph.Graph:
@@ -255,6 +261,26 @@ def _searched(
         max_latency_ratio=recipe.max_latency_ratio,
         forbid_islands=recipe.target == "coral",
         progress=tell,
+    )
+
+
+def _blame(model: FloatModel, quantised: Quantised, photos: Sequence[Photo], tell: Callable[[float], None]) -> str:
+    """Which layers make full int8 as different from float as it is, in one line; empty where it is close enough."""
+    of_float = mattes(model, photos)
+
+    def apart(content: bytes) -> float:
+        return compare_mattes(of_float, mattes(content, photos), photos)[0].mae
+
+    whole = apart(quantised.tflite)
+    if whole <= COSTLY_MAE:
+        return ""
+    worst = ranked(quantised, apart, tell)[:COSTLY_LAYERS]
+    first = ", ".join(f"'{candidate.operators[0]}'" for candidate in worst)
+    islands = [name for candidate in worst for name in candidate.operators]
+    left = apart(quantised.with_islands(islands).to_bytes())
+    return (
+        f"full int8 is {whole:.4f} from float on average, more than {COSTLY_MAE}. Most of it is lost from {first} on: "
+        f"with these {len(islands)} operators in float32 it is {left:.4f}; --max-drop X looks for the fewest"
     )
 
 

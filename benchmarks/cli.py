@@ -113,9 +113,9 @@ def run(
     if data is None and (csv_file is not None or limit is not None):
         raise UsageError("--csv and --limit are about photos, and there are none without --data DIR")
     json_path = None if json_file in (None, STDOUT) else Path(json_file)
-    for output in (json_path, csv_file):
-        if output is not None and os.path.lexists(output) and not overwrite:
-            raise OutputExistsError(f"{output} exists already; add --overwrite to replace it, or name another file")
+    for written in (json_path, csv_file):
+        if written is not None and os.path.lexists(written) and not overwrite:
+            raise OutputExistsError(f"{written} exists already; add --overwrite to replace it, or name another file")
 
     original = None
     if against is not None:
@@ -151,7 +151,7 @@ def run(
 def report(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE…", help="What 'bench run --json' wrote, of any machine; and benchmarks.peers."),
+        typer.Argument(metavar="FILE…", help="What 'bench run --json' wrote, of any machine; and the study peers."),
     ],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="OUT.html", help="Write one page that opens offline.")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..runtime.picture.images import Size
     from .onnx.evidence import Asked
     from .pipeline import Progress
-    from .recipe import Importer, Target
+    from .recipe import Importer
 
 NUMBERS_HELP = "One number or three, 0 to 255, in the network's own channel order."
 
@@ -80,8 +80,15 @@ def convert(
         float | None, typer.Option(metavar="X", help="Refuse a model that takes more than this share of float's time.")
     ] = None,
     target: Annotated[
-        str, typer.Option(metavar="generic|pi|pi32|coral", help="Check what this kind of machine can run.")
+        str,
+        typer.Option(
+            metavar="generic|pi|pi32|coral|ethos-u55|ethos-u65|ethos-u85|stm32n6",
+            help="Make the form that such a machine can run, and check it. ethos-u65-256: with the MACs per cycle.",
+        ),
     ] = "generic",
+    sram: Annotated[
+        int | None, typer.Option(metavar="KIB", min=1, help="SRAM that an Ethos-U has for the network.")
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the evidence as index.html and report.json.")
     ] = None,
@@ -117,7 +124,8 @@ def convert(
         max_drop=max_drop,
         strict=strict,
         max_latency_ratio=max_latency_ratio,
-        target=cast("Target", target),
+        target=target,
+        sram_kib=sram,
         importer=cast("Importer", importer),
         parity_tolerance=PARITY_TOLERANCE if tolerance is None else tolerance,
         name=name,

@@ -32,7 +32,8 @@ from .quantise.to_int8 import Quantised, to_int8
 from .recipe import WARN_BELOW_IOU, Recipe
 from .rewrite.subpixel import with_subpixels
 from .search import SearchResult, ranked, search
-from .targets import coral, edgetpu_compiler, pi32
+from .targets import accelerators, pi32
+from .targets.coverage import Coverage
 from .targets.partitions import partitions
 from .tflite.builder import add_metadata
 from .tflite.float_model import FloatModel
@@ -81,7 +82,7 @@ class Conversion:
     verification: PhotoSet  # the photos that judged
     calibration_photos: int
     held_out: bool  # no photo both calibrated and judged
-    coverage: coral.Coverage | None  # for --target coral
+    coverage: Coverage | None  # for a target that is an accelerator
     # For --target pi32: mean absolute difference of tflite-runtime 2.14's matte from ours on a photo, 0…1; None: it is
     # not installed, so that only the operators' versions were checked.
     tflite_runtime_mae: float | None
@@ -96,7 +97,8 @@ class Conversion:
         return hashlib.sha256(self.tflite).hexdigest()
 
     def save(self, path: Path, *, overwrite: bool = False) -> None:
-        """Writes the int8 model, whole or not at all; beside it `<stem>_edgetpu.tflite` where Google's compiler ran.
+        """Writes the int8 model, whole or not at all; beside it what the chip's own compiler made of it, if it ran:
+        `<stem>_edgetpu.tflite` or `<stem>_vela.tflite`.
 
         Raises OutputExistsError when a file is there and `overwrite` is not given.
         """
@@ -104,9 +106,11 @@ class Conversion:
 
     def files(self, path: Path) -> dict[Path, bytes]:
         """What `save` writes: path → content."""
-        compiled = self.coverage.compiler if self.coverage else None
-        beside = {path.with_name(f"{path.stem}_edgetpu.tflite"): compiled.model} if compiled and compiled.model else {}
-        return {path: self.tflite, **beside}
+        files = {path: self.tflite}
+        compiled = self.coverage.compiled if self.coverage else None
+        if compiled and compiled.model:
+            files[path.with_name(f"{path.stem}{compiled.suffix}.tflite")] = compiled.model
+        return files
 
 
 class _Stages:
@@ -171,7 +175,7 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
     if quantised and searched is None:
         with stages.stage("looking for the layers that cost most") as tell:
             blame = _blame(model, quantised, judges[:: max(1, len(judges) // COSTLY_PHOTOS)][:COSTLY_PHOTOS], tell)
-    if recipe.target != "coral":  # whose compiler maps TRANSPOSE_CONV, and DEPTH_TO_SPACE not everywhere
+    if not accelerators.is_one(recipe.target):  # they take TRANSPOSE_CONV, and DEPTH_TO_SPACE hardly anywhere
         int8 = with_subpixels(TfliteGraph(int8)).to_bytes()
     levels: float | None = None
     if graph.kept.levels:
@@ -187,14 +191,15 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
         latency = compare(load(model.tflite, threads=1), load(int8, threads=1))
     _refuse_slow(recipe, latency)
     with stages.stage(f"checking for {recipe.target}"):
-        coverage = _coverage(recipe, int8)
+        card = _card(path, recipe, graph, reading, same, agreed, photos, int8)
+        tflite = add_metadata(int8, CARD_NAME, card.to_json())
+        coverage = accelerators.check(tflite, recipe.target, sram_kib=recipe.sram_kib)
         ran = _check_pi32(int8, chosen[0].image) if recipe.target == "pi32" else None
-    card = _card(path, recipe, graph, reading, same, agreed, photos, int8)
     result = Conversion(
         recipe=recipe, source=path, source_bytes=path.stat().st_size, opset=graph.opset, reading=reading,
         float_model=model,
         quantised_model=quantised.model if quantised else model, ranges=quantised.ranges if quantised else {},
-        search=searched, tflite=add_metadata(int8, CARD_NAME, card.to_json()), card=card, parity=same,
+        search=searched, tflite=tflite, card=card, parity=same,
         agreement=agreed, truth=truth, latency=latency, verification=photos.verification,
         calibration_photos=len(photos.calibration.photos), held_out=photos.held_out, coverage=coverage,
         tflite_runtime_mae=ran, same_levels=levels, unproven=unproven, warnings=(), stages=tuple(stages.done),
@@ -259,7 +264,7 @@ def _searched(
         latency_ratio=lambda candidate: compare(full_precision, load(candidate, threads=1), seconds=1.0).ratio,
         max_drop=recipe.max_drop if recipe.max_drop is not None else 1.0,
         max_latency_ratio=recipe.max_latency_ratio,
-        forbid_islands=recipe.target == "coral",
+        forbid_islands=accelerators.is_one(recipe.target),
         progress=tell,
     )
 
@@ -292,15 +297,6 @@ def _refuse_slow(recipe: Recipe, latency: Latency) -> None:
         f"int8 takes {latency.int8_ms:.1f} ms, {latency.ratio:.2f} of the float network's {latency.float_ms:.1f}; "
         f"at most {recipe.max_latency_ratio} was allowed. Nothing was written; allow more with --max-latency-ratio"
     )
-
-
-def _coverage(recipe: Recipe, int8: bytes) -> coral.Coverage | None:
-    if recipe.target != "coral":
-        return None
-    left = float_operators(TfliteGraph(int8))
-    if left:
-        raise ConversionError(f"{left[0]} still computes in floating point; an Edge TPU takes full-integer models only")
-    return replace(coral.check(int8), compiler=edgetpu_compiler.compile_model(int8))
 
 
 def _check_pi32(int8: bytes, image: Image) -> float | None:
@@ -340,9 +336,8 @@ def _warnings(result: Conversion, photos: Split) -> Iterator[str]:
         yield "the photos that judge int8 were also calibrated on, so the figures flatter it; name others with --data"
     if result.latency.ratio > 1:
         yield f"int8 is slower than float on this machine ({result.latency.ratio:.2f} times the time)"
-    if result.coverage and not result.coverage.complete:
-        total = len(result.coverage.operators)
-        yield f"an Edge TPU takes {result.coverage.mapped} of {total} operators, as far as Google's documents tell"
+    if result.coverage:
+        yield from accelerators.warnings(result.coverage)
     left = float_operators(TfliteGraph(result.tflite))
     if left:
         yield f"{len(left)} operators compute in floating point, {left[0]} first: each island costs two conversions"

@@ -34,8 +34,8 @@ from ...convert.verify import Agreement, compare, mattes, parity
 from ...runtime.errors import EdgeMatteError, UsageError
 from ...runtime.network.interpreter import Network, load
 from ...runtime.picture.images import Alpha, Size
-from ..measure.bootstrap import Interval
 from ..measure.latency import Effort, interleave, ratio
+from ..measure.stats import Interval
 from .networks import Subject
 from .quantization import peer, real_alpha, stored_input
 

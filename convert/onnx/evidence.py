@@ -217,7 +217,7 @@ def _kind(graph: Graph, matte: Matte, seen: _Seen, asked: Asked | None) -> tuple
         return kind, proof
     told: Values = asked  # type: ignore[assignment]
     if told == kind:
-        return kind, proof
+        return told, proof
     against = _contradiction(matte, seen, bounds, told)
     if against:
         raise ConversionError(

@@ -2,7 +2,7 @@
 
 The quantisation parameters are written here rather than by ai-edge-quantizer, which inserts QUANTIZE operators around
 concatenations, has no int8 form for a dozen operators that TensorFlow Lite's kernels do have, and takes no corrected
-biases; `python -m edgematte.benchmarks.studies.quantization` measures the difference.
+biases; the study `quantization` measures the difference.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Float network + calibration photos → int8 network, through every step that measured well.
 
-`python -m edgematte.benchmarks.studies.quantization` measures each step on and off; `Steps`' defaults are its outcome.
+the study `quantization` measures each step on and off; `Steps`' defaults are its outcome.
 """
 
 from __future__ import annotations

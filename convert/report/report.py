@@ -23,9 +23,10 @@ from ..layers import LayerError, quantisation_errors
 from ..onnx.graph import RGB
 from ..pipeline import Conversion, own_version
 from ..recipe import WARN_BELOW_IOU
+from ..targets.coverage import Coverage
 from ..targets.partitions import partitions
 from ..verify import matte_maker
-from . import charts, page
+from . import charts, coverage, page
 from .node_data import NODE_DATA, node_data
 from .page import Tone
 
@@ -88,6 +89,7 @@ class Summary:
     latency_ratio: float
     latency_rounds: int
     tflite_runtime_mae: float | None  # of its matte and ours of a photo, 0…1; None: not run there
+    accelerator: Coverage | None  # what the target makes of it; the compiled file's bytes left out
     float_model: Figures
     int8_model: Figures
     photos: tuple[PhotoFigures, ...]
@@ -131,6 +133,7 @@ def summary(result: Conversion) -> Summary:
         latency_ratio=latency.ratio,
         latency_rounds=latency.rounds,
         tflite_runtime_mae=result.tflite_runtime_mae,
+        accelerator=result.coverage and result.coverage.without_model(),
         float_model=_figures(result.float_model.tflite, latency.float_ms, latency.float_p95_ms),
         int8_model=_figures(result.tflite, latency.int8_ms, latency.int8_p95_ms),
         photos=tuple(photos),
@@ -165,7 +168,6 @@ def report_files(result: Conversion, folder: Path, *, command: str) -> dict[Path
         "layers": [asdict(layer) for layer in layers],
         "ranges": {name: list(span) for name, span in result.ranges.items()},
         "precisions": None if result.search is None else [asdict(point) for point in result.search.points],
-        "edge_tpu": None if result.coverage is None else [asdict(verdict) for verdict in result.coverage.operators],
     }
     data = json.dumps(content, indent=1).encode()
     overlay = json.dumps(node_data(layers), indent=1).encode()
@@ -201,7 +203,7 @@ def _body(result: Conversion, figures: Summary, layers: Sequence[LayerError], co
         _machines(figures),
         _precisions(result),
         _operators(figures),
-        _edge_tpu(result),
+        coverage.section(result.coverage),
         _ranges(result),
         _provenance(result, figures, command),
     ]
@@ -379,31 +381,6 @@ def _operators(figures: Summary) -> str:
             rows, names=("float", "int8"), write=lambda v: f"{v:.0f}", label="operators of both networks"
         ),
     )
-
-
-def _edge_tpu(result: Conversion) -> str:
-    coverage = result.coverage
-    if coverage is None:
-        return ""
-    rows = [(v.operator, v.output, v.status, v.reason) for v in coverage.operators if v.status != "mapped"]
-    parts = [
-        page.paragraph(
-            f"{coverage.mapped} of {len(coverage.operators)} operators map by Google's documented rules; parameters "
-            f"{coverage.parameter_bytes / 2**20:.2f} MB and at most {coverage.activation_peak_bytes / 2**20:.2f} MB of "
-            f"activations at once, of 8 MB on the chip."
-        )
-    ]
-    if coverage.compiler:
-        compiler = coverage.compiler
-        lines = [(o.operator, str(o.count), o.status) for o in compiler.operators]
-        parts += [
-            page.paragraph(f"Google's compiler {compiler.version} says:"),
-            page.table(("operator", "count", "status"), lines, numeric=(1,)),
-        ]
-    if rows:
-        parts.append(page.table(("operator", "output", "Edge TPU", "why"), rows))
-    parts += [page.paragraph(f"Try: {advice}.") for advice in coverage.suggestions]
-    return page.section("Edge TPU", *parts)
 
 
 def _ranges(result: Conversion) -> str:

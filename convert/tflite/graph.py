@@ -14,8 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from ...runtime.errors import ModelError
-from ...runtime.network.model_file import parse
-from ...runtime.network.operator_names import PLACEHOLDER, operator_name
+from ...runtime.network.model_file import PLACEHOLDER, operator_name, parse
 from .builder import serialise
 
 CODES: dict[str, int] = {k: v for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
@@ -176,8 +175,9 @@ class TfliteGraph:
         entry = self.tensors[tensor]
         entry.type = _TYPES[np.dtype(dtype)]
         parameters = schema.QuantizationParametersT()
-        parameters.scale = np.asarray(scales, np.float32).tolist()  # as the file will hold them
-        parameters.zeroPoint = [int(zero_point)] * len(parameters.scale)
+        stored = np.asarray(scales, np.float32).reshape(-1)  # as the file will hold them
+        parameters.scale = stored.tolist()
+        parameters.zeroPoint = [int(zero_point)] * len(stored)
         parameters.quantizedDimension = axis
         entry.quantization = parameters
 

@@ -103,7 +103,7 @@ class Room:
     state: Literal["enough", "low", "full"]
 
 
-class Store:
+class Album:
     """The data folder, opened by one process at a time; a context manager, safe to be used by several threads."""
 
     def __init__(self, root: Path, *, limits: Limits | None = None, free: Callable[[Path], int] | None = None) -> None:
@@ -116,7 +116,7 @@ class Store:
         self._lock: IO[bytes] | None = None
         self._entries: list[Entry] = []
 
-    def __enter__(self) -> Store:
+    def __enter__(self) -> Album:
         """Makes the folder, takes away what a crash left half-written, and reads the journals.
 
         Raises UsageError when another process has it open, StorageError when it cannot be read or written.

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import UsageError
 from ..live.backdrop import Backdrop, read_backdrop
 from ..live.frames import Buffers
-from ..live.sources.opencv import OpenCvSource
+from ..live.sources.ffmpeg import open_video
 from ..matting.composite import Background, cover, read_background
 from ..picture.images import PHOTO_SUFFIXES, Image, Size, encode
 
@@ -109,7 +109,7 @@ def find_backgrounds(
 def _still(choice: Choice) -> Background:
     if choice.kind != "video" or choice.path is None:
         return read_background(choice.words)
-    with OpenCvSource(str(choice.path), "file", buffers=Buffers()) as video:
+    with open_video(str(choice.path), Buffers()) as video:
         for frame in video:
             return _owned(frame.image)
     raise UsageError(f"{choice.path} holds no frames; take it out of the folder of backgrounds")

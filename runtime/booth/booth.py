@@ -13,15 +13,15 @@ from pathlib import Path
 
 from ..errors import EdgeMatteError, StorageError
 from ..picture.images import Image, encode, read
-from . import flow as scenes
-from .album import Order, Session, Shot, Store
+from . import flow
+from .album import Album, Order, Session, Shot
 from .backgrounds import Backgrounds
+from .camera.preview import Preview
 from .finish import Finisher, screen_jpeg
 from .flow import OutOfTurnError, Rules, Scene
-from .layout import LAYOUTS, Layout, for_paper
 from .news import News
-from .preview import Preview
-from .printer import Printer, Queue
+from .paper.layout import LAYOUTS, Layout, for_paper
+from .paper.printer import Printer, Queue
 from .work import LATER, NOW, WHENEVER, Urgency, Work
 
 TICK_S = 0.25  # how often to look after disk, camera and printer
@@ -69,7 +69,7 @@ class Booth:
 
     def __init__(
         self,
-        store: Store,
+        album: Album,
         preview: Preview,
         finisher: Finisher,
         backgrounds: Backgrounds,
@@ -81,11 +81,11 @@ class Booth:
         light: Callable[[bool], None] = lambda _on: None,
     ) -> None:
         """`alive` is called again and again while everything turns; `light` with whether a press is heard."""
-        self.store, self.preview, self.printer, self.rules = store, preview, printer, rules
+        self.album, self.preview, self.printer, self.rules = album, preview, printer, rules
         self.states: News[State] = News()
         self._finisher, self._backgrounds, self._date = finisher, backgrounds, date
         self._alive, self._light = alive, light
-        self._scene = scenes.opening(rules)
+        self._scene = flow.opening(rules)
         self._party: _Party | None = None
         self._change = threading.Condition()
         self._problem: str | None = None  # of the last try
@@ -103,10 +103,10 @@ class Booth:
         ]
 
     def __enter__(self) -> Booth:
-        unfinished = self.store.unfinished()
-        if unfinished or self.store.without_sheet():
+        unfinished = self.album.unfinished()
+        if unfinished or self.album.without_sheet():
             log.warning("finishing %d pictures that were cut off", len(unfinished))
-            steps = self._finisher.recover(self.store, unfinished)
+            steps = self._finisher.recover(self.album, unfinished)
             self._do(WHENEVER, lambda: self._take_step(WHENEVER, steps))
         self._choose_background(self._scene.background)
         self.preview.start()
@@ -132,7 +132,7 @@ class Booth:
             self._print(value)
             return
         with self._change:
-            after = scenes.act(self._scene, action, value, self.rules, time.monotonic())
+            after = flow.act(self._scene, action, value, self.rules, time.monotonic())
             if after.step == "countdown" != self._scene.step:
                 # Who counts down sees other frames by then.
                 self._seen = int(value) if value.isdecimal() and not self.rules.countdown_s else None
@@ -151,7 +151,7 @@ class Booth:
             self._choose_background(after.background)
         if after.step != before.step:
             self._follow(before, after)
-        self._light(after.step in scenes.WAITING)
+        self._light(after.step in flow.WAITING)
         self._publish()
         self._change.notify_all()
 
@@ -171,7 +171,7 @@ class Booth:
         if after.step == "countdown":
             self._problem = None
             if self._party is None:
-                self._party = _Party(self.store.begin(Order(after.background, after.layout), datetime.now()))
+                self._party = _Party(self.album.begin(Order(after.background, after.layout), datetime.now()))
         if after.step == "expose":
             threading.Thread(target=self._expose, args=(self._party,), name="expose", daemon=True).start()
         if after.step == "saved" and self._party is not None:
@@ -191,7 +191,7 @@ class Booth:
             exposure = self.preview.expose(self._frozen, number=seen)
             now = datetime.now()
             original = exposure.file or encode(exposure.image, ".jpg")
-            party.shots.append(self.store.take(party.session, original, now))
+            party.shots.append(self.album.take(party.session, original, now))
         except Exception as error:  # drivers raise anything, and the next guests must not meet a dead screen
             self._fail(error)
             return
@@ -200,7 +200,7 @@ class Booth:
 
     def _frozen(self) -> None:
         with self._change:
-            self._enter(scenes.exposed(self._scene))
+            self._enter(flow.exposed(self._scene))
 
     def _cut(self, party: _Party, image: Image) -> None:
         photo = self._finisher.for_screen(image, party.session.order.background)
@@ -212,15 +212,15 @@ class Booth:
         self._show(party.shots[-1].name, screen_jpeg(shown))
         with self._change:
             if self._party is party:
-                self._enter(scenes.cut(self._scene, self.rules, time.monotonic()))
+                self._enter(flow.cut(self._scene, self.rules, time.monotonic()))
 
     def _save(self, party: _Party) -> None:
         """The sheet at once, for it is printed and fetched; the full size when nobody waits."""
         for shot in party.shots:
-            steps = self._finisher.complete(self.store, shot)
+            steps = self._finisher.complete(self.album, shot)
             self._do(LATER, lambda steps=steps: self._take_step(LATER, steps))
         if party.sheet is not None:
-            self.store.settle_sheet(party.shots, encode(party.sheet, ".jpg"))
+            self.album.settle_sheet(party.shots, encode(party.sheet, ".jpg"))
         with self._change:
             self._publish()
 
@@ -236,7 +236,7 @@ class Booth:
         party, self._party = self._party, None
         if party is not None:
             for shot in party.shots:
-                self._do(LATER, lambda shot=shot: self.store.settle(shot, kept=False))
+                self._do(LATER, lambda shot=shot: self.album.settle(shot, kept=False))
 
     def _fail(self, error: Exception) -> None:
         """Says so on the screen; an evening goes on, the originals are safe, and a restart tries the rest again."""
@@ -244,7 +244,7 @@ class Booth:
         with self._change:
             self._problem = "storage" if isinstance(error, StorageError) else "picture"
             if self._scene.step in ("expose", "cut"):
-                self._enter(scenes.failed(self._scene, self.rules, time.monotonic()))
+                self._enter(flow.failed(self._scene, self.rules, time.monotonic()))
             else:
                 self._publish()
 
@@ -262,7 +262,7 @@ class Booth:
         if path is None:
             return
         if layout.copies_per_sheet > 1:
-            paper = self.store.root / ".paper.jpg"  # the queue has a copy of its own
+            paper = self.album.root / ".paper.jpg"  # the queue has a copy of its own
             paper.write_bytes(encode(for_paper(read(path), layout), ".jpg"))
             path = paper
         self.printer.send(path, copies=copies, title=name)
@@ -271,13 +271,13 @@ class Booth:
 
     def sheet(self, name: str) -> Path | None:
         """The file of a saved sheet."""
-        for entry in reversed(self.store.entries()):
+        for entry in reversed(self.album.entries()):
             if entry.kind == "sheet" and entry.name == name:
-                return entry.file(self.store.root)
+                return entry.file(self.album.root)
         return None
 
     def _layout(self, name: str) -> Layout:
-        keys = (entry.layout for entry in self.store.entries() if entry.kind == "sheet" and entry.name == name)
+        keys = (entry.layout for entry in self.album.entries() if entry.kind == "sheet" and entry.name == name)
         return LAYOUTS.get(next(keys, "single"), LAYOUTS["single"])
 
     def _choose_background(self, key: str) -> None:
@@ -309,7 +309,7 @@ class Booth:
         while not self._stop.is_set():
             now_s = time.monotonic()
             with self._change:
-                after = scenes.expire(self._scene, self.rules, now_s)
+                after = flow.expire(self._scene, self.rules, now_s)
                 if after is not self._scene:
                     late = self._scene.step in ("expose", "cut")
                     self._problem = "picture" if late else self._problem
@@ -323,7 +323,7 @@ class Booth:
 
     def _look_after(self) -> None:
         try:
-            self._room = self.store.room().state
+            self._room = self.album.room().state
         except StorageError:
             self._room = "full"
         self._publish()
@@ -333,7 +333,7 @@ class Booth:
         self._alive(Vitals(self._scene.step, self._count(), tuple(self._problems()), queue.waiting, queue.trouble))
 
     def _count(self) -> int:
-        return sum(1 for entry in self.store.entries() if entry.kind == "sheet")
+        return sum(1 for entry in self.album.entries() if entry.kind == "sheet")
 
     def _problems(self) -> list[str]:
         problems = [] if self._room == "enough" else [f"disk_{self._room}"]

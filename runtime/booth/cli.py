@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..live.frames import Buffers
+    from .camera.preview import Exposure, Preview
     from .config import CameraConfig, Config
-    from .preview import Exposure, Preview
 
 PACKAGES = ("starlette", "uvicorn", "PIL")
 SECRETS = "/etc/edgematte/booth.env"
@@ -82,16 +82,16 @@ def _serve(config: Config, stack: ExitStack, *, mqtt: str | None) -> None:
     from ..matting.composite import read_background
     from ..matting.refine import check_mode
     from ..matting.segmenter import Segmenter
-    from .album import Limits, Store
+    from .album import Album, Limits
     from .backgrounds import find_backgrounds
     from .booth import Booth, Vitals
     from .button import Button
     from .finish import Finisher
     from .flow import OutOfTurnError, Rules
-    from .layout import Design, check_design
-    from .printer import Printer
-    from .server import BoothServer, words_of
-    from .share import Share
+    from .paper.layout import Design, check_design
+    from .paper.printer import Printer
+    from .sites.screen import BoothServer, words_of
+    from .sites.telephone import Share
 
     pictures, screen = config.pictures, config.screen
     for word in screen.languages:
@@ -114,7 +114,7 @@ def _serve(config: Config, stack: ExitStack, *, mqtt: str | None) -> None:
     )  # fmt: skip
     limits = Limits(round(config.disk.warn_mb * 1e6), round(config.disk.stop_mb * 1e6))
     listener = stack.enter_context(listen(LOOPBACK, screen.port))
-    store = stack.enter_context(Store(config.data, limits=limits))
+    album = stack.enter_context(Album(config.data, limits=limits))
     preview = _preview(config.camera, threads=pictures.threads)
     first = shown.first or keys[0]
     rules = Rules(
@@ -145,7 +145,7 @@ def _serve(config: Config, stack: ExitStack, *, mqtt: str | None) -> None:
 
     button = stack.enter_context(Button(config.button, pressed))
     running = Booth(
-        store, preview, finisher, backgrounds, Printer(config.print), rules,
+        album, preview, finisher, backgrounds, Printer(config.print), rules,
         date=pictures.date, alive=alive, light=button.light,
     )  # fmt: skip
     share = None
@@ -166,7 +166,7 @@ def _preview(config: CameraConfig, *, threads: int | None) -> Preview:
     from ..live.frames import Buffers
     from ..live.sources.words import SourceOptions, opener
     from ..matting.segmenter import Segmenter
-    from .preview import Preview
+    from .camera.preview import Preview
 
     buffers = Buffers()
     opening = opener(config.source, SourceOptions(_size(config.size), config.fps), buffers)
@@ -177,7 +177,7 @@ def _preview(config: CameraConfig, *, threads: int | None) -> Preview:
 
 def _still(config: CameraConfig, preview: Preview, buffers: Buffers) -> Callable[[], Exposure] | None:
     from ..live.sources.words import SourceOptions, opener
-    from .preview import still_by, still_of
+    from .camera.preview import still_by, still_of
 
     ways = [name for name in ("still_size", "still_source", "still_command") if getattr(config, name) is not None]
     if len(ways) > 1:
@@ -222,14 +222,11 @@ def _keep_to(data: Path) -> None:
 
 
 def _print_unit(config: Config, *, leaves_device: bool) -> None:
-    import getpass
+    from ..device.systemd import Purpose, print_unit
 
-    from ..device.systemd import Purpose, unit
-
-    words = [word for word in sys.argv[1:] if word != "--print-systemd-unit"]
     groups = ("video", *(["gpio"] if config.button.pin or config.button.lamp else []))
     purpose = Purpose(
         "booth", groups=groups, secrets=SECRETS, writes=(str(config.data.resolve()),), stop_s=20,
         leaves_device=leaves_device,
     )  # fmt: skip
-    typer.echo(unit(words, user=getpass.getuser(), purpose=purpose), nl=False)
+    print_unit(purpose)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ..errors import MissingExtraError, UsageError
 from ..network import PHOTO_MODEL
-from .layout import LAYOUTS
+from .paper.layout import LAYOUTS
 
 
 @dataclass(frozen=True)

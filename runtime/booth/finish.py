@@ -18,9 +18,9 @@ from ..matting.composite import Background, blurred, composite
 from ..matting.foreground import foreground
 from ..matting.segmenter import Segmenter
 from ..picture.images import Alpha, Image, encode, encode_cutout, read
-from .album import Session, Shot, Store
+from .album import Album, Session, Shot
 from .backgrounds import Backgrounds
-from .layout import LAYOUTS, Design
+from .paper.layout import LAYOUTS, Design
 
 SCREEN_SIDE = 1920  # px; also more than a photo on a sheet has
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Finisher:
         alpha = self._segment(image)
         return self._mixed(image, foreground(image, alpha, threads=self._threads), alpha, behind)
 
-    def complete(self, store: Store, shot: Shot, *, recovered: bool = False) -> Iterator[None]:
+    def complete(self, album: Album, shot: Shot, *, recovered: bool = False) -> Iterator[None]:
         """Writes the cut-out and the picture of a kept original, then its line, in steps: guests may come in between.
 
         An original that is no picture any more, for a disk may be damaged, gets its line and nothing else: it must not
@@ -54,7 +54,7 @@ class Finisher:
         try:
             image = read(shot.path("original"))
         except EdgeMatteError:
-            store.settle(shot, kept=False, recovered=recovered)
+            album.settle(shot, kept=False, recovered=recovered)
             raise
         behind = self._backgrounds.still(shot.session.order.background)
         if behind is not None:
@@ -63,33 +63,33 @@ class Finisher:
             yield
             subject = foreground(image, alpha, threads=self._threads)
             yield
-            store.keep(shot, "cutout", encode_cutout(subject, alpha, ".png"))
+            album.keep(shot, "cutout", encode_cutout(subject, alpha, ".png"))
             yield
             image = self._mixed(image, subject, alpha, behind)
         yield
-        store.keep(shot, "picture", encode(image, ".jpg"))
-        store.settle(shot, kept=True, recovered=recovered)
+        album.keep(shot, "picture", encode(image, ".jpg"))
+        album.settle(shot, kept=True, recovered=recovered)
 
     def sheet(self, photos: Sequence[Image], session: Session, date: str) -> Image:
         """What is handed out."""
         layout = LAYOUTS.get(session.order.layout, LAYOUTS["single"])
         return layout.compose(photos, self._design, date)
 
-    def recover(self, store: Store, unfinished: Sequence[Shot]) -> Iterator[None]:
+    def recover(self, album: Album, unfinished: Sequence[Shot]) -> Iterator[None]:
         """Finishes what a restart found, in steps, so that guests need not wait for all of it.
 
         Raises StorageError. A picture that fails for another reason is logged and left as it is.
         """
         for shot in unfinished:
-            yield from self._tried(self.complete(store, shot, recovered=True))
+            yield from self._tried(self.complete(album, shot, recovered=True))
             yield
-        for shots in store.without_sheet():
-            yield from self._tried(self._recover_sheet(store, shots))
+        for shots in album.without_sheet():
+            yield from self._tried(self._recover_sheet(album, shots))
 
-    def _recover_sheet(self, store: Store, shots: list[Shot]) -> Iterator[None]:
+    def _recover_sheet(self, album: Album, shots: list[Shot]) -> Iterator[None]:
         photos = [read(shot.path("picture")) for shot in shots]
         sheet = self.sheet(photos, shots[-1].session, shots[-1].taken[:10])
-        store.settle_sheet(shots, encode(sheet, ".jpg"), recovered=True)
+        album.settle_sheet(shots, encode(sheet, ".jpg"), recovered=True)
         yield
 
     def _tried(self, steps: Iterator[None]) -> Iterator[None]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..errors import EdgeMatteError
-from .layout import LAYOUTS
+from .paper.layout import LAYOUTS
 
 Step = Literal["idle", "choose", "countdown", "expose", "cut", "look", "review", "saved", "gallery"]
 

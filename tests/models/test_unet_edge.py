@@ -10,9 +10,9 @@ import pytest
 
 from edgematte.benchmarks.studies.edges import TileNetwork, open_network, refine_tiles
 from edgematte.convert.targets.partitions import partitions
-from edgematte.convert.tflite.graph import float_operators
-from edgematte.models.training import edge_shapes
-from edgematte.models.training.augment import blend
+from edgematte.convert.tflite.graph import TfliteGraph, float_operators
+from edgematte.models.training.edge import shapes
+from edgematte.models.training.samples.augment import blend
 from edgematte.runtime.network.model_file import read_card
 
 LARGEST_BYTES = 8_000_000
@@ -32,10 +32,10 @@ def int8(shipped: Path) -> TileNetwork:
 
 def drawn(kind, photos: Path) -> tuple[np.ndarray, np.ndarray]:
     """A drawn thing of one kind before the astronaut's photo, out of focus: image and true alpha."""
-    canvas = edge_shapes.Canvas()
+    canvas = shapes.Canvas()
     kind(canvas, np.random.default_rng(2024))
     plate = canvas.finish()
-    behind = cv2.imread(str(photos / "images" / "astronaut.jpg"))[: edge_shapes.SIDE_PX, : edge_shapes.SIDE_PX, ::-1]
+    behind = cv2.imread(str(photos / "images" / "astronaut.jpg"))[: shapes.SIDE_PX, : shapes.SIDE_PX, ::-1]
     behind = cv2.GaussianBlur(behind, (0, 0), DEFOCUS_PX)
     ramp = np.linspace((60, 20, 10), (250, 220, 170), 256).round().astype(np.uint8)
     colours = cv2.LUT(cv2.merge([plate.shade] * 3), ramp[None])
@@ -51,14 +51,14 @@ def coarse(truth: np.ndarray) -> np.ndarray:
 def test_it_is_small_full_integer_and_one_piece(shipped: Path) -> None:
     content = shipped.read_bytes()
     assert len(content) <= LARGEST_BYTES
-    assert float_operators(content) == []
+    assert float_operators(TfliteGraph(content)) == []
     assert partitions(content) == 1, "XNNPACK takes it whole"
     card = read_card(content)
     assert card is not None
     assert card.role == "refiner"
 
 
-@pytest.mark.parametrize("kind", edge_shapes.KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", shapes.KINDS, ids=lambda kind: kind.__name__)
 def test_no_drawn_structure_becomes_worse(kind, int8: TileNetwork, photos: Path) -> None:
     image, truth = drawn(kind, photos)
     rough = coarse(truth)
@@ -69,7 +69,7 @@ def test_no_drawn_structure_becomes_worse(kind, int8: TileNetwork, photos: Path)
 
 def test_drawn_hair_and_fur_lose_some_of_their_error(int8: TileNetwork, photos: Path) -> None:
     ratios = []
-    for kind in (edge_shapes.fur, edge_shapes.hair):
+    for kind in (shapes.fur, shapes.hair):
         image, truth = drawn(kind, photos)
         rough = coarse(truth)
         fine = refine_tiles(image, rough, int8)
@@ -89,7 +89,7 @@ def test_where_the_coarse_alpha_is_certain_nothing_changes(level: int, int8: Til
 def test_int8_refines_as_well_as_full_precision(shipped: Path, int8: TileNetwork, photos: Path) -> None:
     pytest.importorskip("onnxruntime", reason="the full-precision network runs in onnxruntime: pip install '.[bench]'")
     full = open_network(shipped.with_suffix(".onnx"))
-    for kind in (edge_shapes.fur, edge_shapes.mesh):
+    for kind in (shapes.fur, shapes.mesh):
         image, truth = drawn(kind, photos)
         rough = coarse(truth)
         before = cv2.norm(rough, truth, cv2.NORM_L1)

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edgematte.runtime.booth.album import Order, Shot, Store
+from edgematte.runtime.booth.album import Album, Order, Shot
 from edgematte.runtime.booth.backgrounds import find_backgrounds
 from edgematte.runtime.booth.finish import Finisher
-from edgematte.runtime.booth.layout import LAYOUTS, Design
+from edgematte.runtime.booth.paper.layout import LAYOUTS, Design
 from edgematte.runtime.matting.segmenter import Segmenter
 from edgematte.runtime.picture.images import encode, read
 
@@ -34,26 +34,26 @@ def take_until_killed(root: Path, photo: Path, model: Path, seed: int) -> None:
     image = read(photo)[::4, ::4]
     finish = finisher(model)
     now = datetime(2026, 11, 23, 18) + timedelta(seconds=seed * 60)
-    with Store(root) as store:
-        for _ in finish.recover(store, store.unfinished()):
+    with Album(root) as album:
+        for _ in finish.recover(album, album.unfinished()):
             pass
         while True:
             layout = LAYOUTS[chance.choice(list(LAYOUTS))]
-            session = store.begin(Order(chance.choice(["blur", "#008080", "none"]), layout.key), now)
+            session = album.begin(Order(chance.choice(["blur", "#008080", "none"]), layout.key), now)
             kept: list[Shot] = []
             while len(kept) < layout.shots:
                 now += timedelta(seconds=chance.random() * 3)
                 content = encode(np.roll(image, chance.randrange(image.shape[1]), axis=1), ".jpg")
-                shot = store.take(session, content, now)
+                shot = album.take(session, content, now)
                 _say(f"taken {hashlib.sha256(content).hexdigest()} {shot.path('original')}")
                 if chance.random() < 0.2:
-                    store.settle(shot, kept=False)
+                    album.settle(shot, kept=False)
                 else:
                     kept.append(shot)
             photos = [finish.for_screen(read(shot.path("original")), session.order.background) for shot in kept]
-            store.settle_sheet(kept, encode(finish.sheet(photos, session, "23. 11. 2026"), ".jpg"))
+            album.settle_sheet(kept, encode(finish.sheet(photos, session, "23. 11. 2026"), ".jpg"))
             for shot in kept:
-                for _ in finish.complete(store, shot):
+                for _ in finish.complete(album, shot):
                     pass
 
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgematte.runtime.booth.layout import SHEET, STRIP
+from edgematte.runtime.booth.paper.layout import SHEET, STRIP
 from edgematte.runtime.picture.images import decode, read
 
 from .conftest import FakePrinter

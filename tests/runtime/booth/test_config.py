@@ -56,9 +56,9 @@ def test_a_file_that_is_not_there_is_said_to_be(tmp_path: Path) -> None:
         read_config(tmp_path / "booth.toml")
 
 
-def test_the_readme_names_every_setting_and_no_other_in_its_comments_too(root: Path, tmp_path: Path) -> None:
-    section = (root / "README.md").read_text(encoding="utf-8").partition("## A photo booth")[2]
-    toml = section.partition("```toml")[2].partition("```")[0]
+def test_the_manual_names_every_setting_and_no_other_in_its_comments_too(root: Path, tmp_path: Path) -> None:
+    manual = (root / "runtime/booth/README.md").read_text(encoding="utf-8")
+    toml = manual.partition("```toml")[2].partition("```")[0]
     config = read_config(written(tmp_path, toml))
     assert config.print.enabled
     assert config.button.pin == "GPIO17"

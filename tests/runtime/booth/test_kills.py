@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from edgematte.runtime.booth.album import Store
+from edgematte.runtime.booth.album import Album
 
 from . import taking
 from .whole import whole
@@ -53,14 +53,14 @@ def test_no_kill_loses_an_original_or_shows_half_a_file(tmp_path: Path, astronau
         reader.join(30)
     lost = [path for path, digest in promised.items() if not _holds(path, digest)]
 
-    with Store(root) as store:
-        unfinished = store.unfinished()
-        for _ in taking.finisher(model).recover(store, unfinished):
+    with Album(root) as album:
+        unfinished = album.unfinished()
+        for _ in taking.finisher(model).recover(album, unfinished):
             pass
-        photos = {entry.name: entry for entry in store.entries() if entry.kind == "photo"}
-        assert store.unfinished() == []
-        assert store.without_sheet() == []
-        for entry in store.entries():
+        photos = {entry.name: entry for entry in album.entries() if entry.kind == "photo"}
+        assert album.unfinished() == []
+        assert album.without_sheet() == []
+        for entry in album.entries():
             assert not entry.kept or whole(entry.file(root)), "what the journal calls done is there"
     assert len(photos) >= len(promised), "one that was being exposed may be there besides"
     print(

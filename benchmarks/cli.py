@@ -26,6 +26,7 @@ from ..runtime.errors import (
     UsageError,
 )
 from ..runtime.network.convention import Color
+from ..runtime.network.interpreter import CHOICE_VARIABLE
 from ..runtime.tables import PIPE_WIDTH
 from . import result as results
 from .measure.contender import Precision, Provider
@@ -75,6 +76,13 @@ def run(
     csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write a line per photo.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
     device: Annotated[str, typer.Option(help="Where the model runs.")] = "cpu",
+    interpreter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ai-edge-litert|tflite-runtime|tflite-micro",
+            help="What runs it there; tflite-micro says how much RAM a microcontroller needs.",
+        ),
+    ] = None,
     pictures: Annotated[int, typer.Option(min=0, help="Keep pictures of so many of the worst photos.")] = Plan.pictures,
     starts: Annotated[
         int, typer.Option(min=0, help="Processes to start for the cold start and the memory; 0: neither is measured.")
@@ -117,6 +125,8 @@ def run(
         if written is not None and os.path.lexists(written) and not overwrite:
             raise OutputExistsError(f"{written} exists already; add --overwrite to replace it, or name another file")
 
+    if interpreter is not None:
+        os.environ[CHOICE_VARIABLE] = interpreter  # for the processes that measure starting, too
     original = None
     if against is not None:
         original = Original(

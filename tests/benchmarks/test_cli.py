@@ -26,6 +26,7 @@ from edgematte.convert.quantise.calibrate import calibrate
 from edgematte.convert.quantise.emit import quantize
 from edgematte.convert.tflite.builder import add_metadata
 from edgematte.runtime.cli import main
+from edgematte.runtime.network.interpreter import CHOICE_VARIABLE
 from edgematte.runtime.network.model_file import CARD_NAME, ModelCard
 from edgematte.runtime.network.tensors import resize
 from edgematte.runtime.picture.images import find_photos, read
@@ -240,6 +241,20 @@ def test_a_photo_without_its_mask_stops_the_run_before_it_starts(
     assert ended.code == 2
     assert "images holds cat without a partner" in ended.err
     assert len(ended.err.splitlines()) == 1
+
+
+def test_the_interpreter_is_chosen_by_an_option(
+    bench: Bench, orange_tflite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CHOICE_VARIABLE, "tflite-runtime")
+    ended = bench("run", orange_tflite, "--interpreter", "ai-edge-litert", "--json", "-", *QUICK)
+    assert ended.code == 0, ended.err
+    facts = json.loads(ended.out)["model"]
+    assert facts["engine"].startswith("ai-edge-litert ")
+    assert facts["arena_bytes"] is None, "which only tflite-micro knows"
+    ended = bench("run", orange_tflite, "--interpreter", "tensorflow", *QUICK)
+    assert ended.code == 2
+    assert "expected one of: ai-edge-litert, tflite-runtime, tflite-micro" in ended.err
 
 
 def test_nothing_is_overwritten_unasked_and_that_is_known_before_measuring(

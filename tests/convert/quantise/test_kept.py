@@ -20,7 +20,8 @@ from edgematte.convert.tflite.graph import float_operators
 from edgematte.runtime.errors import ConversionError
 from edgematte.runtime.network.interpreter import load
 from edgematte.runtime.network.tensors import resize
-from edgematte.runtime.picture.images import Image, find_photos, read
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import Image, read
 
 from ..tiny import Op, floats, lower, model_of, op
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..runtime.device.files import write_together
-from ..runtime.errors import ConversionError, GateRefusedError
+from ..runtime.errors import ConversionError, GateRefusedError, UsageError
 from ..runtime.network.interpreter import load
 from ..runtime.network.model_file import CARD_NAME, ModelCard
 from ..runtime.picture.images import Image
@@ -228,7 +228,15 @@ def _refuse_doubtful(recipe: Recipe, unproven: Sequence[str]) -> None:
 
 def _photos(recipe: Recipe, graph: onnx_graph.Graph, tell: Callable[[float], None]) -> Split:
     size, channels = graph.size, graph.channels
-    found = gather(recipe.calibrate, size, most=recipe.calibration_photos, channels=channels, progress=tell)
+    try:
+        found = gather(recipe.calibrate, size, most=recipe.calibration_photos, channels=channels, progress=tell)
+    except UsageError as error:
+        if channels == onnx_graph.RGB:
+            raise
+        raise UsageError(
+            f"input '{graph.input}' {list(graph.shapes[graph.input])} takes four channels: of such networks only "
+            f"refiners are converted, which take RGB and a coarse alpha. {error}"
+        ) from error
     if recipe.data is None:
         return split(found, most=recipe.verification_photos)
     judges = gather_pairs(recipe.data, size, most=recipe.verification_photos, channels=channels, progress=tell)
@@ -383,7 +391,7 @@ def _card(
         source_sha256=graph.sha256,
         licence=recipe.licence,
         training_data=recipe.training_data,
-        preprocessing=reading.preprocessing.in_words(),
+        preprocessing="; ".join(reading.in_words()),
         reading=reading.to_card(),
         quantisation=f"{precision}, {whose}, ranges from {len(photos.calibration.photos)} photos",
         float_parity=same.max_error,

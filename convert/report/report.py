@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...runtime.device.files import write_together
-from ...runtime.device.machine import this_machine
+from ...runtime.device.machine import peak_memory_bytes, this_machine
 from ...runtime.network.model_file import parse
 from ...runtime.network.tensors import resize
 from ...runtime.picture.images import Alpha
@@ -97,6 +97,7 @@ class Summary:
     unproven: tuple[str, ...]  # why the comparison proves little; empty where it does
     warnings: tuple[str, ...]
     stage_seconds: dict[str, float]
+    peak_memory_bytes: int | None  # of this process, from its start to the end of the conversion
     versions: dict[str, str]
     machine: str
 
@@ -141,6 +142,7 @@ def summary(result: Conversion) -> Summary:
         unproven=result.unproven,
         warnings=result.warnings,
         stage_seconds={name: round(seconds, 3) for name, seconds in result.stages},
+        peak_memory_bytes=peak_memory_bytes(),
         versions={
             "edgematte": own_version(),
             "python": machine.python,

@@ -242,7 +242,7 @@ def network(tail: Tail, path: Path) -> Path:
         made, _, rest = text.strip().partition(" = ")
         call, _, settings = rest.partition(" | ")
         op, _, inputs = call.strip().removesuffix(")").partition("(")
-        attributes = eval(f"dict({settings})")
+        attributes = eval(f"dict({settings.strip()})")
         names = [name.strip() for name in inputs.split(",")]
         if op in ("Squeeze", "ReduceSum") and tail.opset < 13:
             attributes["axes"] = weights[names.pop()].tolist()

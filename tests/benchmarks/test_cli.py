@@ -26,7 +26,8 @@ from edgematte.convert.tflite.builder import add_metadata
 from edgematte.runtime.cli import main
 from edgematte.runtime.network.model_file import CARD_NAME, ModelCard
 from edgematte.runtime.network.tensors import resize
-from edgematte.runtime.picture.images import find_photos, read
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
 
 from .conftest import SaveOnnx
 

@@ -16,7 +16,8 @@ from edgematte.convert.quantise.calibrate import (
 from edgematte.convert.quantise.visible_range import LOGISTIC_REACH
 from edgematte.convert.tflite.kernels import encode
 from edgematte.runtime.errors import ConversionError, UsageError
-from edgematte.runtime.picture.images import find_photos, read
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
 
 from ..float_nets import Net, unet
 

@@ -82,6 +82,10 @@ class Photo(np.ndarray):
             if (value := getattr(source, name, None)) is not None:
                 setattr(self, name, value)
 
+    def __array_wrap__(self, array: NDArray, context: Any = None, return_scalar: bool = False) -> Any:
+        # A mean or a sum is a number, not a photo of no size.
+        return array[()] if array.ndim == 0 else super().__array_wrap__(array, context)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return photo, (np.array(self), *(getattr(self, name) for name in _MEANING))
 

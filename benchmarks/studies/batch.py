@@ -1,6 +1,6 @@
 """A folder of a thousand photos with damaged ones among them → what `edgematte cut` wrote, named, returned and held.
 
-    python -m edgematte.benchmarks.studies.batch --photos 1000 --damaged 20 [--jobs 2]
+    python -m edgematte.benchmarks.studies batch --photos 1000 --damaged 20 [--jobs 2]
 
 The photos are crops of real ones, each with another size and place, so that nothing can be remembered from one to the
 next. The damaged ones are what cards, networks and people do to files. Exits 1 when a number is not what it must be.
@@ -26,8 +26,9 @@ import numpy as np
 import typer
 
 from ...runtime.errors import EdgeMatteError, UsageError
+from ...runtime.picture.folders import find_photos
 from ...runtime.picture.headers import inspect_picture
-from ...runtime.picture.images import Image, encode, find_photos, read
+from ...runtime.picture.images import Image, encode, read
 
 FOLDERS = 10  # the photos lie in so many
 PROGRAM = "from edgematte.runtime.cli import main; main()"
@@ -216,11 +217,7 @@ def main(
     options = ["--jobs", str(jobs)] if jobs > 1 else []
     options += ["-m", model] if model else []
     options += ["--refine", refine] if refine else []
-    try:
-        batch = run_batch(source, photos=photos, damaged=damaged, options=tuple(options), place=place)
-    except EdgeMatteError as error:
-        typer.echo(f"edgematte: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
+    batch = run_batch(source, photos=photos, damaged=damaged, options=tuple(options), place=place)
     if as_json:
         typer.echo(json.dumps({**asdict(batch), "growth_mb": batch.growth_mb}, indent=2))
     else:
@@ -235,7 +232,3 @@ def main(
         typer.echo(f"wrong: {failure}", err=True)
     if batch.failures():
         raise typer.Exit(1)
-
-
-if __name__ == "__main__":
-    typer.run(main)

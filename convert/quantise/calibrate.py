@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,11 @@ from ...runtime.errors import ConversionError, UsageError
 from ...runtime.network.tensors import resize
 from ...runtime.picture.images import Image
 from ..tflite.activations import Activations
+from ..tflite.float_model import FloatModel
 from ..tflite.graph import TfliteGraph
 from ..tflite.kernels import HIGHEST, LOWEST, Encoding, encode
 from .shared_scales import Ranges, share_scales
 from .visible_range import visible_ranges
-
-if TYPE_CHECKING:
-    from ..onnx.lower import FloatModel
 
 Method = Literal["minmax", "percentile", "mse"]
 METHODS: tuple[Method, ...] = ("minmax", "percentile", "mse")
@@ -60,7 +58,7 @@ def observe(
     """
     if not images:
         raise UsageError("no calibration photos; expected at least one, and about 100 for trustworthy ranges")
-    network = Activations(model.tflite)
+    network = Activations(model.graph)
     random = np.random.default_rng(SEED)
     share = max(64, SAMPLE // len(images))
     gathered: dict[str, _Gathering] = {}
@@ -129,7 +127,7 @@ def is_vector(graph: TfliteGraph, tensor: int) -> bool:
 
 def with_unseen(model: FloatModel, statistics: Mapping[str, Statistics]) -> dict[str, Statistics]:
     """Statistics in which single-pixel vectors reach further than the photos showed."""
-    graph = TfliteGraph(model.tflite)
+    graph = model.graph
     result = dict(statistics)
     for tensor in graph.activations():
         name = graph.name(tensor)
@@ -142,7 +140,7 @@ def with_unseen(model: FloatModel, statistics: Mapping[str, Statistics]) -> dict
 
 def visible(model: FloatModel, statistics: Mapping[str, Statistics]) -> dict[str, Statistics]:
     """Statistics of the part of each tensor that its readers can tell apart (`visible_range`)."""
-    graph = TfliteGraph(model.tflite)
+    graph = model.graph
     result = dict(statistics)
     for tensor, bounds in visible_ranges(graph).items():
         low, high = np.asarray(bounds[0], np.float32), np.asarray(bounds[1], np.float32)
@@ -159,7 +157,7 @@ def choose_ranges(
     """Ranges from statistics that were gathered already; see `calibrate`."""
     if method not in METHODS:
         raise UsageError(f"unknown calibration method '{method}'; expected one of: {', '.join(METHODS)}")
-    graph = TfliteGraph(model.tflite)
+    graph = model.graph
     seen: dict[str, _Seen] = {}
     for tensor in graph.activations():
         s = statistics[graph.name(tensor)]

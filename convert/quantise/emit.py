@@ -2,14 +2,13 @@
 
 The quantisation parameters are written here rather than by ai-edge-quantizer, which inserts QUANTIZE operators around
 concatenations, has no int8 form for a dozen operators that TensorFlow Lite's kernels do have, and takes no corrected
-biases; `python -m edgematte.benchmarks.studies.quantization` measures the difference.
+biases; the study `quantization` measures the difference.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -17,13 +16,11 @@ from numpy.typing import NDArray
 
 from ...runtime.errors import ConversionError
 from ..rewrite.lookup import Function, function_of, looked_up, source_of
+from ..tflite.float_model import FloatModel
 from ..tflite.graph import Operator, TfliteGraph, float_operators
 from ..tflite.kernels import HIGHEST, KERNELS, LOWEST, Encoding, Kernel, encode
 from .calibrate import input_encodings
 from .shared_scales import Ranges, SharedScales, share_scales
-
-if TYPE_CHECKING:
-    from ..onnx.lower import FloatModel
 
 ALPHA_SCALE = 1.0 / 255.0
 CONVERSION_VERSION = 2  # of QUANTIZE between two integer types and of DEQUANTIZE from int8
@@ -51,7 +48,7 @@ def quantize(
     means: Mapping[str, NDArray] | None = None,
     islands: Collection[str] = (),
     share_concatenations: bool = True,
-) -> bytes:
+) -> TfliteGraph:
     """The int8 network.
 
     `ranges`: of every activation, by tensor name (`calibrate`). `rounded`: weight tensor name → its int8 form; the
@@ -63,7 +60,7 @@ def quantize(
 
     Raises ConversionError for an operator without an int8 kernel, a missing range, or a float operator left over.
     """
-    graph = TfliteGraph(model.tflite)
+    graph = model.graph.copy()
     islands = frozenset(islands)
     _check(graph, ranges, islands)
     shared = share_scales(
@@ -71,18 +68,16 @@ def quantize(
     )
     emission = _Emission(graph, ranges, shared, islands, rounded or {}, bias_corrections or {}, means or {})
     emission.run(model)
-    content = graph.to_bytes()
-    left = [title for title in float_operators(content) if title.split(" ", 1)[0] not in ("QUANTIZE", "DEQUANTIZE")]
+    left = float_operators(graph)
     if not islands and left:
         raise ConversionError(
             f"{left[0]} still computes in floating point after quantisation; expected int8 everywhere"
         )
-    return content
+    return graph
 
 
-def without_int8_kernel(content: bytes) -> list[str]:
+def without_int8_kernel(graph: TfliteGraph) -> list[str]:
     """Output tensor names of the operators without an int8 form: the islands that the network cannot do without."""
-    graph = TfliteGraph(content)
     return [
         graph.name(operator.outputs[0])
         for operator in graph.operators

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +24,10 @@ from ..layers import LayerError, quantisation_errors
 from ..onnx.graph import RGB
 from ..pipeline import Conversion, own_version
 from ..recipe import WARN_BELOW_IOU
+from ..targets.coverage import Coverage
 from ..targets.partitions import partitions
 from ..verify import matte_maker
-from . import charts, page
+from . import charts, coverage, page
 from .page import Tone
 
 WORST_PHOTOS = 8
@@ -72,6 +74,8 @@ class Summary:
     opset: int
     input_size: tuple[int, int]  # (width, height)
     target: str
+    reading: dict[str, Any]  # how pixels become the network's input, and its output's numbers alpha
+    reading_in_words: tuple[str, ...]
     float_parity: float
     float_parity_photos: int
     float_parity_amplified: bool  # above the tolerance although every operator agrees
@@ -86,9 +90,11 @@ class Summary:
     latency_ratio: float
     latency_rounds: int
     tflite_runtime_mae: float | None  # of its matte and ours of a photo, 0…1; None: not run there
+    accelerator: Coverage | None  # what the target makes of it; the compiled file's bytes left out
     float_model: Figures
     int8_model: Figures
     photos: tuple[PhotoFigures, ...]
+    unproven: tuple[str, ...]  # why the comparison proves little; empty where it does
     warnings: tuple[str, ...]
     stage_seconds: dict[str, float]
     versions: dict[str, str]
@@ -114,6 +120,8 @@ def summary(result: Conversion) -> Summary:
         opset=result.opset,
         input_size=result.float_model.size,
         target=result.recipe.target,
+        reading=result.reading.to_card(),
+        reading_in_words=result.reading.in_words(),
         float_parity=result.parity.max_error,
         float_parity_photos=result.parity.photos,
         float_parity_amplified=result.parity.amplified,
@@ -125,9 +133,11 @@ def summary(result: Conversion) -> Summary:
         latency_ratio=latency.ratio,
         latency_rounds=latency.rounds,
         tflite_runtime_mae=result.tflite_runtime_mae,
+        accelerator=result.coverage and result.coverage.without_model(),
         float_model=_figures(result.float_model.tflite, latency.float_ms, latency.float_p95_ms),
         int8_model=_figures(result.tflite, latency.int8_ms, latency.int8_p95_ms),
         photos=tuple(photos),
+        unproven=result.unproven,
         warnings=result.warnings,
         stage_seconds={name: round(seconds, 3) for name, seconds in result.stages},
         versions=_versions(),
@@ -153,7 +163,6 @@ def report_files(result: Conversion, folder: Path, *, command: str) -> dict[Path
         "layers": [asdict(layer) for layer in layers],
         "ranges": {name: list(span) for name, span in result.ranges.items()},
         "precisions": None if result.search is None else [asdict(point) for point in result.search.points],
-        "edge_tpu": None if result.coverage is None else [asdict(verdict) for verdict in result.coverage.operators],
     }
     data = json.dumps(content, indent=1).encode()
     html = page.page(f"{result.card.name}: int8 conversion", _body(result, figures, layers, command)).encode()
@@ -188,7 +197,7 @@ def _body(result: Conversion, figures: Summary, layers: Sequence[LayerError], co
         _machines(figures),
         _precisions(result),
         _operators(figures),
-        _edge_tpu(result),
+        coverage.section(result.coverage),
         _ranges(result),
         _provenance(result, figures, command),
     ]
@@ -368,31 +377,6 @@ def _operators(figures: Summary) -> str:
     )
 
 
-def _edge_tpu(result: Conversion) -> str:
-    coverage = result.coverage
-    if coverage is None:
-        return ""
-    rows = [(v.operator, v.output, v.status, v.reason) for v in coverage.operators if v.status != "mapped"]
-    parts = [
-        page.paragraph(
-            f"{coverage.mapped} of {len(coverage.operators)} operators map by Google's documented rules; parameters "
-            f"{coverage.parameter_bytes / 2**20:.2f} MB and at most {coverage.activation_peak_bytes / 2**20:.2f} MB of "
-            f"activations at once, of 8 MB on the chip."
-        )
-    ]
-    if coverage.compiler:
-        compiler = coverage.compiler
-        lines = [(o.operator, str(o.count), o.status) for o in compiler.operators]
-        parts += [
-            page.paragraph(f"Google's compiler {compiler.version} says:"),
-            page.table(("operator", "count", "status"), lines, numeric=(1,)),
-        ]
-    if rows:
-        parts.append(page.table(("operator", "output", "Edge TPU", "why"), rows))
-    parts += [page.paragraph(f"Try: {advice}.") for advice in coverage.suggestions]
-    return page.section("Edge TPU", *parts)
-
-
 def _ranges(result: Conversion) -> str:
     if not result.ranges:
         return ""
@@ -413,7 +397,7 @@ def _provenance(result: Conversion, figures: Summary, command: str) -> str:
         ("source", f"{figures.source}, {figures.source_bytes:,} bytes, opset {figures.opset}"),
         ("source sha256", figures.source_sha256),
         ("int8 sha256", figures.int8_model.sha256),
-        ("pixels", card.preprocessing),
+        *(("reading", line) for line in figures.reading_in_words),
         ("quantisation", card.quantisation),
         ("licence", card.licence or "not said"),
         ("training data", card.training_data or "not said"),

@@ -60,11 +60,9 @@ def looked_up(
         real = function((np.arange(LOWEST, HIGHEST + 1, dtype=np.float64) - before.zero_point) * before.scale)
     steps = np.nan_to_num(np.rint(real / after.scale), nan=0.0, posinf=1e6, neginf=-1e6) + after.zero_point
     name, shape = graph.name(result), graph.shape(result)
-    table = graph.add_tensor(f"{name}/table", (HIGHEST - LOWEST + 1,), np.int8)
-    graph.set_constant(table, np.clip(steps, LOWEST, HIGHEST).astype(np.int8))
+    table = graph.add_constant(f"{name}/table", np.clip(steps, LOWEST, HIGHEST).astype(np.int8))
     graph.set_quantization(table, np.int8, [after.scale], after.zero_point)
-    offset = graph.add_tensor(f"{name}/offset", (1,), np.int32)
-    graph.set_constant(offset, np.asarray([-LOWEST], np.int32))
+    offset = graph.add_constant(f"{name}/offset", np.asarray([-LOWEST], np.int32))
     signed = graph.add_tensor(f"{name}/signed", shape, np.int32)
     index = graph.add_tensor(f"{name}/index", shape, np.int32)
     cast, gather = schema.CastOptionsT(), schema.GatherOptionsT()

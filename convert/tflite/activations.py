@@ -22,9 +22,8 @@ MOST_BYTES = 192 << 20  # of tensors kept alive at once; a network with more is 
 class Activations:
     """A network loaded so that chosen tensors can be read after every run."""
 
-    def __init__(self, content: bytes, names: Sequence[str] | None = None, *, threads: int = 1) -> None:
+    def __init__(self, graph: TfliteGraph, names: Sequence[str] | None = None, *, threads: int = 1) -> None:
         """`names`: the tensors to read, by default every float activation. Raises ModelError for an unknown name."""
-        graph = TfliteGraph(content)
         if names is None:
             names = [graph.name(tensor) for tensor in graph.activations()]
         unknown = [name for name in names if name not in graph.numbers]

@@ -172,14 +172,11 @@ def _keep_to(data: Path) -> None:
 
 
 def _print_unit(config: Config, *, leaves_device: bool) -> None:
-    import getpass
+    from ..device.systemd import Purpose, print_unit
 
-    from ..device.systemd import Purpose, unit
-
-    words = [word for word in sys.argv[1:] if word != "--print-systemd-unit"]
     groups = ("video", *(["gpio"] if config.button.pin or config.button.lamp else []))
     purpose = Purpose(
         "booth", groups=groups, secrets=SECRETS, writes=(str(config.data.resolve()),), stop_s=20,
         leaves_device=leaves_device,
     )  # fmt: skip
-    typer.echo(unit(words, user=getpass.getuser(), purpose=purpose), nl=False)
+    print_unit(purpose)

@@ -14,7 +14,7 @@ import numpy as np
 from ...errors import EdgeMatteError, UsageError
 from ...live.backdrop import Backdrop, read_backdrop
 from ...live.frames import Buffers
-from ...live.sources.opencv import OpenCvSource
+from ...live.sources.ffmpeg import open_video
 from ...matting.composite import Background, cover, read_background, read_colour
 from ...picture.images import PHOTO_SUFFIXES, Size, encode
 from .overlay import Overlay, read_rgba
@@ -139,7 +139,7 @@ def _thumbnail(kind: Kind, path: Path) -> bytes:
 def _still(kind: Kind, words: str) -> Background:
     if kind != "video":
         return read_background(words)
-    with OpenCvSource(words, "file", buffers=Buffers()) as video:
+    with open_video(words, Buffers()) as video:
         for frame in video:
             if frame.intact:
                 return frame.image.copy()  # its source will write over it

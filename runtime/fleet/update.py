@@ -1,0 +1,314 @@
+"""A bundle → the release that runs: verified, unpacked beside the old one, tried, switched to, confirmed; or not.
+
+Nothing here needs more than Python itself, so that install.sh can start it before the program is installed.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from importlib.resources import files
+from pathlib import Path
+
+from ..device.release import HOME, LAUNCHER, last_update
+from ..errors import EdgeMatteError
+from . import units
+from .releases import KEEP, KEYS, KINDS, LEAST_FREE_BYTES, OLDEST, SHA256, Home, Release, part, size_bytes
+from .repository import HOME as PACKED_HOME
+from .stick import Offer, RefusedError, Stick, find, newer
+from .tools import last_words, output_of, run, tool
+
+GATE_S = 120.0
+CAMERA_GATE_S = 60.0  # the same with the camera, while nothing else runs; what it loads was just loaded
+TRIAL_S = 120.0  # from stopping the old units until the new ones are up and steady
+RECOVER_S = TRIAL_S + 30.0  # then systemd goes back, whatever became of this process
+RESERVE_BYTES = 32 * 2**20  # of the disk, which are nobody's
+COMPILED_SHARE = 0.25  # what compiled Python adds to a program
+PYTHON = "/usr/bin/python3"  # the system's own
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an update would do."""
+
+    place: str
+    offers: tuple[Offer, ...]  # newer than what runs
+    parts: dict[str, str]  # of the release that would run then: kind → version
+    now: Release | None
+
+    @property
+    def needed_bytes(self) -> int:
+        """On the disk, at the worst moment."""
+        unpacked = sum(offer.unpacked_bytes * (1 + COMPILED_SHARE * (offer.kind == "program")) for offer in self.offers)
+        return round(unpacked) + sum(offer.package_bytes for offer in self.offers) + RESERVE_BYTES
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an update ended."""
+
+    outcome: str  # confirmed, nothing new, rolled back, refused, failed; trial while it lasts
+    words: str  # what was wrong
+    source: str
+    parts: dict[str, str]
+    to: int | None = None  # the release's number
+    at: str = ""  # when it began, by the device's clock
+    seconds: float = 0.0
+    written_bytes: int = 0  # what was added to the disk
+
+
+def look(home: Home, place: str, *, older: bool) -> Plan:
+    """Verifies the bundle and says what it would bring. Raises RefusedError where this device must not take it."""
+    refusals: list[EdgeMatteError] = []
+    for bundle in find(place):
+        with tempfile.TemporaryDirectory(prefix="edgematte-apt-") as scratch:
+            try:
+                stick = Stick(bundle, keys=home.folder / KEYS, scratch=Path(scratch))
+                return _plan(home, stick, older=older)
+            except EdgeMatteError as error:
+                refusals.append(error)
+    raise refusals[0]
+
+
+def update(home: Home, place: str, *, older: bool = False, again: bool = False, say: Say) -> Outcome:
+    """Does it. The caller holds the lock.
+
+    Raises EdgeMatteError where the device runs what it ran before; what happened is noted for the fleet's people too.
+    """
+    began_s, at = time.monotonic(), datetime.now(timezone.utc).isoformat(timespec="seconds")
+    facts = Outcome("failed", "", place, {}, at=at)
+
+    def note(outcome: str, words: str, **more: object) -> Outcome:
+        nonlocal facts
+        known = asdict(facts) | {"outcome": outcome, "words": words, "seconds": round(time.monotonic() - began_s, 1)}
+        facts = Outcome(**(known | more))  # pyright: ignore[reportArgumentType]
+        if outcome != "nothing new":
+            home.note_update(asdict(facts))
+        return facts
+
+    try:
+        if home.on_trial():
+            raise EdgeMatteError("a release is on trial already; wait until it is confirmed, or restart the device")
+        home.sweep()
+        plan = look(home, place, older=older)
+        if not plan.offers:
+            return note("nothing new", "")
+        facts = Outcome("failed", "", plan.place, plan.parts, at=at)
+        if not again:
+            _refuse_what_failed(home, plan)
+        _make_room(home, plan)
+        free_bytes = home.free_bytes()
+        release = _install(home, plan, at=at, say=say)
+        note("failed", "cut off before the switch", to=release.number, written_bytes=free_bytes - home.free_bytes())
+        _gate(home, release, camera=False, say=say)
+        if plan.now is None:
+            _first(home, release)
+        else:
+            note("trial", "")
+            _try_out(home, release, say=say)
+        _keep_what_it_brought(home, release)
+        done = note("confirmed", "")
+    except BaseException as error:
+        outcome = {RefusedError: "refused", RolledBackError: "rolled back"}.get(type(error), "failed")
+        note(outcome, str(error) or type(error).__name__)
+        if not home.on_trial():
+            home.prune([])
+        raise
+    _prune(home)
+    return done
+
+
+class RolledBackError(EdgeMatteError):
+    """A release that was not well; what ran before it runs again."""
+
+
+def roll_back(home: Home, number: int | None, *, say: Say) -> Release:
+    """A person's wish: the release before, or the one of that number. The caller holds the lock."""
+    now = home.current()
+    if now is None:
+        raise EdgeMatteError("nothing is installed; run install.sh from a stick")
+    if home.on_trial():
+        home.end_trial()
+        units.disarm()
+    wanted = now.before if number is None else number
+    release = None if wanted is None else home.release(wanted)
+    if release is None:
+        here = ", ".join(str(one.number) for one in home.releases() if one != now) or "none"
+        raise EdgeMatteError(f"there is no release {wanted or 'before this one'} to go back to; here are: {here}")
+    if newer(home.oldest(), release.program):
+        raise RefusedError(f"{release.program} is older than {home.oldest()}, the oldest that may run here again")
+    running = units.running()
+    units.stop(running)
+    home.switch(release)
+    units.start(running)
+    say(f"release {release.number} runs: edgematte {release.program}, models {release.models}")
+    return release
+
+
+def _plan(home: Home, stick: Stick, *, older: bool) -> Plan:
+    now = home.current()
+    own = output_of([tool("dpkg", "dpkg"), "--print-architecture"]).strip()
+    newest: dict[str, Offer] = {}
+    for offer in stick.offers:
+        best = newest.get(offer.kind)
+        if offer.architecture in (own, "all") and (best is None or newer(offer.version, best.version)):
+            newest[offer.kind] = offer
+    if not newest:
+        found = ", ".join(sorted({offer.architecture for offer in stick.offers})) or "nothing"
+        raise RefusedError(f"{stick.place} is for {found}, this device is {own}; nothing was installed")
+    parts = dict(now.parts) if now else {}
+    wanted = []
+    for kind in KINDS:
+        if (offer := newest.get(kind)) is None:
+            continue
+        _refuse_what_does_not_fit(home, offer, parts.get(kind), older=older)
+        if parts.get(kind) != offer.version:
+            wanted.append(offer)
+        parts[kind] = offer.version
+    if missing := [kind for kind in ("program", "models") if kind not in parts]:
+        raise RefusedError(f"{stick.place} brings no {' and no '.join(missing)}, and this device has none yet")
+    return Plan(stick.place, tuple(wanted), parts, now)
+
+
+def _refuse_what_does_not_fit(home: Home, offer: Offer, now: str | None, *, older: bool) -> None:
+    what = f"{offer.kind} {offer.version}"
+    if offer.python:
+        words = "import sys; print('%d.%d' % sys.version_info[:2])"
+        python = output_of([PYTHON, "-c", words]).strip()
+        if python != offer.python:
+            raise RefusedError(
+                f"{what} is for Python {offer.python}, this device has {python}; bundle it for --python {python}"
+            )
+    for package in offer.depends:
+        status = run([tool("dpkg-query", "dpkg"), "--show", "--showformat=${Status}", package]).stdout
+        if package != "python3" and "ok installed" not in status:
+            raise RefusedError(f"{what} needs Debian's {package}; install it with: sudo apt install {package}")
+    if offer.kind == "program" and newer(home.oldest(), offer.version):
+        raise RefusedError(f"{what} is older than {home.oldest()}, the oldest that may run here again")
+    if now is not None and newer(now, offer.version) and not older:
+        raise RefusedError(f"{what} is older than {now}, which runs here; add --older to install it all the same")
+    here = home.holds(offer.kind, offer.version)
+    if here not in (None, offer.sha256) and home.folder / part(offer.kind, offer.version) not in home.unused():
+        raise RefusedError(f"another {what} is here already; bundle it again under a version of its own")
+
+
+def _refuse_what_failed(home: Home, plan: Plan) -> None:
+    last = last_update(home.folder) or {}
+    if last.get("parts") == plan.parts and last.get("outcome") == "rolled back":
+        raise RefusedError(
+            f"this update was rolled back on {last.get('at')}: {last.get('words')}; --again tries it again"
+        )
+
+
+def _make_room(home: Home, plan: Plan) -> None:
+    """Before anything is written: enough space, or a refusal."""
+    lack = plan.needed_bytes - home.free_bytes()
+    if lack <= 0:
+        return
+    spare = home.spare(keep=0)
+    if lack > sum(map(size_bytes, home.unused(without=spare))):
+        raise RefusedError(
+            f"the update needs {plan.needed_bytes / 1e6:.0f} MB, {home.folder} has {home.free_bytes() / 1e6:.0f} MB "
+            "free; make room, then update again"
+        )
+    home.prune(spare)
+
+
+def _install(home: Home, plan: Plan, *, at: str, say: Say) -> Release:
+    with tempfile.TemporaryDirectory(prefix="edgematte-apt-") as scratch:
+        stick = Stick(plan.place, keys=home.folder / KEYS, scratch=Path(scratch))
+        for offer in plan.offers:
+            name = part(offer.kind, offer.version)
+            if home.holds(offer.kind, offer.version) == offer.sha256:
+                continue
+            say(f"installing {name}, {offer.package_bytes / 1e6:.0f} MB")
+            home.incoming.mkdir(exist_ok=True)
+            package, tree = stick.fetch(offer, home.incoming), home.incoming / "tree"
+            output_of([tool("dpkg-deb", "dpkg"), "--extract", package, tree])
+            package.unlink()
+            unpacked = tree / PACKED_HOME / name
+            if not unpacked.is_dir():
+                raise RefusedError(f"{offer.package} holds no {PACKED_HOME}/{name}; make it with: edgematte bundle")
+            if offer.kind == "program":
+                # For users who may not write here: without it they would compile at every start.
+                run([PYTHON, "-m", "compileall", "-q", "-j", "0", unpacked / "lib"])
+            (unpacked / SHA256).write_text(f"{offer.sha256}\n", encoding="ascii")
+            home.adopt(unpacked, name)
+    return home.make(plan.parts, at=at)
+
+
+def _gate(home: Home, release: Release, *, camera: bool, say: Say) -> None:
+    """`edgematte doctor --gate` of the new release. Raises RefusedError with what it found."""
+    words = ["doctor", "--gate", *([] if camera else ["--source", "none"])]
+    try:
+        done = run([home.path(release) / LAUNCHER, *words], seconds=CAMERA_GATE_S if camera else GATE_S)
+    except EdgeMatteError as error:
+        raise RefusedError(f"release {release.number} did not pass its gate: {error}") from error
+    if done.returncode:
+        raise RefusedError(f"release {release.number} did not pass its gate: {last_words(done)}")
+    for line in done.stdout.splitlines():
+        say(line)
+
+
+def _first(home: Home, release: Release) -> None:
+    """Nothing ran before: there is nothing to go back to, and no unit yet."""
+    home.note("recover", (files(__package__ or "") / "recover.sh").read_bytes())
+    home.switch(release)
+    if home.folder == HOME:
+        units.settle(home.folder)
+
+
+def _try_out(home: Home, release: Release, *, say: Say) -> None:
+    """Raises RolledBackError where it is not well; then the release before runs again."""
+    running = units.running()
+    home.note("recover", (files(__package__ or "") / "recover.sh").read_bytes())
+    home.begin_trial(running)
+    until_s = time.monotonic() + TRIAL_S
+    try:
+        units.arm(home.folder, seconds=RECOVER_S)
+        units.stop(running)
+        home.switch(release)
+        if running:
+            _gate(home, release, camera=True, say=say)
+        units.start(running)
+        say(f"release {release.number} is on trial")
+        if wrong := units.trouble(running, seconds=until_s - time.monotonic()):
+            raise RolledBackError(wrong)
+        if not home.on_trial():
+            raise RolledBackError("its time was up")
+    except BaseException as error:
+        _go_back(home, running)
+        if isinstance(error, EdgeMatteError):
+            raise RolledBackError(f"{error}; the release before runs again") from error
+        raise
+    home.end_trial()
+    units.disarm()
+
+
+def _go_back(home: Home, running: Sequence[str]) -> None:
+    output_of(["/bin/sh", home.folder / "recover"])
+    units.disarm()
+    units.stop(running)
+    units.start(running)
+
+
+def _keep_what_it_brought(home: Home, release: Release) -> None:
+    """The keys to trust from now on, and the oldest program that may still come; both by signed packages only."""
+    program = home.folder / part("program", release.program)
+    keys, oldest = program / KEYS, program / OLDEST
+    if keys.is_file() and keys.read_bytes() != (home.folder / KEYS).read_bytes():
+        home.note(KEYS, keys.read_bytes())
+    told = oldest.read_text(encoding="ascii").strip() if oldest.is_file() else "0"
+    if newer(told, home.oldest()):
+        home.note(OLDEST, f"{told}\n".encode())
+
+
+def _prune(home: Home) -> None:
+    home.prune(home.spare(keep=KEEP))
+    if home.free_bytes() < LEAST_FREE_BYTES:
+        home.prune(home.spare(keep=0))

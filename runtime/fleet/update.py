@@ -123,7 +123,6 @@ def update(home: Home, place: str, *, older: bool = False, again: bool = False, 
             _first(home, release)
         else:
             _try_out(home, release, begun=lambda: note("trial", ""), say=say)
-        _keep_what_it_brought(home, release)
         done = note("confirmed", "")
     except BaseException as error:
         if facts.outcome != "rolled back":
@@ -150,9 +149,6 @@ def roll_back(home: Home, number: int | None, *, say: Say) -> Release:
     now = home.current()
     if now is None:
         raise EdgeMatteError("nothing is installed; run install.sh from a stick")
-    if home.on_trial():
-        home.end_trial()
-        units.disarm()
     wanted = now.before if number is None else number
     release = None if wanted is None else home.release(wanted)
     if release is None:
@@ -163,6 +159,9 @@ def roll_back(home: Home, number: int | None, *, say: Say) -> Release:
     running = units.running()
     units.stop(running)
     home.switch(release)
+    if home.on_trial():  # of an update that was killed
+        home.end_trial()
+        units.disarm()
     units.start(running)
     say(f"release {release.number} runs: edgematte {release.program}, models {release.models}")
     return release
@@ -181,20 +180,25 @@ def _plan(home: Home, stick: Stick, *, older: bool) -> Plan:
         found = ", ".join(sorted(programs)) or "nothing"
         raise RefusedError(f"{stick.place} is for {found}, this device is {own}; nothing was installed")
     parts = dict(now.parts) if now else {}
-    wanted = []
+    wanted, outdated = [], []
     for kind in KINDS:
         if (offer := newest.get(kind)) is None:
             continue
-        _refuse_what_does_not_fit(home, offer, parts.get(kind), older=older)
+        if kind in parts and newer(parts[kind], offer.version) and not older:
+            outdated.append(f"{kind} {offer.version} is older than {parts[kind]}, which runs here")
+            continue
+        _refuse_what_does_not_fit(home, offer)
         if parts.get(kind) != offer.version:
             wanted.append(offer)
         parts[kind] = offer.version
+    if outdated and not wanted:
+        raise RefusedError(f"{', '.join(outdated)}; add --older to install it all the same")
     if missing := [kind for kind in ("program", "models") if kind not in parts]:
         raise RefusedError(f"{stick.place} brings no {' and no '.join(missing)}, and this device has none yet")
     return Plan(stick.place, tuple(wanted), parts, now)
 
 
-def _refuse_what_does_not_fit(home: Home, offer: Offer, now: str | None, *, older: bool) -> None:
+def _refuse_what_does_not_fit(home: Home, offer: Offer) -> None:
     what = f"{offer.kind} {offer.version}"
     if offer.python:
         words = "import sys; print('%d.%d' % sys.version_info[:2])"
@@ -209,8 +213,6 @@ def _refuse_what_does_not_fit(home: Home, offer: Offer, now: str | None, *, olde
             raise RefusedError(f"{what} needs Debian's {package}; install it with: sudo apt install {package}")
     if offer.kind == "program" and newer(home.oldest(), offer.version):
         raise RefusedError(f"{what} is older than {home.oldest()}, the oldest that may run here again")
-    if now is not None and newer(now, offer.version) and not older:
-        raise RefusedError(f"{what} is older than {now}, which runs here; add --older to install it all the same")
     here = home.holds(offer.kind, offer.version)
     if here not in (None, offer.sha256) and home.folder / part(offer.kind, offer.version) not in home.unused():
         raise RefusedError(f"another {what} is here already; bundle it again under a version of its own")
@@ -267,7 +269,12 @@ def _gate(home: Home, release: Release, *, camera: bool, say: Say) -> None:
 
 def _first(home: Home, release: Release) -> None:
     """Nothing ran before: there is nothing to go back to, and no unit yet."""
+<<<<<<< HEAD
     home.note("recover", (files(__package__ or "") / "recover.sh").read_bytes())
+=======
+    home.note("recover", (files(__package__) / "recover.sh").read_bytes())
+    _keep_what_it_brought(home, release)
+>>>>>>> fleet
     home.switch(release)
     if home.folder == HOME:
         units.settle(home.folder)
@@ -292,6 +299,7 @@ def _try_out(home: Home, release: Release, *, begun: Callable[[], object], say: 
             raise RolledBackError(wrong)
         if not home.on_trial():
             raise RolledBackError("its time was up")
+        _keep_what_it_brought(home, release)
     except BaseException as error:
         _go_back(home, running)
         if isinstance(error, EdgeMatteError):

@@ -153,6 +153,23 @@ def test_an_older_version_is_refused_unless_a_person_asks(installed: Home, stick
     assert says(installed) == "0.9 is here"
 
 
+def test_newer_models_that_are_here_are_kept_by_a_newer_program(installed: Home, stick: Stick) -> None:
+    update(installed, str(stick("models", program=None, models="5")), say=quiet)
+    update(installed, str(stick("all", program="1.1", models="2")), say=quiet)
+    now = installed.current()
+    assert now is not None
+    assert now.parts == {"program": "1.1", "models": "5"}
+
+
+def test_after_a_way_back_there_is_a_way_forth(installed: Home, stick: Stick) -> None:
+    """A release knows what ran before it, not what once ran before the same parts."""
+    update(installed, str(stick("new", program="1.1")), say=quiet)
+    update(installed, str(stick("old", program="1.0", models="1")), older=True, say=quiet)
+    assert says(installed) == "1.0 is here"
+    roll_back(installed, None, say=quiet)
+    assert says(installed) == "1.1 is here"
+
+
 def test_a_release_candidate_is_older_than_the_release(installed: Home, stick: Stick) -> None:
     refused(installed, stick(program="1.0rc1"), "older than 1.0")
 
@@ -240,6 +257,7 @@ def supervised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "systemctl").write_text(f"""#!/bin/sh
 echo "$*" >> {folder}/asked
 case "$1" in
+  reset-failed) exit 1 ;;
   list-units) echo edgematte.service loaded active running ;;
   show)
     restarts=0

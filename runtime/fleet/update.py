@@ -269,12 +269,8 @@ def _gate(home: Home, release: Release, *, camera: bool, say: Say) -> None:
 
 def _first(home: Home, release: Release) -> None:
     """Nothing ran before: there is nothing to go back to, and no unit yet."""
-<<<<<<< HEAD
     home.note("recover", (files(__package__ or "") / "recover.sh").read_bytes())
-=======
-    home.note("recover", (files(__package__) / "recover.sh").read_bytes())
     _keep_what_it_brought(home, release)
->>>>>>> fleet
     home.switch(release)
     if home.folder == HOME:
         units.settle(home.folder)

@@ -134,3 +134,27 @@ def test_what_tflite_cannot_express_is_refused_by_node(change: str, says: str, t
     onnx.save(model, tmp_path / "net.onnx")
     with pytest.raises(ConversionError, match=rf"node '(levels|weights)' \(DequantizeLinear\): .*{says}"):
         onnx_graph.load(tmp_path / "net.onnx")
+
+
+def test_a_network_that_takes_stored_bytes_keeps_them_to_the_bit(tmp_path: Path, images: list[Image]) -> None:
+    """As exporters of integer-only networks write it: the picture's QuantizeLinear is left to the camera."""
+    last = [op("Conv", "h", floats(1, 8, 1, 1, seed=9), floats(1, seed=10), outputs=["z"]), op("Sigmoid", "z")]
+    kinds = {"weight_type": QuantType.QInt8, "activation_type": QuantType.QUInt8}
+    path = quantised([*body(), *ENDS["relu"], *last], tmp_path / "net.onnx", images, **kinds)
+    model = onnx.load(path)
+    (first,) = (n for n in model.graph.node if n.op_type == "QuantizeLinear" and n.input[0] == "image")
+    stored = first.output[0]
+    scale = next(t for t in model.graph.initializer if t.name == first.input[1])
+    scale.CopyFrom(numpy_helper.from_array(np.asarray(1 / 255, np.float32), scale.name))
+    model.graph.node.remove(first)
+    model.graph.input[0].CopyFrom(helper.make_tensor_value_info(stored, onnx.TensorProto.UINT8, [1, 3, SIDE, SIDE]))
+    onnx.save(model, path)
+    made = kept_scales(lower(onnx_graph.load(path)), images)
+    session, network = (
+        onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]),
+        load(made.tflite, threads=1),
+    )
+    for image in images:
+        expected = session.run(None, {stored: image.transpose(2, 0, 1)[None]})[0][0, 0] * 255
+        found = network.run(image[None])[0, :, :, 0] * (network.outputs[0].scale * 255)
+        assert np.mean(np.abs(np.rint(found) - np.rint(expected)) <= 1) >= 0.999

@@ -58,7 +58,7 @@ class Ending:
 
 
 def ending(model: ModelProto, file: str, wanted: str | None) -> Ending:
-    """The one output, or the tensor called `wanted`. Casts to whole numbers behind it become casts to float, in place.
+    """The one output, or the tensor called `wanted`. Casts to whole numbers after it become casts to float, in place.
 
     An ArgMax that ends the network is cut off, because a matte is what goes into it. Raises SeveralOutputsError,
     UsageError for a tensor that the network does not have, ConversionError for an output that nothing computes.

@@ -315,7 +315,7 @@ def _layers(layers: Sequence[LayerError]) -> str:
         page.paragraph(
             f"Root mean square difference between int8 and float activations, as a share of the float one's range, "
             f"{LAYER_PHOTOS} photos at most. Eight bits alone cost 0.11 %; what is above has piled up on the way, "
-            f"or was cut off on purpose, as scores are where the sigmoid behind them is flat."
+            f"or was cut off on purpose, as scores are where the sigmoid after them is flat."
         ),
         charts.columns(
             percent,
@@ -335,7 +335,7 @@ def _machines(figures: Summary) -> str:
     return page.section(
         "Size and time",
         page.paragraph(
-            f"Inference alone, one thread, medians of {figures.latency_rounds} rounds in which both ran by turns. "
+            f"Inference alone, one thread, medians of {figures.latency_rounds} rounds in which both ran alternately. "
             f"{figures.machine}."
         ),
         page.table(

@@ -146,7 +146,7 @@ def transposed(
     crop: Pads,
     name: str,
 ) -> Value:
-    """A transposed convolution of which `crop` (top, left, bottom, right; may be negative behind) is cut off.
+    """A transposed convolution of which `crop` (top, left, bottom, right; the last two may be negative) is cut off.
 
     TFLite's SAME cuts off as much at the end as in front, or one more. Zero rows appended to the kernel bring the crop
     into that form without changing a value, so that no SLICE is needed.
@@ -164,8 +164,8 @@ def transposed(
         weights = np.pad(weights, ((0, 0), (0, 0), *widths))
         padding = schema.Padding.VALID if exact else schema.Padding.SAME
         return _transpose_conv(lowering, value, weights, bias, strides, output, padding, name)
-    behind = [max(0, -crop[2]), max(0, -crop[3])]  # output_padding past the last window
-    weights = np.pad(weights, ((0, 0), (0, 0), (0, behind[0]), (0, behind[1])))
+    after = [max(0, -crop[2]), max(0, -crop[3])]  # output_padding past the last window
+    weights = np.pad(weights, ((0, 0), (0, 0), (0, after[0]), (0, after[1])))
     full = tuple((value.shape[2 + a] - 1) * strides[a] + weights.shape[2 + a] for a in (0, 1))
     whole = _transpose_conv(
         lowering, value, weights, bias, strides, (full[0], full[1]), schema.Padding.VALID, f"{name}/full"
@@ -235,7 +235,7 @@ def _output_and_crop(
     if declared:
         total = [full[a] + extra[a] - declared[a] for a in (0, 1)]
         small, large = [t // 2 for t in total], [t - t // 2 for t in total]
-        # The standard puts the odd row behind for SAME_UPPER and in front otherwise.
+        # The standard puts the odd row at the end for SAME_UPPER, in front otherwise.
         before, after = (small, large) if automatic == "SAME_UPPER" else (large, small)
         pads = (*before, *after)
     elif automatic == "VALID":

@@ -17,7 +17,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from .errors import EdgeMatteError, MissingExtraError
-from .live.cli import camera, doctor, video
+from .live.cli import camera, video
+from .network import LIVE_MODEL
 from .network.cli import app as models_app
 from .photos.cli import cut
 from .terminal import complain
@@ -61,7 +62,6 @@ app.add_typer(models_app, name="models")
 app.command()(cut)
 app.command()(camera)
 app.command()(video)
-app.command()(doctor)
 
 
 def _print_version(wanted: bool) -> None:
@@ -81,6 +81,43 @@ def _options(
 ) -> None:
     # Both are done elsewhere, --debug in main(); they stand here for --help.
     pass
+
+
+@app.command()
+def doctor(
+    model: Annotated[
+        str, typer.Option("-m", "--model", metavar="NAME|FILE.tflite", help="A bundled model or a file of your own.")
+    ] = LIVE_MODEL,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON.")] = False,
+    gate: Annotated[
+        bool,
+        typer.Option("--gate", help="Only whether this release is fit to run: models, a test picture, the camera."),
+    ] = False,
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="S|none", help="With --gate: the camera to open; default: the one set up here."),
+    ] = None,
+) -> None:
+    """Say what this device has, what is wrong with it and how to fix it; measures for three seconds."""
+    if gate:
+        from .fleet.gate import check, usual_camera
+
+        for line in check(usual_camera() if source is None else None if source == "none" else source):
+            typer.echo(line)
+        return
+    from .doctor import examine
+
+    found = examine(model=model)
+    if as_json:
+        typer.echo(found.to_json())
+    else:
+        signs = {"well": "ok  ", "note": "    ", "wrong": "BAD "}
+        for finding in found.findings:
+            typer.echo(f"{signs[finding.state]} {finding.topic}: {finding.words}")
+            if finding.remedy:
+                typer.echo(f"       try: {finding.remedy}")
+    if not found.well:
+        raise typer.Exit(1)
 
 
 @app.command()

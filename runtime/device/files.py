@@ -15,7 +15,7 @@ def write_bytes(path: Path, data: bytes, *, overwrite: bool = False) -> None:
     """Temporary file in the same folder, fsync, rename; missing folders are made.
 
     Raises OutputExistsError when the file is there and `overwrite` is not given, EdgeMatteError when it cannot be
-    written (no space, no permission); then nothing of it is left behind.
+    written (no space, no permission); then nothing of it is left.
     """
     write_together({path: data}, overwrite=overwrite)
 
@@ -23,7 +23,7 @@ def write_bytes(path: Path, data: bytes, *, overwrite: bool = False) -> None:
 def write_together(files: Mapping[Path, bytes], *, overwrite: bool = False) -> None:
     """Several files, all or none: each is on the disk before the first, in the order given, gets its name.
 
-    Raises as `write_bytes` does; then no file and no folder that was made for one is left behind.
+    Raises as `write_bytes` does; then no file and no folder that was made for one is left.
     """
     staged: list[tuple[Path, Path]] = []
     made: list[Path] = []  # folders, deepest first for each file

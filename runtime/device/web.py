@@ -92,7 +92,7 @@ def address(listener: socket.socket) -> str:
 
 
 class Guard:
-    """The application behind it is called only for who may call it.
+    """Calls the application only for those who may call it.
 
     With a token, that is who sends it (`Authorization: Bearer …` or `X-Api-Key: …`) or asks for one of `open_paths`.
     Without, the server is on loopback, where a browser of this device brings it the wishes of any page of the web: what

@@ -41,6 +41,18 @@ def test_minmax_is_what_was_seen(images) -> None:
     assert ranges["last"][0] == 0.0, "a ReLU gives nothing below zero"
 
 
+def test_a_network_in_portions_is_seen_as_it_is_in_one(images, monkeypatch) -> None:
+    model = unet()
+    whole = observe(model, images)
+    monkeypatch.setattr("edgematte.convert.tflite.activations.MOST_BYTES", 1)  # every tensor is a portion of its own
+    parts = observe(model, images)
+    assert parts.keys() == whole.keys()
+    for name, seen in whole.items():
+        assert np.array_equal(parts[name].lowest, seen.lowest)
+        assert np.array_equal(parts[name].highest, seen.highest)
+        assert parts[name].mean == pytest.approx(seen.mean)
+
+
 def test_the_input_keeps_the_encoding_of_the_camera(images) -> None:
     low, high = calibrate(unet(), images)["image"]
     assert (low, high) == pytest.approx((-1.0, 127 / 128)), "bytes 0 and 255 at mean and std 128"

@@ -80,6 +80,17 @@ def test_exif_too_long_for_a_jpeg_is_left_out(gradient: NDArray[np.uint8]) -> No
     assert data == encode(gradient, ".jpg")
 
 
+def test_a_jpeg_begins_with_its_jfif_segment_where_it_has_one(gradient: NDArray[np.uint8]) -> None:
+    plain = encode(gradient, ".jpg")
+    full = embed(plain, profile=SRGB, exif=EXIF)
+    assert plain[2:4] == full[2:4] == b"\xff\xe0"
+    length = 2 + int.from_bytes(plain[4:6], "big")
+    assert full.startswith(plain[: 2 + length] + b"\xff\xe1"), "Exif follows it"
+    assert full.endswith(plain[2 + length :])
+    without = plain[:2] + plain[2 + length :]
+    assert embed(without, exif=EXIF).startswith(b"\xff\xd8\xff\xe1")
+
+
 def test_other_bytes_are_left_alone() -> None:
     assert embed(b"BM and so on", profile=SRGB, exif=EXIF) == b"BM and so on"
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -107,6 +108,13 @@ def test_grey_deep_transparent_and_palette_pictures_become_plain_rgb(corners: ND
         ]
     )
     assert decode(palette, name="palette").tolist() == [[[10, 20, 30], [255, 255, 255]]]
+
+
+def test_grey_that_is_transparent_is_white_too() -> None:
+    pillow = pytest.importorskip("PIL.Image", reason="writes grey PNGs with alpha: pip install pillow")
+    file = io.BytesIO()
+    pillow.new("LA", (8, 6), (40, 0)).save(file, "PNG")
+    assert decode(file.getvalue(), name="grey.png").min() == 255
 
 
 def test_what_is_transparent_is_shown_on_white(corners: NDArray[np.uint8]) -> None:

@@ -94,7 +94,7 @@ def painted(
 ) -> Alpha:
     """A photo's alpha (H, W) with the refined part of it where the coarse one (h, w) moved."""
     height, width = after.shape
-    changed = cv2.compare(cv2.absdiff(before, after), 255 * MOVED, cv2.CMP_GT)
+    changed = cv2.inRange(cv2.absdiff(before, after), int(255 * MOVED) + 1, 255)
     changed = np.asarray(cv2.dilate(changed, np.ones((5, 5), np.uint8)), np.uint8)
     left, top, columns, rows = cv2.boundingRect(changed)
     result = alpha.copy()

@@ -252,7 +252,7 @@ def _by_opencv_decoded(data: bytes, header: PictureFile) -> Image:
     if header.clear and (pixels.ndim == 2 or pixels.shape[2] == 3):  # which OpenCV leaves as it is
         key = header.clear[0] if pixels.ndim == 2 else header.clear[::-1]
         hidden = pixels == key
-        pixels[hidden if pixels.ndim == 2 else hidden.all(axis=2)] = np.iinfo(pixels.dtype).max
+        pixels[hidden if pixels.ndim == 2 else hidden.all(axis=2)] = 255 if pixels.dtype == np.uint8 else 65535
     pixels = _eight_bits(pixels)
     if pixels.ndim == 2:
         return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB), np.uint8)

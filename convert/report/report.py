@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...runtime.device.files import write_together
+from ...runtime.device.machine import peak_memory_bytes, this_machine
 from ...runtime.network.model_file import parse
 from ...runtime.network.tensors import resize
 from ...runtime.picture.images import Alpha
@@ -27,6 +27,7 @@ from ..targets.coverage import Coverage
 from ..targets.partitions import partitions
 from ..verify import matte_maker
 from . import charts, coverage, page
+from .node_data import NODE_DATA, node_data
 from .page import Tone
 
 WORST_PHOTOS = 8
@@ -34,7 +35,6 @@ LAYER_PHOTOS = 4  # the figures per layer settle after a few; each runs both net
 WORST_LAYERS = 12
 GAIN = 4  # the difference picture shows differences this many times larger
 GOOD_IOU, GOOD_MAE = 0.985, 0.01
-PACKAGES = ("ai-edge-litert", "numpy", "onnx", "onnxruntime", "opencv-python-headless")
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,8 @@ class Summary:
     opset: int
     input_size: tuple[int, int]  # (width, height)
     target: str
+    reading: dict[str, Any]  # how pixels become the network's input, and its output's numbers alpha
+    reading_in_words: tuple[str, ...]
     float_parity: float
     float_parity_photos: int
     float_parity_amplified: bool  # above the tolerance although every operator agrees
@@ -91,15 +93,18 @@ class Summary:
     float_model: Figures
     int8_model: Figures
     photos: tuple[PhotoFigures, ...]
+    same_levels: float | None  # of a network quantised elsewhere: share of its matte within one level of the file's
+    unproven: tuple[str, ...]  # why the comparison proves little; empty where it does
     warnings: tuple[str, ...]
     stage_seconds: dict[str, float]
+    peak_memory_bytes: int | None  # of this process, from its start to the end of the conversion
     versions: dict[str, str]
     machine: str
 
 
 def summary(result: Conversion) -> Summary:
     """The figures of a conversion in plain types."""
-    truth, latency = result.truth, result.latency
+    truth, latency, machine = result.truth, result.latency, this_machine()
     of_photo = {photo.name: photo for photo in truth.photos} if truth else {}
     photos = []
     for photo in result.agreement.photos:
@@ -116,6 +121,8 @@ def summary(result: Conversion) -> Summary:
         opset=result.opset,
         input_size=result.float_model.size,
         target=result.recipe.target,
+        reading=result.reading.to_card(),
+        reading_in_words=result.reading.in_words(),
         float_parity=result.parity.max_error,
         float_parity_photos=result.parity.photos,
         float_parity_amplified=result.parity.amplified,
@@ -131,15 +138,22 @@ def summary(result: Conversion) -> Summary:
         float_model=_figures(result.float_model.tflite, latency.float_ms, latency.float_p95_ms),
         int8_model=_figures(result.tflite, latency.int8_ms, latency.int8_p95_ms),
         photos=tuple(photos),
+        same_levels=result.same_levels,
+        unproven=result.unproven,
         warnings=result.warnings,
         stage_seconds={name: round(seconds, 3) for name, seconds in result.stages},
-        versions=_versions(),
-        machine=_machine(),
+        peak_memory_bytes=peak_memory_bytes(),
+        versions={
+            "edgematte": own_version(),
+            "python": machine.python,
+            **{p.name: p.version for p in machine.packages},
+        },
+        machine=f"{machine.cpu or machine.architecture}, {machine.system}",
     )
 
 
 def write_report(result: Conversion, folder: Path, *, command: str, overwrite: bool = False) -> None:
-    """`folder/index.html` and `folder/report.json`, both or neither.
+    """`folder/index.html`, `report.json` and `node-data.json`, all or none.
 
     Raises OutputExistsError when one is there and `overwrite` is not given, EdgeMatteError when the disk refuses.
     """
@@ -158,8 +172,9 @@ def report_files(result: Conversion, folder: Path, *, command: str) -> dict[Path
         "precisions": None if result.search is None else [asdict(point) for point in result.search.points],
     }
     data = json.dumps(content, indent=1).encode()
+    overlay = json.dumps(node_data(layers), indent=1).encode()
     html = page.page(f"{result.card.name}: int8 conversion", _body(result, figures, layers, command)).encode()
-    return {folder / "report.json": data, folder / "index.html": html}
+    return {folder / "report.json": data, folder / NODE_DATA: overlay, folder / "index.html": html}
 
 
 def _figures(model: bytes, median_ms: float, p95_ms: float) -> Figures:
@@ -390,7 +405,7 @@ def _provenance(result: Conversion, figures: Summary, command: str) -> str:
         ("source", f"{figures.source}, {figures.source_bytes:,} bytes, opset {figures.opset}"),
         ("source sha256", figures.source_sha256),
         ("int8 sha256", figures.int8_model.sha256),
-        ("pixels", card.preprocessing),
+        *(("reading", line) for line in figures.reading_in_words),
         ("quantisation", card.quantisation),
         ("licence", card.licence or "not said"),
         ("training data", card.training_data or "not said"),
@@ -399,23 +414,3 @@ def _provenance(result: Conversion, figures: Summary, command: str) -> str:
         ("time taken", ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.stages if seconds >= 0.05)),
     ]
     return page.section("How it was made", page.preformatted(command), page.table(("", ""), rows))
-
-
-def _versions() -> dict[str, str]:
-    found = {"edgematte": own_version(), "python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _machine() -> str:
-    """The processor's name as the system gives it, and the system."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
-    return f"{named[0] if named else platform.processor() or platform.machine()}, {platform.system()}"

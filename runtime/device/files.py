@@ -32,7 +32,8 @@ def write_together(files: Mapping[Path, bytes], *, overwrite: bool = False) -> N
             _refuse(path, overwrite=overwrite)
         for path, data in files.items():
             made += _make_folder(path)
-            temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+            begin = os.fsencode(path.name)[:100].decode("utf-8", "ignore")  # names end at 255 bytes
+            temporary = path.with_name(f".{begin}.{secrets.token_hex(4)}.tmp")
             staged.append((temporary, path))
             with _named(path):
                 _stage(temporary, data)

@@ -97,7 +97,7 @@ def update(
     from ..device.release import home
     from . import units
     from .releases import Home
-    from .update import look
+    from .update import opened
     from .update import update as install
 
     if on_stick is not None:
@@ -110,7 +110,8 @@ def update(
         raise UsageError("where from? expected --from STICK, a folder made by: edgematte bundle")
     folder = Home(home())
     if check:
-        plan = look(folder, source, older=older)
+        with opened(folder, source, older=older) as (_, plan):
+            pass
         found = [f"{offer.kind} {offer.version}" for offer in plan.offers]
         if as_json:
             typer.echo(

@@ -19,7 +19,7 @@ from .repository import SIGNED
 from .tools import run, tool
 
 APT_S = 1800  # for a slow stick
-SIGNS_OF_A_SIGNATURE = ("NO_PUBKEY", "BADSIG", "EXPKEYSIG", "REVKEYSIG", "not signed", "signature", "Missing key")
+SIGNS_OF_A_SIGNATURE = ("NO_PUBKEY", "BADSIG", "EXPKEYSIG", "REVKEYSIG", "not signed", "signature", "Clearsigned")
 SIGNS_OF_ABSENCE = (
     "File not found",
     "Failed to stat",
@@ -109,10 +109,13 @@ class Stick:
     def _refusal(self, said: str) -> EdgeMatteError:
         if "Hash Sum mismatch" in said or "unexpected size" in said:
             return RefusedError(f"{self.place} was changed after it was signed; copy the bundle again")
-        if not self._is_there() or any(sign in said for sign in SIGNS_OF_ABSENCE):
-            return EdgeMatteError(f"{self.place} cannot be read any more; was the stick pulled out?")
+        gone = EdgeMatteError(f"{self.place} cannot be read any more; was the stick pulled out?")
+        if not self._is_there():
+            return gone
         if any(sign in said for sign in SIGNS_OF_A_SIGNATURE):
             return RefusedError(f"{self.place} is not signed by a key that this device trusts; nothing was installed")
+        if any(sign in said for sign in SIGNS_OF_ABSENCE):
+            return gone
         lines = [line.strip() for line in said.splitlines() if line.strip()]
         return EdgeMatteError(f"{self.place} cannot be read: {'; '.join(lines[-2:])}")
 

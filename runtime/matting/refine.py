@@ -3,7 +3,7 @@
 "fast" is colour_line.py. "best" lets the edge network correct that, in tiles, at a scale where what the coarse alpha
 leaves open is as large as in its training. Its opinion counts where the colours' does not, and a third of the way: the
 two err in different places, and what neither can judge, as in an alpha that is exact but soft, is left alone. What each
-share leaves of the error is measured by benchmarks/studies/photo_edges.py.
+share leaves of the error is measured by benchmarks/studies/edges.py.
 """
 
 from __future__ import annotations

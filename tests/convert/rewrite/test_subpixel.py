@@ -9,16 +9,17 @@ import onnx
 import pytest
 
 import edgematte
-from edgematte.convert.onnx.lower import Preprocessing, lower
+from edgematte.convert.onnx.reading import Preprocessing
 from edgematte.convert.quantise.to_int8 import PLAIN, to_int8
 from edgematte.convert.recipe import Recipe
 from edgematte.convert.rewrite.subpixel import with_subpixels
 from edgematte.convert.targets.partitions import partitions
 from edgematte.convert.tflite.graph import TfliteGraph
 from edgematte.runtime.network import interpreter
-from edgematte.runtime.picture.images import find_photos, read
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
 
-from ..tiny import floats, load, model_of, op
+from ..tiny import floats, load, lower, model_of, op
 
 
 def int8(photos: Path, *, kernel: int, channels: int) -> TfliteGraph:

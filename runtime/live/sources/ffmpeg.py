@@ -187,7 +187,7 @@ class FfmpegSource:
             return None
         width, height = stamp.size
         image = self._buffers.take((height, width, 3))
-        if not self._filled(self._process.stdout.fileno(), memoryview(image).cast("B")):
+        if not self._filled(self._process.stdout.fileno(), image.data.cast("B")):
             return None
         if self._start_s is None:
             # Where a stream's clock may jump ffmpeg lets the first picture begin at 0, elsewhere the file.

@@ -73,8 +73,8 @@ test-pi32: $(VENV)/installed-for-tests .venv-tflite-runtime/installed  ## a 32-b
 test-pi-boot: $(VENV)/installed-for-tests  ## a whole 64-bit system with 512 MB
 	$(BIN)/python -m pytest tests/pi/test_boot.py --results $(RESULTS)
 
-test-endurance: $(VENV)/installed-for-tests  ## 10,000 frames without growing, 200 unplugged cameras; minutes
-	EDGEMATTE_ENDURANCE=1 $(BIN)/python -m pytest tests/runtime/live/test_pipeline.py
+test-endurance: $(VENV)/installed-for-tests  ## 10,000 frames without growing, 200 unplugged cameras, 200 killed recordings; minutes
+	EDGEMATTE_ENDURANCE=1 $(BIN)/python -m pytest tests/runtime/live/test_pipeline.py tests/runtime/live/sinks/test_recording.py
 
 test-serve: $(VENV)/installed-for-tests  ## 5,000 requests without growing; what the way through HTTP costs; minutes
 	EDGEMATTE_ENDURANCE=1 $(BIN)/python -m pytest tests/runtime/serve/test_endurance.py
@@ -103,7 +103,7 @@ $(VENV)/installed: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/installed-for-tests: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --editable '.[booth,mqtt]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[booth,mqtt,heic]' --group dev
 	@touch $@
 
 $(VENV)/installed-for-cluster: $(VENV)/installed-for-tests

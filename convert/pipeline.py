@@ -17,10 +17,14 @@ from ..runtime.errors import ConversionError, GateRefusedError
 from ..runtime.network.interpreter import load
 from ..runtime.network.model_file import CARD_NAME, ModelCard
 from ..runtime.picture.images import Image
+from .doubts import doubts
 from .latency import Latency, compare
 from .onnx import graph as onnx_graph
 from .onnx import onnx_tf
-from .onnx.lower import Preprocessing, lower
+from .onnx.edges import SeveralOutputsError
+from .onnx.evidence import decide, outputs_on
+from .onnx.lower import lower
+from .onnx.reading import Reading
 from .photos import Photo, PhotoSet, Split, gather, gather_pairs, split
 from .quantise.shared_scales import Ranges
 from .quantise.to_int8 import Quantised, to_int8
@@ -33,9 +37,10 @@ from .targets.partitions import partitions
 from .tflite.builder import add_metadata
 from .tflite.float_model import FloatModel
 from .tflite.graph import TfliteGraph, float_operators
-from .verify import Agreement, GroundTruth, Parity, check_activations, judge, mae, mattes, parity, refuse_difference
+from .verify import Agreement, GroundTruth, Parity, check_activations, mae, mattes, parity, refuse_difference
 from .verify import compare as compare_mattes
 
+READING_PHOTOS = 16  # on which the output is looked at; the parity photos are all held to what that says
 RANKING_PHOTOS = 16  # enough to order layers by what int8 costs them; the choice itself is measured on all
 PI32_MAE = 0.005  # tflite-runtime rounds halves otherwise, which a steep sigmoid enlarges along contours
 Progress = Callable[[str, float], None]  # what is being done, and the share of it that is, 0…1
@@ -49,6 +54,7 @@ class Conversion:
     source: Path
     source_bytes: int  # size of the ONNX file
     opset: int
+    reading: Reading
     float_model: FloatModel
     tflite: bytes  # the int8 model, card included
     card: ModelCard
@@ -66,6 +72,7 @@ class Conversion:
     # For --target pi32: mean absolute difference of tflite-runtime 2.14's matte from ours on a photo, 0…1; None: it is
     # not installed, so that only the operators' versions were checked.
     tflite_runtime_mae: float | None
+    unproven: tuple[str, ...]  # why the comparison proves little; empty where it does
     warnings: tuple[str, ...]  # what a user should know before shipping
     stages: tuple[tuple[str, float], ...]  # (stage, seconds)
 
@@ -116,26 +123,27 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
     """
     path, stages = Path(path), _Stages(progress)
     with stages.stage("reading the network"):
-        graph = onnx_graph.load(path, size=recipe.size)
+        graph = _loaded(path, recipe)
     with stages.stage("reading photos") as tell:
         photos = _photos(recipe, graph, tell)
     judges = photos.verification.photos
-    images = [photo.image for photo in (*judges, *photos.calibration.photos)[: recipe.parity_photos]]
+    chosen = (*judges, *photos.calibration.photos)[: recipe.parity_photos]
+    with stages.stage("reading what the network gives"):
+        reading = decide(
+            graph, [photo.image for photo in chosen[:READING_PHOTOS]], preprocessing=recipe.preprocessing,
+            values=recipe.values, channel=recipe.channel,
+        )  # fmt: skip
     other: bytes | None = None
     if recipe.importer == "onnx-tf":
         onnx_tf.find_python()  # refused before a minute is spent
         with stages.stage("onnx-tf and TensorFlow, which take minutes"):
-            calibration = photos.calibration.images
-            model, other = onnx_tf.convert(graph, recipe.preprocessing, calibration, channel=recipe.channel)
+            model, other = onnx_tf.convert(graph, reading, photos.calibration.images)
     else:
         with stages.stage("lowering to float TFLite"):
-            model = lower(graph, recipe.preprocessing, channel=recipe.channel)
+            model = lower(graph, reading)
     with stages.stage("comparing float TFLite with ONNX") as tell:
-        check_activations(graph, recipe.preprocessing, images[0], recipe.channel)
-        same = parity(
-            graph, model, recipe.preprocessing, images, recipe.channel,
-            tolerance=recipe.parity_tolerance, progress=tell,
-        )  # fmt: skip
+        check_activations(graph, reading, chosen[0].image)
+        same = parity(graph, model, reading, chosen, tolerance=recipe.parity_tolerance, progress=tell)
         refuse_difference(same, importer=recipe.importer)
     quantised: Quantised | None = None
     if other is None:
@@ -150,24 +158,48 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
     if not accelerators.is_one(recipe.target):  # they take TRANSPOSE_CONV, and DEPTH_TO_SPACE hardly anywhere
         int8 = with_subpixels(TfliteGraph(int8)).to_bytes()
     with stages.stage("comparing int8 with float") as tell:
-        agreed, truth = judge(model, int8, judges, progress=tell)
+        of_float = mattes(model, judges, progress=lambda share: tell(share / 2))
+        of_int8 = mattes(int8, judges, progress=lambda share: tell(0.5 + share / 2))
+        agreed, truth = compare_mattes(of_float, of_int8, judges)
+        unproven = tuple(doubts(of_float, photos.verification.images, photos.calibration.images))
+    _refuse_doubtful(recipe, unproven)
     with stages.stage("timing both"):
         latency = compare(load(model.tflite, threads=1), load(int8, threads=1))
     _refuse_slow(recipe, latency)
     with stages.stage(f"checking for {recipe.target}"):
-        card = _card(path, recipe, graph, same, agreed, photos, int8)
+        card = _card(path, recipe, graph, reading, same, agreed, photos, int8)
         tflite = add_metadata(int8, CARD_NAME, card.to_json())
         coverage = accelerators.check(tflite, recipe.target, sram_kib=recipe.sram_kib)
-        ran = _check_pi32(int8, images[0]) if recipe.target == "pi32" else None
+        ran = _check_pi32(int8, chosen[0].image) if recipe.target == "pi32" else None
     result = Conversion(
-        recipe=recipe, source=path, source_bytes=path.stat().st_size, opset=graph.opset, float_model=model,
+        recipe=recipe, source=path, source_bytes=path.stat().st_size, opset=graph.opset, reading=reading,
+        float_model=model,
         quantised_model=quantised.model if quantised else model, ranges=quantised.ranges if quantised else {},
         search=searched, tflite=tflite, card=card, parity=same,
         agreement=agreed, truth=truth, latency=latency, verification=photos.verification,
         calibration_photos=len(photos.calibration.photos), held_out=photos.held_out, coverage=coverage,
-        tflite_runtime_mae=ran, warnings=(), stages=tuple(stages.done),
+        tflite_runtime_mae=ran, unproven=unproven, warnings=(), stages=tuple(stages.done),
     )  # fmt: skip
     return replace(result, warnings=tuple(_warnings(result, photos)))
+
+
+def _loaded(path: Path, recipe: Recipe) -> onnx_graph.Graph:
+    """The graph. Raises SeveralOutputsError with what each output gives on a photo where nobody chose one."""
+    try:
+        return onnx_graph.load(path, size=recipe.size, output=recipe.output, frozen=recipe.frozen)
+    except SeveralOutputsError as error:
+        graph = onnx_graph.load(path, size=recipe.size, output=error.names[0], frozen=recipe.frozen)
+        photos = gather(recipe.calibrate, graph.size, most=1, channels=graph.channels)
+        described = outputs_on(graph, error.names, photos.images[0], recipe.preprocessing)
+        raise SeveralOutputsError(error.file, error.names, described) from error
+
+
+def _refuse_doubtful(recipe: Recipe, unproven: Sequence[str]) -> None:
+    if recipe.strict and unproven:
+        raise GateRefusedError(
+            f"the comparison proves too little (--strict): {'; '.join(unproven)}. Nothing was written; judge with "
+            "photos that show subjects, with --data DIR"
+        )
 
 
 def _photos(recipe: Recipe, graph: onnx_graph.Graph, tell: Callable[[float], None]) -> Split:
@@ -245,6 +277,7 @@ def _warnings(result: Conversion, photos: Split) -> Iterator[str]:
             f"the network amplifies rounding: float TFLite and onnxruntime differ by {result.parity.max_error:.1e} of "
             f"the matte's range, no operator by more than {result.parity.operator_error or 0:.1e} on the same input"
         )
+    yield from result.unproven
     if result.agreement.iou < WARN_BELOW_IOU:
         yield (
             f"int8 masks overlap the float ones by {result.agreement.iou:.3f} only (below {WARN_BELOW_IOU}): look at "
@@ -285,6 +318,7 @@ def _card(
     path: Path,
     recipe: Recipe,
     graph: onnx_graph.Graph,
+    reading: Reading,
     same: Parity,
     agreed: Agreement,
     photos: Split,
@@ -299,11 +333,8 @@ def _card(
         source_sha256=graph.sha256,
         licence=recipe.licence,
         training_data=recipe.training_data,
-        preprocessing=in_words(recipe.preprocessing),
-        mean=recipe.preprocessing.mean,
-        std=recipe.preprocessing.std,
-        color=recipe.preprocessing.color,
-        channel=recipe.channel,
+        preprocessing=reading.preprocessing.in_words(),
+        reading=reading.to_card(),
         quantisation=f"{precision}, {whose}, ranges from {len(photos.calibration.photos)} photos",
         float_parity=same.max_error,
         agreement_iou=agreed.iou,
@@ -311,14 +342,6 @@ def _card(
         photos=len(agreed.photos),
         made_by=f"edgematte {own_version()}",
     )
-
-
-def in_words(preprocessing: Preprocessing) -> str:
-    """What the model does to the RGB bytes it is given."""
-    mean, std = (", ".join(f"{v:g}" for v in values) for values in (preprocessing.mean, preprocessing.std))
-    how = "in the input's scale and zero point" if preprocessing.carried_by_input else "in a 1x1 convolution"
-    order = ", channels swapped to BGR" if preprocessing.color == "bgr" else ""
-    return f"(pixel - {mean}) / {std}{order}, {how}"
 
 
 def own_version() -> str:

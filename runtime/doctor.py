@@ -178,7 +178,9 @@ def _cameras(root: Path) -> Iterator[Finding]:
 
 def _programs() -> Iterator[Finding]:
     found = find_ffmpeg()
-    words = found or "not installed: no sound, no transparent video"
+    words = (
+        found or "not installed: no sound, no transparent video, no interlaced or damaged one read, no recording safe"
+    )
     yield Finding("ffmpeg", "well" if found else "note", words, None if found else "sudo apt install ffmpeg")
     free = shutil.disk_usage(Path.cwd()).free
     full = free < 200 * 2**20

@@ -26,8 +26,9 @@ import numpy as np
 import typer
 
 from ...runtime.errors import EdgeMatteError, UsageError
+from ...runtime.picture.folders import find_photos
 from ...runtime.picture.headers import inspect_picture
-from ...runtime.picture.images import Image, encode, find_photos, read
+from ...runtime.picture.images import Image, encode, read
 
 FOLDERS = 10  # the photos lie in so many
 PROGRAM = "from edgematte.runtime.cli import main; main()"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from rich.console import Console
 from rich.table import Table
@@ -11,7 +12,7 @@ from rich.text import Text
 from ..targets.coverage import Coverage
 from . import page
 
-LONGEST = 12  # operators whose time is listed
+LONGEST = 12  # operators whose time a terminal lists; the page lists all
 MB = 2**20
 
 
@@ -30,7 +31,7 @@ def section(coverage: Coverage | None) -> str:
         parts.append(page.table(("operator", "output", coverage.chip.partition(" ")[2], "why"), rows))
     if rows := list(_slowest(coverage)):
         head = ("operator", "output", "estimated ms", "share")
-        parts.append(page.details("The operators that take longest", page.table(head, rows, numeric=(2, 3))))
+        parts.append(page.details("The operators, the slowest first", page.table(head, rows, numeric=(2, 3))))
     parts += [page.paragraph(f"Try: {advice}.") for advice in coverage.suggestions]
     if coverage.missing:
         parts.append(page.paragraph(f"The chip's own compiler was not here; for proof: {coverage.missing}"))
@@ -57,12 +58,14 @@ def show(coverage: Coverage, console: Console) -> None:
     table = Table("operator", "output", "estimated ms", "share", title="the operators that take longest")
     for column in table.columns[2:]:
         column.justify = "right"
-    for cells in _slowest(coverage):
+    for cells in islice(_slowest(coverage), LONGEST):
         table.add_row(*map(Text, cells))
     if table.row_count:
         console.print(table)
     for advice in coverage.suggestions:
         console.print(Text(f"try: {advice}"))
+    if coverage.missing:
+        console.print(Text(f"for proof by the chip's own compiler: {coverage.missing}"))
     for step in coverage.next_steps:
         console.print(Text(f"next, on the maker's own tools: {step}"))
 
@@ -83,5 +86,5 @@ def _not_mapped(coverage: Coverage) -> Iterator[tuple[str, str, str, str]]:
 def _slowest(coverage: Coverage) -> Iterator[tuple[str, str, str, str]]:
     timed = [(verdict.ms, verdict) for verdict in coverage.operators if verdict.ms is not None]
     total = sum(ms for ms, _ in timed) or 1.0
-    for ms, verdict in sorted(timed, key=lambda entry: -entry[0])[:LONGEST]:
+    for ms, verdict in sorted(timed, key=lambda entry: -entry[0]):
         yield verdict.operator, verdict.output, f"{ms:.3f}", f"{ms / total:.0%}"

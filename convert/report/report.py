@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +74,8 @@ class Summary:
     opset: int
     input_size: tuple[int, int]  # (width, height)
     target: str
+    reading: dict[str, Any]  # how pixels become the network's input, and its output's numbers alpha
+    reading_in_words: tuple[str, ...]
     float_parity: float
     float_parity_photos: int
     float_parity_amplified: bool  # above the tolerance although every operator agrees
@@ -91,6 +94,7 @@ class Summary:
     float_model: Figures
     int8_model: Figures
     photos: tuple[PhotoFigures, ...]
+    unproven: tuple[str, ...]  # why the comparison proves little; empty where it does
     warnings: tuple[str, ...]
     stage_seconds: dict[str, float]
     versions: dict[str, str]
@@ -116,6 +120,8 @@ def summary(result: Conversion) -> Summary:
         opset=result.opset,
         input_size=result.float_model.size,
         target=result.recipe.target,
+        reading=result.reading.to_card(),
+        reading_in_words=result.reading.in_words(),
         float_parity=result.parity.max_error,
         float_parity_photos=result.parity.photos,
         float_parity_amplified=result.parity.amplified,
@@ -131,6 +137,7 @@ def summary(result: Conversion) -> Summary:
         float_model=_figures(result.float_model.tflite, latency.float_ms, latency.float_p95_ms),
         int8_model=_figures(result.tflite, latency.int8_ms, latency.int8_p95_ms),
         photos=tuple(photos),
+        unproven=result.unproven,
         warnings=result.warnings,
         stage_seconds={name: round(seconds, 3) for name, seconds in result.stages},
         versions=_versions(),
@@ -390,7 +397,7 @@ def _provenance(result: Conversion, figures: Summary, command: str) -> str:
         ("source", f"{figures.source}, {figures.source_bytes:,} bytes, opset {figures.opset}"),
         ("source sha256", figures.source_sha256),
         ("int8 sha256", figures.int8_model.sha256),
-        ("pixels", card.preprocessing),
+        *(("reading", line) for line in figures.reading_in_words),
         ("quantisation", card.quantisation),
         ("licence", card.licence or "not said"),
         ("training data", card.training_data or "not said"),

@@ -28,6 +28,7 @@ def show_conversion(result: Conversion, output: Path, report: Path | None) -> No
     facts.add_column(overflow="fold")
     rows = [
         ("written", f"{output}, {len(result.tflite):,} bytes"),
+        *(("reading", line) for line in result.reading.in_words()),
         ("float to ONNX", f"{result.parity.max_error:.1e} of the matte's range apart ({result.parity.photos} photos)"),
         ("int8 to float", f"IoU {agreed.iou:.4f}, MAE {agreed.mae:.4f} ({judges})"),
     ]

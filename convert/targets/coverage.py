@@ -38,7 +38,7 @@ class Compiled:
     counts: tuple[tuple[str, int, str], ...] = ()  # operator, how many, what becomes of them; empty: see the verdicts
     inference_ms: float | None = None  # the estimate for the whole network; None: no estimate
     sram_bytes: int | None = None
-    flash_bytes: int | None = None  # or DRAM: what is kept outside the SRAM
+    outer_bytes: int | None = None  # of the memory beyond it, flash or DRAM
 
 
 @dataclass(frozen=True)

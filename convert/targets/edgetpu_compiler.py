@@ -55,7 +55,7 @@ def parse_log(text: str, model: bytes) -> Compiled:
     counts = tuple((name, int(count), status) for name, count, status in _OPERATION.findall(text))
     return Compiled(
         f"Google's compiler {version.group(1) if version else 'of an unknown version'}", model, "_edgetpu", facts,
-        counts, sram_bytes=on_chip, flash_bytes=streamed,
+        counts, sram_bytes=on_chip, outer_bytes=streamed,
     )  # fmt: skip
 
 

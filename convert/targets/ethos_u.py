@@ -7,6 +7,7 @@ installed its word counts, and the rules only explain it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -97,8 +98,8 @@ def _told(verdict: OperatorVerdict, found: Compilation) -> OperatorVerdict:
 
 def _too_large(chip: str, needed: int, most_kib: int, operator: str) -> str:
     return (
-        f"the network needs {needed / KIB:,.0f} KiB of SRAM on {chip}, {most_kib:,} KiB are there; most of it at "
-        f"{operator}; try a smaller input (--imgsz), or say what the chip has: --sram KIB"
+        f"the network needs {math.ceil(needed / KIB):,} KiB of SRAM on {chip}, {most_kib:,} KiB are there; most of it "
+        f"at {operator}; try a smaller input (--imgsz), or say what the chip has: --sram KIB"
     )
 
 

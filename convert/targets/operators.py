@@ -2,6 +2,7 @@
 
 # The generated schema types every field as optional or as text; a parsed file has them, as bytes.
 # pyright: reportOptionalIterable=false, reportOptionalSubscript=false, reportAttributeAccessIssue=false
+# pyright: reportArgumentType=false
 
 from __future__ import annotations
 

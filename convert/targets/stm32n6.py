@@ -19,7 +19,7 @@ MOST_POOLED = 3  # rows or columns
 NEXT_STEPS = (
     "stedgeai generate --model MODEL.tflite --target stm32n6 --st-neural-art default@user_neuralart_STM32N6570-DK.json "
     "--input-data-type uint8 --output-data-type uint8",
-    "look in st_ai_output/network_generate_report.txt for epochs marked SW: they run on the processor",
+    "# st_ai_output/network_generate_report.txt marks with SW what runs on the processor",
     "stedgeai validate --model MODEL.tflite --target stm32n6 --mode target",
 )
 
@@ -44,8 +44,6 @@ def _judge(operator: Operator) -> tuple[Status, str]:
             return "refused", f"'{tensor.name}' has a size that is not fixed; every shape must be constant"
         if tensor.type not in EIGHT_BITS:
             return "refused", f"'{tensor.name}' is {tensor.type}; the NPU computes on 8-bit integers only"
-        if len(tensor.shape) > 4 or (len(tensor.shape) == 4 and tensor.shape[0] != 1):
-            return "refused", f"'{tensor.name}' {tensor.shape} is not one picture"
     if operator.name in _ON_THE_PROCESSOR:
         return "refused", _ON_THE_PROCESSOR[operator.name]
     if operator.name in _LEFT_OPEN:
@@ -53,8 +51,15 @@ def _judge(operator: Operator) -> tuple[Status, str]:
     rule = _RULES.get(operator.name)
     if rule is None:
         return "uncertain", "the documents that we could read do not name it; ST's compiler decides"
-    reason = rule(operator)
+    reason = rule(operator) or _batch(operator)
     return ("refused", reason) if reason else ("mapped", "")
+
+
+def _batch(operator: Operator) -> str:
+    for tensor in operator.activations:
+        if len(tensor.shape) > 4 or (len(tensor.shape) == 4 and tensor.shape[0] != 1):
+            return f"'{tensor.name}' {tensor.shape} is not one picture"
+    return ""
 
 
 def _any(_: Operator) -> str:

@@ -160,5 +160,5 @@ def _compiled(version: str, job: Job, totals: Mapping[str, str], model: bytes) -
     )
     return Compiled(
         f"Vela {version}", model, "_vela", facts, inference_ms=ms, sram_bytes=kib("sram"),
-        flash_bytes=sum(outside.values()),
+        outer_bytes=sum(outside.values()),
     )  # fmt: skip

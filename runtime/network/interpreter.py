@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -81,7 +82,10 @@ class _Interpreter(Protocol):
 
 
 class Network:
-    """A network ready to run, on one device with a fixed number of threads. Not to be shared between threads."""
+    """A network ready to run, on one device with a fixed number of threads.
+
+    May be called from several threads; one inference runs at a time.
+    """
 
     def __init__(self, interpreter: _Interpreter, file: ModelFile, *, package: str, device: str, threads: int) -> None:
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
@@ -92,6 +96,7 @@ class Network:
         self.inputs = tuple(_tensor_info(details) for details in inputs)
         self.outputs = tuple(_tensor_info(details) for details in outputs)
         self._interpreter = interpreter
+        self._one_at_a_time = threading.Lock()  # the interpreter's tensors are one memory for all callers
         self._input_index = inputs[0]["index"]
         self._output_indices = tuple(details["index"] for details in outputs)
 
@@ -107,9 +112,10 @@ class Network:
                 f"{tensor.shape}"
             )
         try:
-            self._interpreter.set_tensor(self._input_index, tensor)
-            self._interpreter.invoke()
-            return self._interpreter.get_tensor(self._output_indices[output])
+            with self._one_at_a_time:
+                self._interpreter.set_tensor(self._input_index, tensor)
+                self._interpreter.invoke()
+                return self._interpreter.get_tensor(self._output_indices[output])
         except (RuntimeError, ValueError, MemoryError) as error:
             raise ModelError(f"the network failed while running: {_first_line(error)}") from error
 

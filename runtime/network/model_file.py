@@ -12,7 +12,7 @@ import math
 import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Literal
+from typing import Any, Literal
 
 from ..errors import ModelError
 from .flatbuffer import Flatbuffer
@@ -115,7 +115,9 @@ class ModelCard:
     licence: str = ""
     training_data: str = ""
     preprocessing: str = ""  # in words: what the model does to the pixels it is given
-    # The same for a program: how to feed the source network, as `Convention` says it; None: nobody wrote it down.
+    # The same for a program, and how the source network's output is read (`convert.onnx.reading`); None: older cards,
+    # which say what there is to say in the four fields below.
+    reading: Mapping[str, Any] | None = None
     mean: tuple[float, ...] | None = None  # pixel units 0…255, in the network's own channel order
     std: tuple[float, ...] | None = None
     color: Literal["rgb", "bgr"] | None = None

@@ -26,8 +26,9 @@ from edgematte.benchmarks.result import (
     summarise,
     summarise_differences,
 )
+from edgematte.convert.onnx.evidence import assumed
 from edgematte.convert.onnx.graph import load
-from edgematte.convert.onnx.lower import Preprocessing, lower
+from edgematte.convert.onnx.lower import lower
 from edgematte.runtime.device.machine import this_machine
 
 SIDE = 64  # pixels; small networks keep the suite quick
@@ -80,7 +81,8 @@ def orange(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def orange_tflite(orange: Path) -> Path:
     """The same network as float TFLite, made by our own lowering."""
     path = orange.with_suffix(".tflite")
-    path.write_bytes(lower(load(orange), Preprocessing()).tflite)
+    graph = load(orange)
+    path.write_bytes(lower(graph, assumed(graph)).tflite)
     return path
 
 

@@ -18,12 +18,15 @@ import pytest
 
 from edgematte.benchmarks.measure.accuracy import METRICS
 from edgematte.benchmarks.result import SCHEMA_VERSION
+from edgematte.convert.onnx.evidence import assumed
 from edgematte.convert.onnx.graph import load
-from edgematte.convert.onnx.lower import Preprocessing, lower
+from edgematte.convert.onnx.lower import lower
+from edgematte.convert.onnx.reading import Preprocessing
 from edgematte.convert.quantise.calibrate import calibrate
 from edgematte.convert.quantise.emit import quantize
 from edgematte.convert.tflite.builder import add_metadata
 from edgematte.runtime.cli import main
+from edgematte.runtime.network.interpreter import CHOICE_VARIABLE
 from edgematte.runtime.network.model_file import CARD_NAME, ModelCard
 from edgematte.runtime.network.tensors import resize
 from edgematte.runtime.picture.images import find_photos, read
@@ -171,12 +174,11 @@ def test_an_int8_model_s_card_tells_how_to_feed_its_original(
     told = Preprocessing((10.0, 20.0, 30.0), (60.0, 50.0, 40.0), "bgr")
     original = save_onnx([[-2.0, 0.0, 2.0], [0.0, 0.0, 0.0]], bias=[-1.0, 0.0], end=None)
     graph = load(original)
-    network = lower(graph, told, channel=0)
+    reading = assumed(graph, told, channel=0)
+    network = lower(graph, reading)
     pictures = [resize(read(path), network.size) for path in find_photos(photos / "images")]
     int8 = quantize(network, calibrate(network, pictures)).to_bytes()
-    card = ModelCard(
-        name="network", source_sha256=graph.sha256, mean=told.mean, std=told.std, color=told.color, channel=0
-    )
+    card = ModelCard(name="network", source_sha256=graph.sha256, reading=reading.to_card())
     model, wanted = tmp_path / "model.tflite", tmp_path / "bench.json"
     model.write_bytes(add_metadata(int8, CARD_NAME, card.to_json()))
 
@@ -184,7 +186,9 @@ def test_an_int8_model_s_card_tells_how_to_feed_its_original(
     assert ended.code == 0, ended.err
     found = json.loads(wanted.read_text())
     assert found["same_source"] is True
-    assert found["reference"]["conventions"] == "bgr, mean 10,20,30, std 60,50,40, logits of class 0"
+    told = found["reference"]["conventions"]
+    assert "(pixel - 10, 20, 30) / 60, 50, 40, channels swapped to BGR" in told
+    assert "softmax of class 0 of 2 is alpha" in told
     # What is left is int8's rounding: the logits span some 20 units in 256 steps, so alpha is off by 0.02 at worst.
     assert found["accuracy"]["agreement"]["mae"]["high"] < 0.02
 
@@ -239,6 +243,20 @@ def test_a_photo_without_its_mask_stops_the_run_before_it_starts(
     assert len(ended.err.splitlines()) == 1
 
 
+def test_the_interpreter_is_chosen_by_an_option(
+    bench: Bench, orange_tflite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CHOICE_VARIABLE, "tflite-runtime")
+    ended = bench("run", orange_tflite, "--interpreter", "ai-edge-litert", "--json", "-", *QUICK)
+    assert ended.code == 0, ended.err
+    facts = json.loads(ended.out)["model"]
+    assert facts["engine"].startswith("ai-edge-litert ")
+    assert facts["arena_bytes"] is None, "which only tflite-micro knows"
+    ended = bench("run", orange_tflite, "--interpreter", "tensorflow", *QUICK)
+    assert ended.code == 2
+    assert "expected one of: ai-edge-litert, tflite-runtime, tflite-micro" in ended.err
+
+
 def test_nothing_is_overwritten_unasked_and_that_is_known_before_measuring(
     bench: Bench, orange_tflite: Path, tmp_path: Path
 ) -> None:
@@ -259,7 +277,7 @@ def test_nothing_is_overwritten_unasked_and_that_is_known_before_measuring(
         (("{model}", "--against", "missing.onnx"), "missing.onnx: no such file"),
         (("{model}", "--data", "missing"), "missing/images is not a folder"),
         (("{model}", "--mean", "127.5"), "are for the network of --against"),
-        (("{model}", "--against", "{onnx}", "--mean", "1,2"), "--mean 1,2: expected one number, or three as R,G,B"),
+        (("{model}", "--against", "{onnx}", "--mean", "1,2"), "--mean 1.0,2.0: expected one number or three, R,G,B"),
         (("{model}", "--against", "{onnx}", "--std", "grey"), "--std grey: expected one number"),
         (("{model}", "--against", "{onnx}", "--std", "0"), "--std 0"),
         (("{model}", "--csv", "photos.csv"), "--csv and --limit are about photos"),

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 import edgematte
-from edgematte.convert.onnx.lower import Preprocessing, lower
+from edgematte.convert.onnx.reading import Preprocessing
 from edgematte.convert.quantise.to_int8 import PLAIN, to_int8
 from edgematte.convert.recipe import Recipe
 from edgematte.convert.rewrite.subpixel import with_subpixels
@@ -18,7 +18,7 @@ from edgematte.convert.tflite.graph import TfliteGraph
 from edgematte.runtime.network import interpreter
 from edgematte.runtime.picture.images import find_photos, read
 
-from ..tiny import floats, load, model_of, op
+from ..tiny import floats, load, lower, model_of, op
 
 
 def int8(photos: Path, *, kernel: int, channels: int) -> TfliteGraph:

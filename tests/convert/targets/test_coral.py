@@ -186,7 +186,7 @@ def test_the_compilers_log_becomes_numbers() -> None:
         ("LOGISTIC", 1),
     ]
     assert compiled.counts[1][2] == "Operation is otherwise supported, but not mapped"
-    assert (compiled.sram_bytes, compiled.flash_bytes) == (1.5 * 2**20, 512 * 1024)
+    assert (compiled.sram_bytes, compiled.outer_bytes) == (1.5 * 2**20, 512 * 1024)
     assert dict(compiled.facts)["Edge TPU subgraphs"] == "1"
 
 

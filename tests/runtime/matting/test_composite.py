@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from edgematte import composite, cutout, read
 from edgematte.runtime.errors import ImageError, UsageError
-from edgematte.runtime.matting.composite import COLOUR_NAMES, contain, cover, read_background, trimmed
+from edgematte.runtime.matting.colours import COLOUR_NAMES
+from edgematte.runtime.matting.composite import blurred, contain, cover, read_background, trimmed
 
 
 @pytest.fixture
@@ -178,3 +179,30 @@ def test_trimming_keeps_everything_visible(alpha: NDArray[np.uint8]) -> None:
 def test_sizes_that_differ_are_refused(flag: NDArray[np.uint8]) -> None:
     with pytest.raises(ValueError, match="differ in size"):
         cutout(flag, np.zeros((5, 5), np.uint8))
+
+
+def test_words_mean_what_the_command_line_means_by_them(astronaut: Path) -> None:
+    image, nothing = read(astronaut), np.zeros((512, 512), np.uint8)
+    assert composite(image, nothing, "white").min() == 255
+    assert composite(image, nothing, "#ff8800")[0, 0].tolist() == [255, 136, 0]
+    assert np.array_equal(composite(image, nothing, str(astronaut)), image)
+    assert np.array_equal(composite(image, nothing, "blur"), composite(image, nothing, blurred(image, nothing)))
+
+
+@pytest.mark.parametrize(
+    ("background", "options"),
+    [
+        ("whitish", {}),
+        ("transparent", {}),
+        ((1, 2), {}),
+        ((1, 2, 300), {}),
+        (np.zeros((4, 4), np.uint8), {}),
+        (np.zeros((4, 4, 3)), {}),
+        ("white", {"fit": "stretch"}),
+        ("white", {"light": "candle"}),
+    ],
+)
+def test_what_means_nothing_is_refused(background: object, options: dict[str, str]) -> None:
+    image, alpha = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.uint8)
+    with pytest.raises(UsageError):
+        composite(image, alpha, background, **options)  # type: ignore[arg-type]

@@ -40,7 +40,7 @@ dist: | $(BIN)/python  ## wheel and sdist, each installed into a bare environmen
 	done
 	@echo; ls -l dist
 
-EXTRAS := convert bench booth ethos-u virtualcam gpio mqtt cluster fleet
+EXTRAS := convert bench pictures heic booth ethos-u virtualcam gpio mqtt cluster fleet
 sizes: | $(BIN)/python  ## megabytes that a device install takes, and that each extra adds to it
 	rm -rf build/sizes
 	$(BIN)/python -m pip install --quiet --no-compile --target build/sizes/device .

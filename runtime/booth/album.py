@@ -4,7 +4,7 @@
                                   20261123-184507-000122.original.jpg         as the camera gave it: written first
                                   20261123-184507-000122.cutout.png           .picture.jpg, .sheet.jpg
                                   20261123-184507-000122.reel.mjpeg           of a recording: grows under a hidden name
-                                  20261123-184507-000122.video.mp4            .loop.webp, .gif.gif, .sound.mka
+                                  20261123-184507-000122.video.mp4            .loop.webp, .small.gif, .sound.mka
     DATA/2026-11-23/pictures.jsonl                                            a line for each picture that is done
 
 Every name sorts by time, and by its running number where the clock was wrong. A file is under its name only when it is
@@ -34,13 +34,13 @@ from .moving.reel import ReelWriter, rescue
 
 JOURNAL = "pictures.jsonl"
 SESSION = "session.json"
-_NAME = re.compile(r"\d{8}-\d{6}-(\d{6,})\.(original|cutout|picture|sheet|reel|sound|video|loop|gif)\.\w+")
+_NAME = re.compile(r"\d{8}-\d{6}-(\d{6,})\.(original|cutout|picture|sheet|reel|sound|video|loop|small)\.\w+")
 _DAYS, _SESSIONS = "[0-9]*-[0-9]*-[0-9]*", "[0-9]*-[0-9]*"
 
-Part = Literal["original", "cutout", "picture", "sheet", "reel", "sound", "video", "loop", "gif"]
+Part = Literal["original", "cutout", "picture", "sheet", "reel", "sound", "video", "loop", "small"]
 _SUFFIX: dict[Part, str] = {
     "original": ".jpg", "cutout": ".png", "picture": ".jpg", "sheet": ".jpg",
-    "reel": ".mjpeg", "sound": ".mka", "video": ".mp4", "loop": ".webp", "gif": ".gif",
+    "reel": ".mjpeg", "sound": ".mka", "video": ".mp4", "loop": ".webp", "small": ".gif",
 }  # fmt: skip
 
 

@@ -122,7 +122,7 @@ class Finisher:
             log.warning("there is no film of %s: %s", shot.name, error)  # the animation is there
         yield
         if shot.session.order.layout in (BOOMERANG, POSING):
-            album.keep(shot, "gif", animation(moments, "gif"))
+            album.keep(shot, "small", animation(moments, "gif"))
 
     def poses(self, photos: Sequence[Image]) -> list[Moment]:
         """The moments of finished photos, a few times over."""

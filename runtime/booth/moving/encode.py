@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 
 from ...errors import EdgeMatteError
+from ...live.program import BT709, VideoFile, find_ffmpeg
 from ...live.sinks.base import Sink, StreamFormat
 from ...live.sinks.ffmpeg import FfmpegSink
-from ...live.sinks.program import find_ffmpeg
 from ...live.sinks.video import VideoSink
 from ...picture.images import Image
 from .reel import Still
@@ -71,7 +71,7 @@ def film(path: Path, moments: Sequence[Moment], *, sound: Path | None = None) ->
         sink = VideoSink(path, overwrite=True)
     first = moments[0].image()
     size = (first.shape[1], first.shape[0])
-    sink.start(StreamFormat(size, FPS, None if sound is None else str(sound)))
+    sink.start(StreamFormat(size, FPS, None if sound is None else _sound_of(sound)))
     whole, time_s = False, 0.0
     try:
         for moment in moments:
@@ -115,6 +115,11 @@ def thinned(moments: Sequence[Moment], *, most_s: float | None = None) -> list[M
             spent += found[-1].lasts_s
         passed += moment.lasts_s
     return found
+
+
+def _sound_of(path: Path) -> VideoFile:
+    """A file of one sound, as what goes with pictures that are not in it."""
+    return VideoFile(str(path), 0, "none", None, False, None, None, 0.0, False, False, BT709, ("aac",), (), 0, False)
 
 
 def _small(image: Image, side: int) -> Image:

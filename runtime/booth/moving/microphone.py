@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ...errors import UsageError
-from ...live.sinks.program import find_ffmpeg
+from ...live.program import find_ffmpeg
 
 STOP_S = 3.0
 CARDS = Path("/proc/asound/pcm")  # a line a device; "capture 1" where it hears

@@ -17,7 +17,7 @@ from ..album import Album
 MOUNTS = Path("/proc/self/mounts")
 PLACES = ("/media/", "/run/media/", "/mnt/")  # where systems show sticks
 CHUNK = 1 << 20  # bytes
-PARTS = ("sheet", "picture", "original", "cutout", "video", "loop", "gif")
+PARTS = ("sheet", "picture", "original", "cutout", "video", "loop", "small")
 
 
 @dataclass(frozen=True)

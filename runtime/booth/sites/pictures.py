@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 PAGE = 24  # pictures
-FILES: dict[str, Part] = {".mp4": "video", ".webp": "loop", ".gif": "gif", ".jpg": "sheet"}
+FILES: dict[str, Part] = {".mp4": "video", ".webp": "loop", ".gif": "small", ".jpg": "sheet"}
 
 
 def gallery(booth: Booth, first: int) -> dict[str, Any]:

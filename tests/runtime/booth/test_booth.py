@@ -15,7 +15,9 @@ import cv2
 import numpy as np
 import pytest
 
+from edgematte.runtime.booth.cli import booth
 from edgematte.runtime.booth.paper.layout import SHEET, STRIP
+from edgematte.runtime.errors import UsageError
 from edgematte.runtime.picture.images import decode, read
 
 from .conftest import FakePrinter
@@ -134,7 +136,7 @@ def test_a_boomerang_is_seen_at_once_made_at_once_and_fetched_by_the_same_code(s
         lines = guest.wait_for_lines(2)
         assert {(line["kind"], line["layout"]) for line in lines} == {("sheet", "boomerang"), ("photo", "boomerang")}
         there = {path.name.partition(".")[2] for path in guest.data.glob(f"*/*/{name}.*")}
-        assert there == {"reel.mjpeg", "video.mp4", "loop.webp", "gif.gif", "sheet.jpg"}
+        assert there == {"reel.mjpeg", "video.mp4", "loop.webp", "small.gif", "sheet.jpg"}
         assert json.loads(guest.get("/api/gallery")[1])["moving"] == [name]
         assert guest.get(f"/pictures/{name}.mp4")[1][4:8] == b"ftyp"
 
@@ -142,7 +144,7 @@ def test_a_boomerang_is_seen_at_once_made_at_once_and_fetched_by_the_same_code(s
         guest.act("start")
         guest.act("layout", "poses")
         saved = take(guest)
-        guest.wait(lambda _: any(guest.data.glob(f"*/*/{saved['name']}.gif.gif")))
+        guest.wait(lambda _: any(guest.data.glob(f"*/*/{saved['name']}.small.gif")))
         assert len(list(guest.data.glob(f"*/*/{saved['name']}.*"))) >= 5
         assert len({line["name"] for line in guest.wait_for_lines(7) if line["kind"] == "photo"}) == 5
 
@@ -168,11 +170,9 @@ def test_an_effect_is_live_and_on_the_picture(settings: Settings) -> None:
         guest.act("start")
         guest.frame()
         assert guest.act("effect", "mono:background") == 200
-        grey = guest.wait(lambda _: _is_grey(decode(guest.frame()[0], name="live")[5, 320])) and True
-        assert grey
+        guest.wait(lambda _: _is_grey(decode(guest.frame()[0], name="live")[5, 320]))
         assert guest.act("effect", "sepia") == 409
-        take_on = guest.act("shoot")
-        assert take_on == 200
+        assert guest.act("shoot") == 200
         guest.wait_for("review")
         guest.act("keep")
         sheet, photo = guest.wait_for_lines(2)
@@ -222,6 +222,34 @@ def test_the_owner_is_let_in_by_the_pin_only(settings: Settings, fake_printer: F
         assert guest.post("/owner/act", {"what": "restart"}, cookie)[0] == 200
         guest.wait_for_restart()
         assert json.loads(guest.get("/api/settings")[1])["title"] == "C & D"
+
+
+@pytest.mark.usefixtures("fake_printer")
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (
+            "[print]\nenabled = true\nprinter = 'Both'\n",
+            r"line 11: print\.printer: there is no printer 'Both'; .*: Booth",
+        ),
+        ("[screen]\nlanguages = ['xx']\nidle_s = 0\n", r"line 11: screen\.idle_s: is 0; expected 5 to 3600 seconds"),
+        ("[screen]\nlanguages = ['xx']\n", r"line 10: screen\.languages: there is no language 'xx'; expected ar, de"),
+        (
+            "[pictures]\nlayouts = ['poster']\n",
+            r"line 10: pictures\.layouts: there is no layout 'poster'; expected one",
+        ),
+        ("[pictures]\neffects = ['a.cube']\n", r"line 10: pictures\.effects: .*a\.cube cannot be read"),
+        ("[pictures]\nfont = 'a.ttf'\n", r"line 10: pictures\.font: .*a\.ttf cannot be used as a font"),
+        ("[pictures]\nmodel = 'unet-none'\n", r"line 10: pictures\.model: "),
+        ("[hook]\ncommand = 'gone'\n", r"line 10: hook\.command: there is no program 'gone'"),
+        ("[moving]\nmicrophone = 'loud'\n", r"line 10: moving\.microphone: is 'loud'; expected auto, off"),
+    ],
+)
+def test_what_cannot_be_is_said_with_its_line_before_the_evening_begins(
+    settings: Settings, more: str, says: str
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        booth(config_file=settings(more), print_systemd_unit=False)
 
 
 def test_without_a_pin_there_is_no_owners_page(settings: Settings) -> None:
@@ -442,3 +470,36 @@ def test_a_unit_file_lets_it_write_only_its_pictures(run_program: Callable, sett
     assert f"ReadWritePaths={settings().parent / 'event'}" in unit
     assert "IPAddressDeny=any" in unit
     assert "--print-systemd-unit" not in unit
+
+
+@slow
+def test_an_evening_of_many_visits_leaves_memory_and_files_as_they_were(settings: Settings) -> None:
+    """EDGEMATTE_VISITS says how many; 400 are twelve hours of an event, sped up."""
+    visits = int(os.environ.get("EDGEMATTE_VISITS", "60"))
+    config = settings("[pictures]\ncountdown_s = 0\nrefine = 'fast'\nlayouts = ['single', 'boomerang']\n"
+                      "[moving]\nboomerang_s = 0.5\n")  # fmt: skip
+    memory, files = [], []
+    with open_booth(config) as guest:
+        process = Path("/proc") / str(guest.process.pid)
+        for visit in range(visits):
+            guest.act("start")
+            guest.act("layout", "boomerang" if visit % 4 == 3 else "single")
+            guest.frame()
+            guest.act("shoot")
+            guest.wait(lambda state: state["step"] == "review" and state["finished"])
+            guest.act("keep" if visit % 5 else "retake")
+            guest.wait(lambda state: state["step"] in ("review", "saved") and state["finished"])
+            guest.act("keep")
+            guest.act("done")
+            status = (process / "status").read_text()
+            memory.append(int(status.partition("VmRSS:")[2].split()[0]) / 1024)
+            files.append(len(list((process / "fd").iterdir())))
+        assert guest.state()["problems"] == []
+    fifth = max(1, visits // 5)
+    second, last = (sum(part) / len(part) for part in (memory[fifth : 2 * fifth], memory[-fifth:]))
+    print(
+        f"\n{visits} visits: {second:.0f} MB in the second fifth, {last:.0f} in the last; "
+        f"files {files[fifth]}, {files[-1]}"
+    )
+    assert last < 1.15 * second + 10
+    assert files[-1] <= max(files[: 2 * fifth]) + 2

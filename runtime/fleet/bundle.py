@@ -67,6 +67,7 @@ class Contents:
     program: str | None  # its version; None leaves the program out
     models: tuple[str, ...]  # names or files; none leaves them out
     models_version: str
+    models_add: bool  # whether a device keeps the models that it has beside these
     site: Site | None
     oldest: str  # no device that has run this may go back to an older program than that
     trust: tuple[str, ...]  # fingerprints of the keys, beside the one that signs, that devices trust from now on
@@ -156,7 +157,7 @@ def _models(contents: Contents, built: Path, trees: Path, date_s: int) -> None:
     found = sorted(home.glob(f"*{MODEL_SUFFIX}"))
     (home / SUMS).write_text("".join(f"{sha256(path)}  {path.name}\n" for path in found), encoding="utf-8")
     write_expected(home)
-    fields = {"Description": "Networks for EdgeMatte"}
+    fields = {"Edgematte-Adds": "yes" if contents.models_add else "no", "Description": "Networks for EdgeMatte"}
     _pack("models", "edgematte-models", version, "all", fields, tree, built, date_s)
 
 

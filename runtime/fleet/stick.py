@@ -64,6 +64,7 @@ class Offer:
     architecture: str
     python: str  # of programs: the device's Python must be this one
     depends: tuple[str, ...]
+    adds: bool  # of models: those that are here and not in the package stay
     package_bytes: int
     unpacked_bytes: int
     sha256: str
@@ -164,6 +165,7 @@ def _offer(stanza: str) -> Offer:
         architecture=fields["Architecture"],
         python=fields.get("Edgematte-Python", ""),
         depends=tuple(name.strip() for name in fields.get("Depends", "").split(",") if name.strip()),
+        adds=fields.get("Edgematte-Adds") == "yes",
         package_bytes=int(fields["Size"]),
         unpacked_bytes=int(fields["Installed-Size"]) * 1024,
         sha256=fields["SHA256"],

@@ -17,6 +17,7 @@ from typing import Any
 
 from ..device.release import HOME, LAUNCHER, RESTARTED, last_update
 from ..errors import EdgeMatteError
+from ..network.store import SUMS
 from . import units
 from .releases import KEEP, KEYS, KINDS, LEAST_FREE_BYTES, OLDEST, SHA256, Home, Release, part, size_bytes
 from .repository import HOME as PACKED_HOME
@@ -249,9 +250,22 @@ def _install(home: Home, stick: Stick, plan: Plan, *, at: str, say: Say) -> Rele
             # For users who may not write here: without it they would compile at every start.
             names = ("-s", unpacked, "-p", home.folder / name)  # the files' places, once they are there
             run([PYTHON, "-m", "compileall", "-q", "-j", "0", *names, unpacked / "lib"])
+        if offer.adds and plan.now is not None:
+            _keep_models(home.folder / part("models", plan.now.models), unpacked)
         (unpacked / SHA256).write_text(f"{offer.sha256}\n", encoding="ascii")
         home.adopt(unpacked, name)
     return home.make(plan.parts, at=at)
+
+
+def _keep_models(old: Path, new: Path) -> None:
+    """The models that are here and that the package does not bring stay, as links to the same bytes."""
+    for file in old.rglob("*"):
+        copy = new / file.relative_to(old)
+        if file.is_file() and file.name != SHA256 and not copy.exists():
+            copy.parent.mkdir(exist_ok=True)
+            copy.hardlink_to(file)
+    lines = {line.split()[1]: line for folder in (old, new) for line in (folder / SUMS).read_text().splitlines()}
+    (new / SUMS).write_text("".join(f"{lines[name]}\n" for name in sorted(lines)))
 
 
 def _gate(home: Home, release: Release, *, camera: bool, say: Say) -> None:

@@ -134,7 +134,7 @@ def light(key: str) -> Pack:
         """For this PC's kind of machine."""
         nonlocal sick
         sick = wrong
-        contents = Contents(PC, version, ("unet-live",) if models else (), version, None, "0", (), None)
+        contents = Contents(PC, version, ("unet-live",) if models else (), version, False, None, "0", (), None)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(wheels, "unpack", unpack)
             bundle.bundle(contents, folder, key=key, overwrite=False)
@@ -166,7 +166,7 @@ def test_a_bare_kiosk_is_installed_from_a_stick_and_works(
     models = tuple(path.stem for path in (root / "models").glob("*.tflite"))
     for build, brings in ((1, models), (2, ())):
         version = bundle.program_version(build)
-        contents = Contents(PI, version, brings, version, None, "0", (), None)
+        contents = Contents(PI, version, brings, version, False, None, "0", (), None)
         made = bundle.bundle(contents, stick / str(build), key=key, overwrite=False)
         assert sum(made.packages.values()) <= MOST_BYTES
     shutil.copy(astronaut, stick / "person.jpg")

@@ -39,6 +39,7 @@ class Order:
     program: str | None = "1.0"
     behaves: str = "well"
     models: str | None = None  # a version
+    adds: str | None = None  # only this model, beside those that a device has
     site: str | None = None
     key: str = "Workstation"
     oldest: str = "0"
@@ -105,8 +106,9 @@ def pack(order: Order, folder: Path, device: Target) -> Path:
     contents = Contents(
         target=order.target or device,
         program=order.program,
-        models=(MODEL,) if order.models else (),
+        models=(order.adds or MODEL,) if order.models else (),
         models_version=order.models or MODELS_VERSION,
+        models_add=order.adds is not None,
         site=site,
         oldest=order.oldest,
         trust=order.trust,

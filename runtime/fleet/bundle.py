@@ -11,7 +11,6 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from importlib import metadata
-from importlib.resources import files
 from pathlib import Path
 
 from ..errors import UsageError
@@ -105,7 +104,7 @@ def bundle(contents: Contents, folder: Path, *, key: str, overwrite: bool) -> Bu
             _site(contents.site, built, trees, date_s)
         packages = {file.name: file.stat().st_size for file in sorted(built.glob("*.deb"))}
         (built / KEYS).write_bytes(trusted)
-        (built / INSTALLER).write_bytes((files(__package__) / INSTALLER).read_bytes())
+        (built / INSTALLER).write_bytes(Path(__file__).with_name(INSTALLER).read_bytes())
         facts = {"target": contents.target.name, "python": contents.target.python, "fingerprint": signer.fingerprint}
         (built / PAGE).write_text(README.format(packages="\n".join(packages), **facts), encoding="utf-8")
         sign(built, signer, date_s=date_s)

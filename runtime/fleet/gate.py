@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib import metadata
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +93,7 @@ def _release(version: str) -> tuple[int, int]:
 def _alpha(model: Path) -> Alpha:
     from ..matting.segmenter import Segmenter
 
-    picture = decode((files(__package__) / PICTURE).read_bytes(), name=PICTURE)
+    picture = decode(Path(__file__).with_name(PICTURE).read_bytes(), name=PICTURE)
     return Segmenter(model).matte(picture)
 
 

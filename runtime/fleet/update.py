@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -283,7 +282,7 @@ def _gate(home: Home, release: Release, *, camera: bool, say: Say) -> None:
 
 def _first(home: Home, release: Release) -> None:
     """Nothing ran before: there is nothing to go back to, and no unit yet."""
-    home.note("recover", (files(__package__) / "recover.sh").read_bytes())
+    home.note("recover", Path(__file__).with_name("recover.sh").read_bytes())
     _keep_what_it_brought(home, release)
     home.switch(release)
     if home.folder == HOME:
@@ -293,7 +292,7 @@ def _first(home: Home, release: Release) -> None:
 def _try_out(home: Home, release: Release, *, begun: Callable[[], object], say: Say) -> None:
     """Raises RolledBackError where it is not well; then the release before runs again."""
     running = units.running()
-    home.note("recover", (files(__package__) / "recover.sh").read_bytes())
+    home.note("recover", Path(__file__).with_name("recover.sh").read_bytes())
     home.begin_trial(running)
     begun()
     until_s = time.monotonic() + TRIAL_S

@@ -19,7 +19,6 @@ from edgematte.runtime.fleet.bundle import Contents
 from edgematte.runtime.fleet.targets import Target, target
 
 from .cores import A72
-from .debian import this_architecture
 from .kiosk import Kiosk
 from .record import write as write_record
 
@@ -29,7 +28,7 @@ MOST_BYTES = 120_000_000  # of a bundle for one kind of device
 BOOT_S, INSTALL_S = 600, 3600  # on a PC that is busy with other things
 ROLLED_BACK_S = 180
 PI = target("pi64", "3.11")
-PC = target({"amd64": "pc64", "arm64": "pi64"}[this_architecture()], "3.11")
+PC = target("pc64", "3.11")  # what user-mode Linux plays
 COMMAND = "make test-fleet RESULTS=benchmarks/results"
 VERSIONS = 8  # that updates go round; three are kept, so each is installed anew
 # A program that updates itself as edgematte does, with edgematte's own code for it, and runs no network: an emulated

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from ..convert.report.charts import figure, svg, text
+from ..convert.report.charts import figure, legend, line, svg, text
 
 WIDTH = 560  # user units
 FAINTEST = 0.2  # opacity of the last of several series
@@ -63,19 +63,17 @@ def log_scatter(points: Sequence[Point], *, x_label: str, y_label: str) -> str:
 
     marks = []
     for tick in _log_ticks(10**lowest, 10**highest):
-        marks.append(_grid(across(tick), top, across(tick), height - bottom))
+        marks.append(line(across(tick), top, across(tick), height - bottom))
         marks.append(text(across(tick), height - bottom + 16, figure(tick), anchor="middle"))
     for share in range(5):
         y = low + (high - low) * share / 4
-        marks.append(_grid(left, down(y), WIDTH - right, down(y)))
+        marks.append(line(left, down(y), WIDTH - right, down(y)))
         marks.append(text(left - 6, down(y) + 4, f"{y:.3g}", anchor="end"))
     taken = [(down(point.y) + 4, across(point.x) - 8, across(point.x) + 8) for point in points]
     for point in sorted(points, key=lambda point: point.y, reverse=True):
         x, y = across(point.x), down(point.y)
         if point.low is not None and point.high is not None:
-            marks.append(
-                f'<line class="axis" x1="{x:.1f}" y1="{down(point.low):.1f}" x2="{x:.1f}" y2="{down(point.high):.1f}"/>'
-            )
+            marks.append(line(x, down(point.low), x, down(point.high), "axis"))
         between = "" if point.low is None or point.high is None else f" [{point.low:.4f}, {point.high:.4f}]"
         marks.append(
             f'<circle class="{"quiet" if point.quiet else "bar"}" cx="{x:.1f}" cy="{y:.1f}" r="6">'
@@ -105,7 +103,7 @@ def stacked_bars(bars: Sequence[Bar], names: Sequence[str], *, unit: str, label:
             )
             x += long
         marks.append(text(x + 6, top + 31, f"{figure(sum(bar.parts))} {unit}", faint=True))
-    return svg(row_px * len(bars), label, *marks, width=WIDTH) + legend(names)
+    return svg(row_px * len(bars), label, *marks, width=WIDTH) + legend(names, shades)
 
 
 def lines(curves: Sequence[Line], *, x_label: str, y_label: str, from_zero: bool = True) -> str:
@@ -125,7 +123,7 @@ def lines(curves: Sequence[Line], *, x_label: str, y_label: str, from_zero: bool
     marks = []
     for share in range(5):
         y = low + (high - low) * share / 4
-        marks.append(_grid(left, down(y), WIDTH - right, down(y)))
+        marks.append(line(left, down(y), WIDTH - right, down(y)))
         marks.append(text(left - 6, down(y) + 4, f"{y:.3g}", anchor="end"))
     for x in _few(sorted(set(xs))):
         marks.append(text(across(x), height - bottom + 16, f"{x:.2g}", anchor="middle"))
@@ -146,15 +144,6 @@ def lines(curves: Sequence[Line], *, x_label: str, y_label: str, from_zero: bool
     marks.append(text(WIDTH - right, height - 8, x_label, anchor="end", faint=True))
     marks.append(text(left, 14, y_label, faint=True))
     return svg(height, f"{y_label} against {x_label}", *marks, width=WIDTH)
-
-
-def legend(names: Sequence[str]) -> str:
-    """The parts of a stacked bar beside their shades."""
-    keys = (
-        f'<span class="key" style="margin-left:0;opacity:{shade:.2f}"></span>{escape(name)}&emsp;'
-        for name, shade in zip(names, _shades(len(names)), strict=True)
-    )
-    return f'<p class="legend">{" ".join(keys)}</p>'
 
 
 def _shades(count: int) -> list[float]:
@@ -182,12 +171,8 @@ def _label(
     taken.append((place, start, start + long))
     beside = x - 10 if to_left else x + 10
     # A name that had to move far is tied to its mark.
-    tie = _grid(x, y, beside, place - 4) if abs(place - y - 4) > 14 else ""
+    tie = line(x, y, beside, place - 4) if abs(place - y - 4) > 14 else ""
     return tie + text(beside, place, name, anchor="end" if to_left else "start")
-
-
-def _grid(x1: float, y1: float, x2: float, y2: float) -> str:
-    return f'<line class="grid" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
 
 
 def _round_range(low: float, high: float) -> tuple[float, float]:

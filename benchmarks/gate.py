@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 from ..runtime.errors import UsageError
-from .measure.bootstrap import Interval
+from .measure.stats import Interval
 from .result import fair_ms
 from .summary import Entry, cost
 

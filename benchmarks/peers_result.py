@@ -1,4 +1,4 @@
-"""What a run of `benchmarks.peers` found → its JSON, and the table that a page or a README shows."""
+"""What a run of the study `peers` found → its JSON, and the table that a page or a README shows."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 
 from ..runtime.device.machine import Machine
-from .measure.bootstrap import Interval
 from .measure.latency import Timing
+from .measure.stats import Interval
 from .summary import NOT_MEASURED, Table
 from .timings import FRAME_SIZE
 

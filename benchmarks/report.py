@@ -41,7 +41,7 @@ RATIO_GOOD, RATIO_FAIR = 0.6, 1.0  # of the reference's time
 
 @dataclass(frozen=True)
 class Beside:
-    """A file that `benchmarks.peers` wrote."""
+    """A file that the study `peers` wrote."""
 
     name: str  # its stem
     found: Peers

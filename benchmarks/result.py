@@ -17,14 +17,13 @@ from dataclasses import dataclass, fields, is_dataclass
 from ..runtime.device.machine import Machine
 from ..runtime.picture.images import Size
 from .measure.accuracy import METRICS, Score
-from .measure.bootstrap import Interval, mean_interval
 from .measure.contender import Facts
 from .measure.energy import Energy
 from .measure.fresh import ColdStart
 from .measure.latency import Timing
 from .measure.live_rate import LiveRate
 from .measure.operator_times import OperatorTime
-from .measure.paired import PairedTest, paired_test
+from .measure.stats import Interval, PairedTest, mean_interval, paired_test
 from .measure.sustained import Sustained
 
 SCHEMA = "edgematte.bench.run"
@@ -152,11 +151,6 @@ class Latency:
     def fair_network_ratio(self) -> Interval | None:
         """Of CPU time where there is one, else of the wall clock: what gates and reports go by."""
         return self.network_cpu_ratio or self.network_ratio
-
-    @property
-    def fair_whole_ratio(self) -> Interval | None:
-        """The same of the whole call."""
-        return self.whole_cpu_ratio or self.whole_ratio
 
 
 @dataclass(frozen=True)

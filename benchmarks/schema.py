@@ -1,24 +1,20 @@
-"""The JSON of a `bench run` or of `benchmarks.peers`, of this version or an older one → its `Result` or `Peers`."""
+"""The JSON of `bench run` or of the study `peers` → its `Result` or `Peers`."""
 
 from __future__ import annotations
 
 import json
 import types
-from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from ..runtime.errors import UsageError
 from . import peers_result
-from .measure.latency import Timing, ratio
 from .peers_result import Peers
 from .result import SCHEMA, SCHEMA_VERSION, Result
 
-OLDEST = 1
 
-
-class _MisfitError(Exception):
+class MisfitError(UsageError):
     """A value that is not of the type its field has; the text starts with the field's path."""
 
 
@@ -36,7 +32,7 @@ def from_json(text: str, *, name: str) -> Result:
 
 
 def load_any(path: Path) -> Result | Peers:
-    """As `load`, and files of `python -m edgematte.benchmarks.studies.peers --json` too."""
+    """As `load`, and what the study `peers` wrote with --json too."""
     return _read(_text(path), (SCHEMA, peers_result.SCHEMA), str(path))
 
 
@@ -58,55 +54,39 @@ def _read(text: str, schemas: tuple[str, ...], name: str) -> Result | Peers:
         raise UsageError(
             f"{name}: holds {schema}; expected {' or '.join(schemas)}, which 'edgematte bench run --json' writes"
         )
-    kind, newest, upgrades = _SCHEMAS[schema]
+    kind, known = _SCHEMAS[schema]
     version = content.get("schema_version")
-    if not isinstance(version, int) or version < OLDEST:
-        raise UsageError(f"{name}: is of schema version {version}; expected {OLDEST} to {newest}")
-    if version > newest:
+    if isinstance(version, int) and version > known:
         raise UsageError(
-            f"{name}: was written by a newer edgematte (schema version {version}, this one reads up to "
-            f"{newest}); update with: pip install --upgrade edgematte"
+            f"{name}: was written by a newer edgematte (schema version {version}, this one reads {known}); "
+            "update with: pip install --upgrade edgematte"
         )
+    if version != known:
+        raise UsageError(f"{name}: is of schema version {version}, expected {known}; measure again")
     try:
-        for step in range(version, newest):
-            content = upgrades[step](content)
-        return _built(kind, content, "")
-    except _MisfitError as error:
+        return built(kind, content, "")
+    except MisfitError as error:
         raise UsageError(f"{name}: {error}; the file was changed or is damaged") from error
 
 
-def _from_1(content: dict[str, Any]) -> dict[str, Any]:
-    """Version 1 divided two medians; its samples are in the file, so the ratio of today can be had from them.
-
-    It knew neither stages nor CPU times nor what firmware remembers of heat.
-    """
-    latency = dict(content.get("latency") or {})
-    if latency.get("reference"):
-        for part in ("network", "whole"):
-            of_model, of_reference = (
-                _built(Timing, latency[role][part], f"latency.{role}.{part}") for role in ("model", "reference")
-            )
-            found = ratio(of_model, of_reference)
-            latency[f"{part}_ratio"] = {"value": found.value, "low": found.low, "high": found.high}
-    machine = {"throttled": None, **(content.get("machine") or {})}
-    return {**content, "latency": latency, "machine": machine}
-
-
-# Schema → what is built of it, its newest version, and for each older version what makes the next one of it.
-_SCHEMAS: dict[str, tuple[type, int, dict[int, Callable[[dict[str, Any]], dict[str, Any]]]]] = {
-    SCHEMA: (Result, SCHEMA_VERSION, {1: _from_1}),
-    peers_result.SCHEMA: (Peers, peers_result.SCHEMA_VERSION, {}),
+# Schema → what is built of it, and its version.
+_SCHEMAS: dict[str, tuple[type, int]] = {
+    SCHEMA: (Result, SCHEMA_VERSION),
+    peers_result.SCHEMA: (Peers, peers_result.SCHEMA_VERSION),
 }
 
 
-def _built(kind: Any, value: Any, path: str) -> Any:
-    """`value`, as JSON knows it, as an instance of `kind`: dataclasses, tuples, optional and plain types."""
+def built(kind: Any, value: Any, path: str) -> Any:
+    """`value`, as JSON knows it, as an instance of `kind`: dataclasses, tuples, optional and plain types.
+
+    `path` is where it stands, for messages. Raises MisfitError.
+    """
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):
         options = get_args(kind)
         if value is None and type(None) in options:
             return None
-        return _built(next(option for option in options if option is not type(None)), value, path)
+        return built(next(option for option in options if option is not type(None)), value, path)
     if origin is tuple:
         return _tuple(get_args(kind), value, path)
     return (_dataclass if is_dataclass(kind) else _simple)(kind, value, path)
@@ -117,32 +97,32 @@ def _simple(kind: Any, value: Any, path: str) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise _MisfitError(f"{path} is {json.dumps(value)[:40]}, expected {kind.__name__}")
+        raise MisfitError(f"{path} is {json.dumps(value)[:40]}, expected {kind.__name__}")
     return value
 
 
 def _tuple(kinds: tuple[Any, ...], value: Any, path: str) -> tuple[Any, ...]:
     if not isinstance(value, list):
-        raise _MisfitError(f"{path} is {json.dumps(value)[:40]}, expected a list")
+        raise MisfitError(f"{path} is {json.dumps(value)[:40]}, expected a list")
     if kinds[-1] is Ellipsis:
-        return tuple(_built(kinds[0], item, f"{path}[{place}]") for place, item in enumerate(value))
+        return tuple(built(kinds[0], item, f"{path}[{place}]") for place, item in enumerate(value))
     if len(kinds) != len(value):
-        raise _MisfitError(f"{path} has {len(value)} entries, expected {len(kinds)}")
+        raise MisfitError(f"{path} has {len(value)} entries, expected {len(kinds)}")
     return tuple(
-        _built(kind, item, f"{path}[{place}]") for place, (kind, item) in enumerate(zip(kinds, value, strict=True))
+        built(kind, item, f"{path}[{place}]") for place, (kind, item) in enumerate(zip(kinds, value, strict=True))
     )
 
 
 def _dataclass(kind: Any, value: Any, path: str) -> Any:
     """Fields that this version does not know are left out, as a newer one may have added them."""
     if not isinstance(value, dict):
-        raise _MisfitError(f"{path or 'the file'} is {json.dumps(value)[:40]}, expected an object")
+        raise MisfitError(f"{path or 'the file'} is {json.dumps(value)[:40]}, expected an object")
     hints = get_type_hints(kind)
     found: dict[str, Any] = {}
     for field in fields(kind):
         where = f"{path}.{field.name}" if path else field.name
         if field.name in value:
-            found[field.name] = _built(hints[field.name], value[field.name], where)
+            found[field.name] = built(hints[field.name], value[field.name], where)
         elif field.default is MISSING and field.default_factory is MISSING:
-            raise _MisfitError(f"{where} is missing")
+            raise MisfitError(f"{where} is missing")
     return kind(**found)

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .measure.bootstrap import Interval, mean_interval
 from .measure.contender import Facts
 from .measure.fresh import ColdStart
 from .measure.latency import Timing
-from .measure.paired import PairedTest
+from .measure.stats import Interval, PairedTest, mean_interval
 from .result import CallTimings, Machine, Result, Stage, fair_ms, reference_name
 
 NOT_MEASURED = "not measured"

@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 
 from ..runtime.picture.images import Image
 from .onnx.graph import Graph, Node
-from .onnx.lower import INPUT, FloatModel
-from .onnx.reference import Reference
+from .onnx.lower import INPUT
+from .onnx.reference import Layers
 from .tflite.activations import Activations
+from .tflite.float_model import FloatModel
 from .tflite.graph import TfliteGraph
 from .tflite.slice import cut
+
+FAINTEST = 1e-30  # what float32 holds below it has fewer digits the smaller it is, and kernels take it for zero
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class LayerError:
     error: float  # root mean square difference of int8 to float, as a share of the span between them
 
 
-def differences(graph: Graph, model: FloatModel, reference: Reference, image: Image) -> Iterator[LayerDifference]:
+def differences(graph: Graph, model: FloatModel, reference: Layers, image: Image) -> Iterator[LayerDifference]:
     """Every tensor that exists in both networks, in execution order, for one picture at the network's size.
 
     Each piece of the TFLite network between two such tensors is run on onnxruntime's values, so that an operator
@@ -49,7 +52,7 @@ def differences(graph: Graph, model: FloatModel, reference: Reference, image: Im
     # Several ONNX tensors may be views of one TFLite tensor (a Transpose that only renamed axes): the first counts.
     holder = {model.tensor_of[name]: name for name in reversed(groups)}
     shared = [name for name in groups if holder[model.tensor_of[name]] == name and model.tensor_of[name] != INPUT]
-    pieces = cut(model.tflite, [model.tensor_of[name] for name in shared])
+    pieces = cut(model.graph, [model.tensor_of[name] for name in shared])
     last_use = {name: number for number, piece in enumerate(pieces) for name in piece.inputs}
     values = {INPUT: model.to_input(image)}
     for number, (name, expected) in enumerate(reference.tensors(image, shared)):
@@ -73,7 +76,7 @@ def _groups(graph: Graph, model: FloatModel) -> Iterator[tuple[Node, tuple[str, 
             pending.update(dict.fromkeys(node.outputs, titles))
 
 
-def first_not_finite(graph: Graph, reference: Reference, image: Image) -> Node | None:
+def first_not_finite(graph: Graph, reference: Layers, image: Image) -> Node | None:
     """The first operator of the ONNX network that makes NaN or infinity of a picture."""
     producers = {name: node for node in graph.nodes for name in node.outputs if name}
     for name, values in reference.tensors(image, list(producers)):
@@ -84,7 +87,7 @@ def first_not_finite(graph: Graph, reference: Reference, image: Image) -> Node |
 
 def quantisation_errors(float_model: FloatModel, int8: bytes, images: Sequence[Image]) -> tuple[LayerError, ...]:
     """Every activation that both networks name alike, in the float network's order."""
-    float_graph, int8_graph = TfliteGraph(float_model.tflite), TfliteGraph(int8)
+    float_graph, int8_graph = float_model.graph, TfliteGraph(int8)
     makers = {
         float_graph.name(output): float_graph.kind(operator)
         for operator in float_graph.operators
@@ -95,7 +98,7 @@ def quantisation_errors(float_model: FloatModel, int8: bytes, images: Sequence[I
     names = [name for name in makers if name in filled]
     squares, sizes = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0)
     low, high = dict.fromkeys(names, math.inf), dict.fromkeys(names, -math.inf)
-    of_float, of_int8 = real_values(float_model.tflite, names), real_values(int8, names)
+    of_float, of_int8 = real_values(float_graph, names), real_values(int8_graph, names)
     for image in images:
         real, stored = of_float(float_model.to_input(image)), of_int8(image[np.newaxis])
         for name, expected, found in zip(names, real, stored, strict=True):
@@ -111,10 +114,9 @@ def quantisation_errors(float_model: FloatModel, int8: bytes, images: Sequence[I
     )  # fmt: skip
 
 
-def real_values(model: bytes, names: Sequence[str]) -> Callable[[NDArray], Iterator[NDArray[np.float32]]]:
+def real_values(graph: TfliteGraph, names: Sequence[str]) -> Callable[[NDArray], Iterator[NDArray[np.float32]]]:
     """A TFLite network as a function from its input tensor to the real values of its tensors `names`, in that order."""
-    graph = TfliteGraph(model)
-    network = Activations(model, names)
+    network = Activations(graph, names)
     encodings = {name: graph.tensors[graph.numbers[name]].quantization for name in names}
 
     def values(tensor: NDArray) -> Iterator[NDArray[np.float32]]:
@@ -130,6 +132,7 @@ def real_values(model: bytes, names: Sequence[str]) -> Callable[[NDArray], Itera
 
 def relative_error(found: NDArray, expected: NDArray) -> float:
     """Largest difference as a share of the expected range; NaN or infinity on one side only counts as infinite."""
+    found, expected = (np.where(np.abs(values) < FAINTEST, 0, values) for values in (found, expected))
     with np.errstate(invalid="ignore"):
         difference = np.abs(found.astype(np.float64) - expected)
     difference[~np.isfinite(found) & ~np.isfinite(expected)] = 0

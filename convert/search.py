@@ -89,7 +89,7 @@ def search(
 
     def measure(islands: tuple[str, ...]) -> Point:
         if islands not in measured:
-            content = quantised.with_islands(islands) if islands else quantised.tflite
+            content = quantised.with_islands(islands).to_bytes() if islands else quantised.tflite
             measured[islands] = (Point(islands, drop(content), latency_ratio(content), len(content)), content)
         return measured[islands][0]
 
@@ -107,7 +107,7 @@ def search(
     full = measure(())
     if forbid_islands or full.drop <= max_drop:
         return result(())
-    candidates = _ranked(quantised, quick_drop, progress)
+    candidates = ranked(quantised, quick_drop, progress)
     sets: list[tuple[str, ...]] = [()]  # the islands of the first 0, 1, 2, … candidates
     for candidate in candidates:
         sets.append(tuple(dict.fromkeys((*sets[-1], *candidate.operators))))
@@ -144,15 +144,15 @@ def _returned(
             islands = tuple(dict.fromkeys(name for candidate in fewer for name in candidate.operators))
             attempts += 1
             # The few photos first: a set that fails on them is not worth a look at all the others.
-            if quick_drop(quantised.with_islands(islands)) <= max_drop and drop(islands) <= max_drop:
+            if quick_drop(quantised.with_islands(islands).to_bytes()) <= max_drop and drop(islands) <= max_drop:
                 kept = fewer
             start -= size
         size //= 2
 
 
-def _ranked(quantised: Quantised, drop: Measure, progress: Callable[[float], None] | None) -> list[Candidate]:
+def ranked(quantised: Quantised, drop: Measure, progress: Callable[[float], None] | None = None) -> list[Candidate]:
     """Operators in runs, those that cost most accuracy per share of the work first."""
-    graph = TfliteGraph(quantised.model.tflite)
+    graph = quantised.model.graph
     computed = set(graph.activations())
     work = {graph.name(o.outputs[0]): _multiplications(graph, o) for o in graph.operators if o.outputs[0] in computed}
     names = list(work)
@@ -162,7 +162,8 @@ def _ranked(quantised: Quantised, drop: Measure, progress: Callable[[float], Non
     for start in range(0, len(names), length):
         run = tuple(names[start : start + length])
         others = [name for name in names if name not in run]
-        candidates.append(Candidate(run, drop(quantised.with_islands(others)), sum(work[name] for name in run) / total))
+        lost = drop(quantised.with_islands(others).to_bytes())
+        candidates.append(Candidate(run, lost, sum(work[name] for name in run) / total))
         if progress is not None:
             progress(min(1.0, (start + length) / len(names)))
     return sorted(candidates, key=lambda c: -c.drop / (c.share + CONVERSION_SHARE))

@@ -6,34 +6,23 @@ import ctypes
 import json
 import os
 import shutil
-import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from .device.machine import HOT_C, ROOT, Machine, kernel_text, this_machine
 from .errors import EdgeMatteError
 from .live.backdrop import BlurBackdrop
-from .live.edge import LiveEdge
-from .live.frames import Buffers
-from .live.matte import LiveMatte
-from .live.pipeline import LiveOptions, Pipeline, network_threads
-from .live.quality import Quality
-from .live.render import Renderer
-from .live.sinks.base import Sink, StreamFormat
-from .live.sinks.program import find_ffmpeg
+from .live.pipeline import network_threads
+from .live.program import find_ffmpeg
+from .live.rate import measured
 from .live.sources.virtual import VirtualCamera
-from .live.stabilise import Stabiliser
 from .matting.segmenter import Segmenter
 from .network import LIVE_MODEL
 from .network.installed import Installed, installed
 from .network.interpreter import EDGE_TPU_LIBRARY, INTERPRETERS
-from .network.tensors import input_size
 
 State = Literal["well", "note", "wrong"]
 
@@ -85,40 +74,14 @@ def examine(root: Path = ROOT, *, model: str = LIVE_MODEL, seconds: float = MEAS
     ]
     fps: float | None = None
     try:
-        fps = measured_fps(model, seconds)
+        segmenter, camera = Segmenter(model, threads=network_threads(None)), VirtualCamera(fps=FASTEST_FPS)
+        fps = measured(segmenter, camera.open, BlurBackdrop(), seconds=seconds).fps
         state: State = "well" if fps >= 15 else "note"
         advice = None if fps >= 15 else "ask the camera for less, e.g. --size 640x480"
         findings.append(Finding("speed", state, f"{model} makes {fps:.0f} frames a second of 1280x720", advice))
     except EdgeMatteError as error:
         findings.append(Finding("speed", "wrong", f"{model} does not run: {error}", "edgematte models verify"))
     return Diagnosis(machine, tuple(findings), fps, installed())
-
-
-def measured_fps(model: str, seconds: float) -> float:
-    """Frames a second of the whole pipeline, from a virtual camera to nowhere, when nothing holds it up."""
-    segmenter, buffers, stop = Segmenter(model, threads=network_threads(None)), Buffers(), threading.Event()
-    matte = LiveMatte(segmenter.matte, input_size(segmenter.network.inputs[0]), stabiliser=Stabiliser())
-    camera, nowhere = VirtualCamera(fps=FASTEST_FPS), _Nowhere()
-    renderer = Renderer(LiveEdge(), buffers=buffers, backdrop=BlurBackdrop())
-    best = LiveOptions(ladder=(Quality(),))  # leaving things out would make any number of frames
-    pipeline = Pipeline(lambda: camera.open(buffers), renderer, [nowhere], buffers=buffers, prepare=matte, options=best)
-    timer = threading.Timer(seconds, stop.set)
-    timer.start()
-    try:
-        status = pipeline.run(stop)
-    finally:
-        timer.cancel()
-    return status.frames / max(seconds, status.elapsed_s)
-
-
-class _Nowhere(Sink):
-    name, transparent = "nowhere", False
-
-    def start(self, stream: StreamFormat) -> None: ...
-
-    def write(self, picture: NDArray[np.uint8], time_s: float) -> None: ...
-
-    def finish(self, *, whole: bool) -> None: ...
 
 
 def _board(machine: Machine) -> Iterator[Finding]:
@@ -215,7 +178,9 @@ def _cameras(root: Path) -> Iterator[Finding]:
 
 def _programs() -> Iterator[Finding]:
     found = find_ffmpeg()
-    words = found or "not installed: no sound, no transparent video"
+    words = (
+        found or "not installed: no sound, no transparent video, no interlaced or damaged one read, no recording safe"
+    )
     yield Finding("ffmpeg", "well" if found else "note", words, None if found else "sudo apt install ffmpeg")
     free = shutil.disk_usage(Path.cwd()).free
     full = free < 200 * 2**20

@@ -18,7 +18,7 @@ from time import perf_counter_ns, process_time_ns
 import numpy as np
 
 from ...runtime.errors import UsageError
-from .bootstrap import Interval, paired_ratio_interval
+from .stats import Interval, paired_ratio_interval
 
 Call = Callable[[], object]
 Clock = Callable[[], int]  # nanoseconds

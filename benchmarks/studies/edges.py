@@ -1,10 +1,12 @@
-"""A tile network and pictures with true alpha → how much error it leaves of what bilinear upsampling leaves.
+"""Pictures with true alpha → how much of the error that bilinear upsampling leaves is left by each refinement.
 
-    python -m edgematte.benchmarks.studies.edges models/unet-edge.tflite models/unet-edge.onnx --data DIR --data DIR
+    python -m edgematte.benchmarks.studies edges [unet-edge.tflite …] --data DIR --json FILE --pictures FOLDER
 
-The coarse alpha is the true one reduced to a long side of 256 pixels (crops of up to 384: to a fifth) and blurred by
-one pixel. Each column is the sum of absolute error relative to bilinear upsampling of that coarse alpha: 1 is no gain,
-above 1 is harm. This judges the network alone, on every tile that holds an edge.
+Every picture starts twice: from its true alpha, reduced to network size and blurred by a pixel, which tells what
+refining can do; and from a network's own matte, which tells what it does in use. `--refine fast` and `best` are
+measured, and each tile network that is named, alone on every tile that holds an edge. Ratios are of the sums of
+absolute error: 1 is no gain, above 1 is harm. `--pictures` shows the edges over black, white and magenta, colours
+cleaned, plainly enlarged beside refined.
 """
 
 from __future__ import annotations
@@ -22,18 +24,29 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from ...convert.onnx.evidence import assumed
 from ...convert.onnx.graph import load as load_graph
-from ...convert.onnx.lower import Preprocessing
-from ...convert.onnx.reference import Reference
-from ...runtime.errors import EdgeMatteError, ModelError
+from ...convert.onnx.original import OriginalMatte
+from ...runtime.errors import ModelError
+from ...runtime.matting.composite import composite
+from ...runtime.matting.edge_tiles import EdgeNetwork
+from ...runtime.matting.foreground import foreground
+from ...runtime.matting.refine import Refine, refine
+from ...runtime.matting.segmenter import Segmenter
+from ...runtime.network import PHOTO_MODEL
 from ...runtime.network.interpreter import load
-from ...runtime.picture.images import Alpha, Image
+from ...runtime.picture.images import Alpha, Image, write
+from ..measure.accuracy import gradient_error, mse, sad
 from ..measure.dataset import Pair, find_pairs
 
 COARSE_LONG_SIDE_PX = 256
 CROP_PX = 384  # pictures up to this long are crops of larger ones …
 CROP_REDUCED = 5  # … and are reduced by this much instead
 OVERLAP_PX = 32  # of neighbouring tiles, blended linearly
+BILINEAR = "bilinear"
+MODES: tuple[Refine, ...] = ("fast", "best")
+BEHIND = ((0, 0, 0), (255, 255, 255), (255, 0, 255))
+SHOWN_PX = 320  # side of the square around the most uncertain place that a picture shows
 
 Refiner = Callable[[NDArray[np.uint8]], Alpha]  # (tile, tile, 4) RGB and coarse alpha → (tile, tile) fine alpha
 
@@ -48,13 +61,16 @@ class TileNetwork:
 
 
 @dataclass(frozen=True)
-class EdgeScore:
-    """One network on one picture."""
+class EdgeError:
+    """One refinement of one picture."""
 
-    network: str
     picture: str
-    ratio: float  # sum of absolute error after refining / after bilinear upsampling
-    bilinear_mae: float  # of bilinear upsampling, over the whole picture, 0…1
+    start: str  # "reduced, blurred 1 px", or the network's name
+    refinement: str  # "bilinear", "fast", "best", or a tile network's file
+    sad: float  # thousands of pixels
+    mse: float
+    gradient: float  # thousands
+    ratio: float  # of the SAD to bilinear's
 
 
 def open_network(path: Path) -> TileNetwork:
@@ -62,7 +78,7 @@ def open_network(path: Path) -> TileNetwork:
     if path.suffix == ".onnx":
         graph = load_graph(path)
         tile_px = _tile_px(path, graph.shapes[graph.input])
-        reference = Reference(graph, Preprocessing())
+        reference = OriginalMatte(graph, assumed(graph))
         return TileNetwork(path.name, tile_px, lambda tile: np.rint(reference.alpha(tile) * 255).astype(np.uint8))
     network = load(path, threads=1)
     tile_px = _tile_px(path, network.inputs[0].shape)
@@ -82,10 +98,22 @@ def reduced(truth: Alpha, *, blur_px: float, factor: float | None = None) -> Alp
     return np.asarray(cv2.GaussianBlur(small, (0, 0), blur_px) if blur_px > 0 else small, np.uint8)
 
 
-def coarse_alpha(truth: Alpha) -> Alpha:
-    """The true alpha reduced, blurred by a pixel and enlarged again bilinearly, `(H, W)`."""
-    small = reduced(truth, blur_px=1)
-    return np.asarray(cv2.resize(small, truth.shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
+def enlarged(coarse: Alpha, image: Image) -> Alpha:
+    """Bilinearly, to the image's `(H, W)`."""
+    height, width = image.shape[:2]
+    return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def refinements(
+    image: Image, coarse: Alpha, edges: EdgeNetwork | None = None, alone: Sequence[TileNetwork] = ()
+) -> Iterator[tuple[str, Alpha]]:
+    """(name, (H, W)) of plain enlarging, of every way to refine, and of the tile networks alone."""
+    plain = enlarged(coarse, image)
+    yield BILINEAR, plain
+    for mode in MODES:
+        yield mode, refine(image, coarse, mode, edges=edges)
+    for network in alone:
+        yield network.name, refine_tiles(image, plain, network)
 
 
 def refine_tiles(image: Image, coarse: Alpha, network: TileNetwork) -> Alpha:
@@ -107,34 +135,102 @@ def refine_tiles(image: Image, coarse: Alpha, network: TileNetwork) -> Alpha:
     return np.rint(total / weight).astype(np.uint8)[:height, :width]
 
 
-def score(networks: Sequence[TileNetwork], pairs: Sequence[Pair]) -> list[EdgeScore]:
-    """Every network on every picture. Raises `ImageError` naming a picture that cannot be used."""
-    scores = []
+def measure(name: str, start: str, truth: Alpha, found: Sequence[tuple[str, Alpha]]) -> list[EdgeError]:
+    """The errors of `refinements`, the first of which is bilinear."""
+    plain = sad(found[0][1], truth)
+    return [
+        EdgeError(
+            name,
+            start,
+            refinement,
+            sad(alpha, truth),
+            mse(alpha, truth),
+            gradient_error(alpha, truth),
+            sad(alpha, truth) / plain if plain else 1.0,
+        )
+        for refinement, alpha in found
+    ]
+
+
+def side_by_side(image: Image, found: Sequence[tuple[str, Alpha]]) -> Image:
+    """A square of the photo, and below it each alpha's cut-out over black, white and magenta, one row per alpha."""
+    place = most_uncertain(found[0][1])
+    rows = [np.hstack([image[place]] * len(BEHIND))]
+    for _, alpha in found:
+        subject = foreground(image, alpha)
+        rows.append(np.hstack([composite(subject, alpha, colour)[place] for colour in BEHIND]))
+    return np.ascontiguousarray(np.vstack(rows))
+
+
+def most_uncertain(alpha: Alpha) -> tuple[slice, slice]:
+    """(H, W) → the rows and columns of the square around its widest edge."""
+    side = min(SHOWN_PX, *alpha.shape)
+    unsure = cv2.min(alpha, 255 - alpha)
+    mean = cv2.blur(unsure, (side, side), borderType=cv2.BORDER_CONSTANT).astype(np.float32)
+    half = side // 2
+    height, width = alpha.shape
+    inner = mean[half : height - side + half + 1, half : width - side + half + 1]
+    top, left = np.unravel_index(int(np.argmax(inner)), inner.shape)
+    return slice(int(top), int(top) + side), slice(int(left), int(left) + side)
+
+
+def run(
+    pairs: Sequence[Pair],
+    *,
+    blur_px: float,
+    factor: float | None,
+    model: str | None,
+    edges: Path | None,
+    alone: Sequence[TileNetwork],
+    shown: Path | None,
+) -> list[EdgeError]:
+    """All pictures from both starts. Raises ImageError naming a picture that cannot be used, ModelError, UsageError."""
+    network = None if edges is None else EdgeNetwork(edges)
+    segmenter = None if model is None else Segmenter(model, mode="off")
+    errors: list[EdgeError] = []
     for pair in pairs:
         image, truth = pair.read()
-        coarse = coarse_alpha(truth)
-        before = cv2.norm(coarse, truth, cv2.NORM_L1)
-        for network in networks:
-            after = cv2.norm(refine_tiles(image, coarse, network), truth, cv2.NORM_L1)
-            scores.append(EdgeScore(network.name, pair.stem, after / before, before / truth.size / 255))
-    return scores
+        starts = {f"reduced, blurred {blur_px:g} px": reduced(truth, blur_px=blur_px, factor=factor)}
+        if segmenter is not None:
+            starts[segmenter.path.stem] = segmenter.matte(image)
+        for start, coarse in starts.items():
+            found = list(refinements(image, coarse, network, alone))
+            errors += measure(pair.stem, start, truth, found)
+            if shown is not None:
+                shown.mkdir(parents=True, exist_ok=True)
+                name = f"{pair.stem}-{start.split(',')[0]}.png"
+                write(shown / name, side_by_side(image, found), overwrite=True)
+    return errors
 
 
-def table(scores: Sequence[EdgeScore]) -> Table:
-    """One row a picture, one column a network, and the means."""
-    names = list(dict.fromkeys(s.network for s in scores))
-    shown = Table(title="error left of bilinear upsampling's; 1 is no gain")
+def table(errors: Sequence[EdgeError], start: str) -> Table:
+    """One row a picture: bilinear's errors, and each refinement's as shares of them."""
+    shown = Table(title=f"from the alpha {start}: share of bilinear upsampling's error (SAD · MSE · gradient)")
     shown.add_column("picture")
-    shown.add_column("bilinear MAE", justify="right")
-    for name in names:
-        shown.add_column(name, justify="right")
-    for picture in dict.fromkeys(s.picture for s in scores):
-        row = [s for s in scores if s.picture == picture]
-        shown.add_row(picture, f"{row[0].bilinear_mae:.4f}", *(f"{s.ratio:.3f}" for s in row))
+    shown.add_column("bilinear SAD", justify="right")
+    ways = [way for way in dict.fromkeys(error.refinement for error in errors) if way != BILINEAR]
+    for mode in ways:
+        shown.add_column(mode, justify="right")
+    here = [error for error in errors if error.start == start]
+    by_name = {(error.picture, error.refinement): error for error in here}
+    shares: dict[str, list[tuple[float, float, float]]] = {mode: [] for mode in ways}
+    for picture in dict.fromkeys(error.picture for error in here):
+        plain = by_name[picture, BILINEAR]
+        cells = []
+        for mode in ways:
+            error = by_name[picture, mode]
+            share = error.ratio, error.mse / plain.mse, error.gradient / plain.gradient
+            shares[mode].append(share)
+            cells.append(_three(share))
+        shown.add_row(picture, f"{plain.sad:.2f}", *cells)
     shown.add_section()
     for label, of in (("mean", np.mean), ("worst", np.max)):
-        shown.add_row(label, "", *(f"{of([s.ratio for s in scores if s.network == name]):.3f}" for name in names))
+        shown.add_row(label, "", *(_three(of(np.array(shares[mode]), axis=0)) for mode in ways))
     return shown
+
+
+def _three(values: Sequence[float]) -> str:
+    return " · ".join(f"{value:.2f}" for value in values)
 
 
 def _tile_px(path: Path, shape: tuple[int, ...]) -> int:
@@ -157,21 +253,31 @@ def _starts(length: int, side: int) -> list[int]:
 
 
 def main(
-    networks: Annotated[list[Path], typer.Argument(help="Tile networks, .onnx or .tflite, four input channels.")],
-    data: Annotated[list[Path], typer.Option(help="Folder with images/ and masks/; may be given several times.")],
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here as well.")] = None,
+    data: Annotated[list[Path], typer.Option(help="Folder with images/ and masks/ (soft alphas); may be repeated.")],
+    networks: Annotated[
+        list[Path] | None, typer.Argument(help="Tile networks to judge alone as well, .onnx or .tflite.")
+    ] = None,
+    blur: Annotated[float, typer.Option(min=0, help="Pixels by which the reduced alpha is blurred.")] = 1.0,
+    factor: Annotated[
+        float | None, typer.Option(min=1, help="Reduce so many times; default: to 256 pixels, crops to a fifth.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="The network whose own matte is refined too; - for none.")] = PHOTO_MODEL,
+    edges: Annotated[Path | None, typer.Option(help="Edge network to use instead of the bundled one.")] = None,
+    pictures: Annotated[Path | None, typer.Option(help="Write the edges side by side into this folder.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all errors here as well.")] = None,
 ) -> None:
-    """How much error edge refiners leave, picture by picture."""
-    try:
-        opened = [open_network(path) for path in networks]
-        scores = score(opened, [pair for folder in data for pair in find_pairs(folder)])
-    except EdgeMatteError as error:
-        typer.echo(f"edgematte: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
-    Console(width=110).print(table(scores))
+    """How much error each refinement leaves, picture by picture."""
+    errors = run(
+        [pair for folder in data for pair in find_pairs(folder)],
+        blur_px=blur,
+        factor=factor,
+        model=None if model == "-" else model,
+        edges=edges,
+        alone=[open_network(path) for path in networks or []],
+        shown=pictures,
+    )
+    console = Console(width=140)
+    for start in dict.fromkeys(error.start for error in errors):
+        console.print(table(errors, start))
     if json_file is not None:
-        json_file.write_text(json.dumps([asdict(one) for one in scores], indent=2) + "\n")
-
-
-if __name__ == "__main__":
-    typer.run(main)
+        json_file.write_text(json.dumps([asdict(error) for error in errors], indent=2) + "\n")

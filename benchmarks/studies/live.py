@@ -1,6 +1,6 @@
-"""A photo that moves → frames per second of our whole pipeline and of the same task with MediaPipe's package, by turns.
+"""A photo that moves → frames per second of our whole pipeline and of MediaPipe's package, alternately.
 
-    python -m edgematte.benchmarks.studies.live PHOTO --mediapipe ENVIRONMENT/bin/python
+    python -m edgematte.benchmarks.studies live PHOTO --mediapipe ENVIRONMENT/bin/python
 
 720p frames, the subject before its own blur; ours as `edgematte camera` does it unless told otherwise, steadied and
 with the edges drawn anew, which MediaPipe does not. It needs an environment of its own: `pip install
@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,15 +25,15 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from ...runtime.errors import EdgeMatteError, UsageError
+from ...runtime.errors import UsageError
 from ...runtime.live.backdrop import BlurBackdrop, quick_shrink
 from ...runtime.live.edge import LiveEdge
 from ...runtime.live.frames import Buffers, Frame, SourceInfo
 from ...runtime.live.matte import LiveMatte
-from ...runtime.live.pipeline import Pipeline, network_threads
+from ...runtime.live.pipeline import network_threads
 from ...runtime.live.quality import Quality
+from ...runtime.live.rate import measured
 from ...runtime.live.render import Renderer
-from ...runtime.live.sinks.base import Sink, StreamFormat
 from ...runtime.live.sources.virtual import VirtualCamera
 from ...runtime.live.stabilise import Stabiliser
 from ...runtime.matting.refine import Refine, check_mode
@@ -101,16 +100,6 @@ class _Frames:
             yield Frame(image, number, number / 30, time.monotonic())
 
 
-class _Nowhere(Sink):
-    name, transparent = "nowhere", False
-
-    def start(self, stream: StreamFormat) -> None: ...
-
-    def write(self, picture: NDArray[np.uint8], time_s: float) -> None: ...
-
-    def finish(self, *, whole: bool) -> None: ...
-
-
 def compare(
     photo: Path, *, mediapipe: Path | None, rounds: int, threads: int, model: str, steady: bool, mode: Refine
 ) -> LiveComparison:
@@ -137,14 +126,10 @@ def compare(
 
 def run(segmenter: Segmenter, frames: NDArray[np.uint8], count: int, *, steady: bool, mode: Refine) -> Turn:
     """Frames through the pipeline of `edgematte video`, the sink left out."""
-    buffers = Buffers()
-    size = input_size(segmenter.network.inputs[0])
-    matte = LiveMatte(segmenter.matte, size, stabiliser=Stabiliser() if steady else None)
-    renderer = Renderer(LiveEdge(mode), buffers=buffers, backdrop=BlurBackdrop())
-    pipeline = Pipeline(lambda: _Frames(frames, count, buffers), renderer, [_Nowhere()], buffers=buffers, prepare=matte)
-    wall_s, cpu_s = time.perf_counter(), time.process_time()
-    pipeline.run(threading.Event())
-    return Turn(count / (time.perf_counter() - wall_s), (time.process_time() - cpu_s) * 1000 / count)
+    done = measured(
+        segmenter, lambda buffers: _Frames(frames, count, buffers), BlurBackdrop(), steady=steady, refine=mode
+    )
+    return Turn(done.fps, done.cpu_ms)
 
 
 def beside_network_ms(segmenter: Segmenter, frames: NDArray[np.uint8], *, steady: bool, mode: Refine) -> float:
@@ -229,14 +214,10 @@ def main(
 ) -> None:
     """Frames per second and CPU milliseconds per frame, ours and MediaPipe's."""
     cv2.setNumThreads(1)
-    try:
-        found = compare(
-            photo, mediapipe=mediapipe, rounds=rounds, threads=threads, model=model, steady=stabilise,
-            mode=check_mode(refine),
-        )  # fmt: skip
-    except EdgeMatteError as error:
-        typer.echo(f"edgematte: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
+    found = compare(
+        photo, mediapipe=mediapipe, rounds=rounds, threads=threads, model=model, steady=stabilise,
+        mode=check_mode(refine),
+    )  # fmt: skip
     typer.echo(f"ours: {found.ours.fps:.1f} fps, {found.ours.cpu_ms:.1f} ms CPU a frame, {threads} threads")
     if found.theirs is not None:
         typer.echo(f"MediaPipe: {found.theirs.fps:.1f} fps, {found.theirs.cpu_ms:.1f} ms CPU a frame")
@@ -246,7 +227,3 @@ def main(
         typer.echo(f"beside the network, {words}: {cost.cpu_ms:.1f} ms CPU a frame")
     if json_file is not None:
         json_file.write_text(json.dumps(asdict(found), indent=2) + "\n")
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -1,6 +1,6 @@
 """Pictures with true alpha → how much of the error at the edges of a network's matte is left in live video.
 
-    python -m edgematte.benchmarks.studies.live_edges --data DIR --data DIR --pictures FOLDER
+    python -m edgematte.benchmarks.studies live_edges --data DIR --data DIR --pictures FOLDER
 
 Each picture is put into a 720p frame, the network makes its matte as of any camera's frame, and that is enlarged
 plainly, drawn anew as `--refine fast` does live, and refined as `--refine fast` does photos. Ratios are of the sums of
@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from ...runtime.errors import EdgeMatteError
 from ...runtime.live.backdrop import quick_shrink
 from ...runtime.live.edge import LiveEdge
 from ...runtime.live.frames import Frame
@@ -33,7 +32,7 @@ from ...runtime.network.tensors import input_size
 from ...runtime.picture.images import Alpha, Image, Size, write
 from ...runtime.picture.scale import halve
 from ..measure.dataset import Pair, find_pairs
-from .photo_edges import side_by_side
+from .edges import side_by_side
 
 SIZE: Size = (1280, 720)
 REACH_PX = 20  # from what is neither transparent nor opaque in the true alpha
@@ -97,25 +96,17 @@ def main(
     cv2.setNumThreads(1)
     table = Table("picture", "enlarged, error", "live fast", "photo fast", "CPU ms: enlarged · live · photo")
     ratios = []
-    try:
-        segmenter = Segmenter(model, threads=1, mode="off")
-        for pair in (pair for folder in data for pair in find_pairs(folder)):
-            found, shown = measure(pair, segmenter)
-            shares = [way.error / found[0].error for way in found[1:]]
-            ratios.append(shares)
-            times = " · ".join(f"{way.cpu_ms:.1f}" for way in found)
-            table.add_row(pair.stem, f"{found[0].error:.2f}", *(f"{share:.2f}" for share in shares), times)
-            if pictures is not None:
-                pictures.mkdir(parents=True, exist_ok=True)
-                write(pictures / f"{pair.stem}.png", shown, overwrite=True)
-    except EdgeMatteError as error:
-        typer.echo(f"edgematte: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
+    segmenter = Segmenter(model, threads=1, mode="off")
+    for pair in (pair for folder in data for pair in find_pairs(folder)):
+        found, shown = measure(pair, segmenter)
+        shares = [way.error / found[0].error for way in found[1:]]
+        ratios.append(shares)
+        times = " · ".join(f"{way.cpu_ms:.1f}" for way in found)
+        table.add_row(pair.stem, f"{found[0].error:.2f}", *(f"{share:.2f}" for share in shares), times)
+        if pictures is not None:
+            pictures.mkdir(parents=True, exist_ok=True)
+            write(pictures / f"{pair.stem}.png", shown, overwrite=True)
     table.add_section()
     table.add_row("mean", "", *(f"{share:.2f}" for share in np.mean(ratios, axis=0)), "")
     table.add_row("worst", "", *(f"{share:.2f}" for share in np.max(ratios, axis=0)), "")
     Console(width=110).print(table)
-
-
-if __name__ == "__main__":
-    typer.run(main)

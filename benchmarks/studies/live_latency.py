@@ -1,6 +1,6 @@
 """A camera that numbers its frames → how long after it was taken a frame comes out of the pipe, and why.
 
-    python -m edgematte.benchmarks.studies.live_latency [--fps 30] [--size 1280x720] [--seconds 10]
+    python -m edgematte.benchmarks.studies live_latency [--fps 30] [--size 1280x720] [--seconds 10]
 
 The virtual camera draws each frame's number into its corner; the program's own pipeline, with its network, steadies the
 matte, draws its edges, blurs what is behind and writes raw frames into a pipe, at whose other end the number is read
@@ -22,7 +22,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from ...runtime.errors import EdgeMatteError, UsageError
+from ...runtime.errors import UsageError
 from ...runtime.live.backdrop import BlurBackdrop
 from ...runtime.live.edge import LiveEdge
 from ...runtime.live.frames import Buffers, Frame
@@ -159,18 +159,14 @@ def main(
 ) -> None:
     """Latency from the camera to the other end of a pipe, and what of it was waiting."""
     cv2.setNumThreads(1)
-    try:
-        width, _, height = size.partition("x")
-        if not (width.isdigit() and height.isdigit()):
-            raise UsageError(f"--size {size} is no size; expected e.g. 1280x720")
-        segmenter = Segmenter(model, threads=threads)
-        wanted = input_size(segmenter.network.inputs[0])
-        found = measure(segmenter.matte, wanted, size=(int(width), int(height)), fps=fps, seconds=seconds)
-        if not found:
-            raise UsageError(f"no frame came through in {seconds:g} s; give it more --seconds")
-    except EdgeMatteError as error:
-        typer.echo(f"edgematte: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
+    width, _, height = size.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise UsageError(f"--size {size} is no size; expected e.g. 1280x720")
+    segmenter = Segmenter(model, threads=threads)
+    wanted = input_size(segmenter.network.inputs[0])
+    found = measure(segmenter.matte, wanted, size=(int(width), int(height)), fps=fps, seconds=seconds)
+    if not found:
+        raise UsageError(f"no frame came through in {seconds:g} s; give it more --seconds")
     typer.echo(f"{len(found)} frames of {size}, {1000 / fps:.1f} ms apart")
     for words, values in (
         ("from the camera to the end of the pipe", [frame.latency_ms for frame in found]),
@@ -179,7 +175,3 @@ def main(
     ):
         median, late = np.percentile(values, [50, 95])
         typer.echo(f"{words}: median {median:.1f} ms, p95 {late:.1f} ms, most {max(values):.1f} ms")
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -1,6 +1,6 @@
 """Photos with masks and other people's tools → accuracy and latency of each, beside ours, from one interleaved run.
 
-    python -m edgematte.benchmarks.studies.peers --data DIR --peer edgematte=unet-live --peer mediapipe=selfie.tflite \\
+    python -m edgematte.benchmarks.studies peers --data DIR --peer edgematte=unet-live --peer mediapipe=selfie.tflite \\
         --peer 'opencv=unet.onnx,mean=128,std=128' \\
         --peer 'onnxruntime-int8=unet.onnx,mean=128,std=128,calibrate=PHOTOS' \\
         --peer 'rembg=model.onnx,session=u2net_custom,python=ENV/bin/python'
@@ -31,10 +31,10 @@ from ...runtime.device.machine import this_machine
 from ...runtime.errors import EdgeMatteError, MissingExtraError, UsageError
 from ...runtime.picture.images import Alpha, Image, Size
 from ..measure.accuracy import boundary_iou, iou, mae
-from ..measure.bootstrap import mean_interval
 from ..measure.contender import sha256_of
 from ..measure.dataset import Pair, find_pairs, fingerprint
 from ..measure.latency import Effort, Timing
+from ..measure.stats import mean_interval
 from ..peers_result import Missing, Peers, Row, table, to_json
 from ..summary import table_markdown
 from ..timings import frame_of
@@ -213,7 +213,7 @@ def _ready(peer: Peer, folder: Path) -> Peer:
         from ...convert.onnx.graph import load
         from ...runtime.network.tensors import input_size
     except ModuleNotFoundError as error:
-        raise MissingExtraError("benchmarks.peers", "bench", error.name or "onnx") from error
+        raise MissingExtraError("the study peers", "bench", error.name or "onnx") from error
     from ...runtime.network.interpreter import TensorInfo
 
     graph = load(Path(peer.model))
@@ -347,24 +347,16 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write everything here as well.")] = None,
 ) -> None:
     """Other people's tools beside ours: same photos, same threads, same end."""
-    words = " ".join(["python -m edgematte.benchmarks.studies.peers", *sys.argv[1:]])
-    try:
-        found = compare(
-            [peer(text) for text in peers], find_pairs(data), threads=threads,
-            effort=Effort(seconds=seconds, least_rounds=rounds), command=words,
-            say=lambda name: typer.echo(f"starting {name}", err=True),
-        )  # fmt: skip
-        if json_file is not None:
-            write_bytes(json_file, to_json(found).encode(), overwrite=True)
-    except EdgeMatteError as error:
-        typer.echo(f"edgematte: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
+    words = " ".join(["python -m edgematte.benchmarks.studies", *sys.argv[1:]])
+    found = compare(
+        [peer(text) for text in peers], find_pairs(data), threads=threads,
+        effort=Effort(seconds=seconds, least_rounds=rounds), command=words,
+        say=lambda name: typer.echo(f"starting {name}", err=True),
+    )  # fmt: skip
+    if json_file is not None:
+        write_bytes(json_file, to_json(found).encode(), overwrite=True)
     typer.echo(table_markdown(table(found)))
     for one in found.missing:
         typer.echo(f"edgematte: {one.name}: {one.reason}", err=True)
     if found.missing:
         raise typer.Exit(EdgeMatteError.exit_code)
-
-
-if __name__ == "__main__":
-    typer.run(main)

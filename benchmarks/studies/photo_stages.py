@@ -1,6 +1,6 @@
 """A photo at several sizes → how long each stage of cutting it takes, beside OpenCV's bare decoding and encoding.
 
-    python -m edgematte.benchmarks.studies.photo_stages --json FILE [--sizes 720p,4MP,16MP,64MP] [--threads 1,2]
+    python -m edgematte.benchmarks.studies photo_stages --json FILE [--sizes 720p,4MP,16MP,64MP] [--threads 1,2]
 
 All stages, the whole cut, and the bare way (`cv2.imdecode` of the same JPEG, `cv2.imencode('.png')` of the same RGBA)
 are called by turns in one run, so their ratio holds on a busy machine. Peak memory, and the time from a process's
@@ -37,8 +37,8 @@ from ...runtime.network import PHOTO_MODEL
 from ...runtime.network.tensors import to_input
 from ...runtime.photos.cutter import CutOptions, Cutter
 from ...runtime.picture.images import Image, Size, decode, encode_cutout, read
-from ..measure.bootstrap import Interval
 from ..measure.latency import Effort, Timing, cpu_ratio, interleave, ratio
+from ..measure.stats import Interval
 
 SIZES: dict[str, Size] = {  # (width, height)
     "720p": (1280, 720),
@@ -203,27 +203,19 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write everything here as well.")] = None,
 ) -> None:
     """How long each stage of cutting a photo takes, beside bare decoding and encoding."""
-    try:
-        chosen = sizes.split(",")
-        unknown = [size for size in chosen if size not in SIZES]
-        if unknown:
-            raise UsageError(f"unknown size '{unknown[0]}'; expected some of: {', '.join(SIZES)}")
-        effort = Effort(warm_up=1, seconds=0, least_rounds=rounds, most_rounds=rounds)
-        source, machine = read(photo_file), this_machine()
-        measured = [
-            measure(source, size, model=model, mode=check_mode(mode), threads=int(count), effort=effort, starts=starts)
-            for size in chosen
-            for count in threads.split(",")
-        ]
-    except EdgeMatteError as error:
-        typer.echo(f"edgematte: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
+    chosen = sizes.split(",")
+    unknown = [size for size in chosen if size not in SIZES]
+    if unknown:
+        raise UsageError(f"unknown size '{unknown[0]}'; expected some of: {', '.join(SIZES)}")
+    effort = Effort(warm_up=1, seconds=0, least_rounds=rounds, most_rounds=rounds)
+    source, machine = read(photo_file), this_machine()
+    measured = [
+        measure(source, size, model=model, mode=check_mode(mode), threads=int(count), effort=effort, starts=starts)
+        for size in chosen
+        for count in threads.split(",")
+    ]
     Console(width=int(os.environ.get("COLUMNS", "230"))).print(table(measured))
     for remark in remarks(machine):
         typer.echo(remark)
     if json_file is not None:
         json_file.write_text(_json(measured, machine))
-
-
-if __name__ == "__main__":
-    typer.run(main)

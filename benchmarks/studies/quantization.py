@@ -1,6 +1,6 @@
 """Networks, calibration photos and judging photos → what every quantisation step buys, each measured on and off.
 
-    python -m edgematte.benchmarks.studies.quantization unet.onnx 'deeplab.onnx,mean=127.5,std=127.5,channel=1' \\
+    python -m edgematte.benchmarks.studies quantization unet.onnx 'deeplab.onnx,mean=127.5,std=127.5,channel=1' \\
         --calibrate TRAIN_PHOTOS --data VAL_PHOTOS --json quantization.json
 """
 
@@ -18,14 +18,16 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from ...convert.onnx.evidence import assumed
 from ...convert.onnx.graph import load as load_graph
-from ...convert.onnx.lower import FloatModel, lower
+from ...convert.onnx.lower import lower
 from ...convert.photos import gather
 from ...convert.quantise.calibrate import Statistics, choose_ranges, observe
 from ...convert.quantise.to_int8 import PLAIN, Steps, parted, rewritten, to_int8
 from ...convert.targets.partitions import partitions
+from ...convert.tflite.float_model import FloatModel
 from ...convert.tflite.graph import TfliteGraph, float_operators
-from ...runtime.errors import EdgeMatteError
+from ...runtime.errors import EdgeMatteError, UsageError
 from ...runtime.network.interpreter import Network, load
 from ...runtime.picture.images import Image
 from ..measure.latency import Effort, interleave, ratio
@@ -108,7 +110,10 @@ def ways(model: FloatModel, images: Sequence[Image]) -> dict[str, Callable[[], b
 
 def peer(model: FloatModel, images: Sequence[Image], statistics: dict[str, Statistics] | None) -> bytes:
     """ai-edge-quantizer's static int8 recipe with uint8 input and output; its own ranges, or the true ones."""
-    from ai_edge_quantizer import qtyping, quantizer, recipe, recipe_manager
+    try:
+        from ai_edge_quantizer import qtyping, quantizer, recipe, recipe_manager
+    except ModuleNotFoundError as error:
+        raise UsageError("ai-edge-quantizer is missing; install it with: pip install --group studies") from error
 
     manager = recipe_manager.RecipeManager()
     manager.load_quantization_recipe(recipe.static_wi8_ai8())
@@ -156,7 +161,7 @@ def measure(network: str, way: str, content: bytes, model: FloatModel, images: S
     )
     graph = TfliteGraph(content)
     kinds = [graph.kind(operator) for operator in graph.operators]
-    islands = [t for t in float_operators(content) if t.split(" ", 1)[0] not in ("QUANTIZE", "DEQUANTIZE")]
+    islands = float_operators(graph)
     return Row(
         network, way, float(np.mean(ious)), float(np.min(ious)), float(np.mean(errors)),
         ratio(times["int8"], times["float"]).value, len(content), kinds.count("QUANTIZE"), partitions(content),
@@ -206,29 +211,22 @@ def main(
 ) -> None:
     """What every quantisation step buys, on these networks and photos."""
     rows: list[Row] = []
-    try:
-        for text in networks:
-            asked = subject(text)
-            model = lower(load_graph(asked.path, size=asked.size), asked.preprocessing, channel=asked.channel)
-            images = gather(calibrate, model.size, most=photos).images
-            judging = [image for folder in data for image in gather(folder, model.size, most=judges).images]
-            for way, make in ways(model, images).items():
-                if only not in way:
-                    continue
-                try:
-                    rows.append(measure(asked.path.stem, way, make(), model, judging))
-                except (EdgeMatteError, RuntimeError, ValueError) as error:
-                    # A peer that refuses a network is a result too; the others still are to be measured.
-                    typer.echo(f"{asked.path.stem}, {way}: {str(error).splitlines()[0]}", err=True)
-                    continue
-                typer.echo(f"{asked.path.stem}, {way}: IoU {rows[-1].iou:.4f}, MAE {rows[-1].mae:.4f}", err=True)
-    except EdgeMatteError as error:
-        typer.echo(f"edgematte: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
+    for text in networks:
+        asked = subject(text)
+        graph = load_graph(asked.path, size=asked.size)
+        model = lower(graph, assumed(graph, asked.preprocessing, channel=asked.channel))
+        images = gather(calibrate, model.size, most=photos).images
+        judging = [image for folder in data for image in gather(folder, model.size, most=judges).images]
+        for way, make in ways(model, images).items():
+            if only not in way:
+                continue
+            try:
+                rows.append(measure(asked.path.stem, way, make(), model, judging))
+            except (EdgeMatteError, RuntimeError, ValueError) as error:
+                # A peer that refuses a network is a result too; the others still are to be measured.
+                typer.echo(f"{asked.path.stem}, {way}: {str(error).splitlines()[0]}", err=True)
+                continue
+            typer.echo(f"{asked.path.stem}, {way}: IoU {rows[-1].iou:.4f}, MAE {rows[-1].mae:.4f}", err=True)
     Console(width=140).print(table(rows))
     if json_file is not None:
         json_file.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
-
-
-if __name__ == "__main__":
-    typer.run(main)

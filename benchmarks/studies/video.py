@@ -1,6 +1,6 @@
 """Videos with true masks → what steadiness buys and costs: J, F, dtSSD and flicker, frame by frame and steadied.
 
-    python -m edgematte.benchmarks.studies.video VIDEOS --against selfie_segmentation.tflite --still tests/photos/images
+    python -m edgematte.benchmarks.studies video VIDEOS --against selfie_segmentation.tflite --still tests/photos/images
 
 A video is a folder with `frames/` and `masks/` of the same stems. Flicker is the mean change of alpha where the picture
 stood still; clips whose camera moves hold little of that, so `--still` adds photos that do not move at all but for
@@ -21,7 +21,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ...runtime.errors import EdgeMatteError, UsageError
+from ...runtime.errors import UsageError
 from ...runtime.live.edge import LiveEdge
 from ...runtime.live.follow import Box, Choice, Follower
 from ...runtime.live.frames import Frame
@@ -32,7 +32,8 @@ from ...runtime.matting.refine import Refine
 from ...runtime.matting.segmenter import Segmenter
 from ...runtime.network import LIVE_MODEL
 from ...runtime.network.tensors import input_size
-from ...runtime.picture.images import Alpha, Image, find_photos, read
+from ...runtime.picture.folders import find_photos
+from ...runtime.picture.images import Alpha, Image, read
 from ..measure.accuracy import SUBJECT_FROM
 from ..measure.video_accuracy import VideoFrame, VideoScore, score_video
 
@@ -221,26 +222,18 @@ def main(
 ) -> None:
     """J, F, dtSSD and flicker of every way on every clip."""
     cv2.setNumThreads(1)
-    try:
-        ways = ways_of(model, against or [], threads)
-        moving = clips_in(videos)
-        rows = [row for clip in moving for row in score_ways(clip, {name: make(clip) for name, make in ways.items()})]
-        summary = means(rows)
-        if still is not None:
-            quiet = [
-                row
-                for clip in stills_in(still)
-                for row in score_ways(clip, {name: make(clip) for name, make in ways.items()})
-            ]
-            summary += [Row("all stills", row.way, row.score) for row in means(quiet)]
-            rows += quiet
-    except EdgeMatteError as error:
-        typer.echo(f"edgematte: {error}", err=True)
-        raise typer.Exit(error.exit_code) from error
+    ways = ways_of(model, against or [], threads)
+    moving = clips_in(videos)
+    rows = [row for clip in moving for row in score_ways(clip, {name: make(clip) for name, make in ways.items()})]
+    summary = means(rows)
+    if still is not None:
+        quiet = [
+            row
+            for clip in stills_in(still)
+            for row in score_ways(clip, {name: make(clip) for name, make in ways.items()})
+        ]
+        summary += [Row("all stills", row.way, row.score) for row in means(quiet)]
+        rows += quiet
     Console(width=140).print(table([*rows, *summary]))
     if json_file is not None:
         json_file.write_text(json.dumps([asdict(row) for row in [*rows, *summary]], indent=2) + "\n")
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -8,7 +8,6 @@ are corrected at once, each by its own share: what it shows beyond what its inpu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +15,11 @@ from numpy.typing import NDArray
 from ...runtime.network.tensors import resize
 from ...runtime.picture.images import Image
 from ..tflite.activations import Activations
+from ..tflite.float_model import FloatModel
 from ..tflite.graph import Operator, TfliteGraph
 from ..tflite.kernels import KERNELS, encode
 from .emit import mean_response
 from .shared_scales import Ranges
-
-if TYPE_CHECKING:
-    from ..onnx.lower import FloatModel
 
 ROUNDS = 3  # each removes what the round before left, front to back
 CAREFUL = 0.5  # never more than twice the shift seen: a ReLU that opens answers more and more, and rounds are left
@@ -33,7 +30,7 @@ def correct_biases(
     model: FloatModel,
     images: Sequence[Image],
     ranges: Ranges,
-    quantised: Callable[[Mapping[str, NDArray]], bytes],
+    quantised: Callable[[Mapping[str, NDArray]], TfliteGraph],
     *,
     rounds: int = ROUNDS,
 ) -> dict[str, NDArray[np.float64]]:
@@ -41,7 +38,7 @@ def correct_biases(
 
     `quantised`: corrections → the int8 network of `model`. Raises what running the networks raises.
     """
-    graph = TfliteGraph(model.tflite)
+    graph = model.graph
     layers = [operator for operator in graph.operators if _correctable(graph, operator)]
     names = list(
         dict.fromkeys(
@@ -75,7 +72,7 @@ def half_step(model: FloatModel, ranges: Ranges) -> dict[str, NDArray[np.float64
     Logits round to the nearest step, so everything from half a step below zero already becomes the byte 128, subject.
     Half a step less in the bias that makes the logits, and 128 means a logit of zero or more, as in float.
     """
-    graph = TfliteGraph(model.tflite)
+    graph = model.graph
     producers = graph.producers()
     last = producers.get(graph.outputs[0])
     if last is None or graph.kind(last) != "LOGISTIC":
@@ -107,29 +104,26 @@ def _float_means(
     model: FloatModel, images: Sequence[Image], names: list[str], ranges: Ranges
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
     """Per tensor: (channels,) means of what its range keeps, and shares of values inside the range."""
-    network = Activations(model.tflite, names)
+    network = Activations(model.graph, names)
     means: dict[str, NDArray] = {}
     active: dict[str, NDArray] = {}
-    for image in images:
-        for name, values in network.run(model.to_input(resize(image, model.size))):
-            rows = values.reshape(-1, values.shape[-1])
-            low, high = ranges[name]
-            kept = np.clip(rows, min(low, 0.0), max(high, 0.0))  # what a range leaves out on purpose is no shift
-            means[name] = means.get(name, 0.0) + kept.mean(axis=0, dtype=np.float64) / len(images)
-            active[name] = active.get(name, 0.0) + ((rows > low) & (rows < high)).mean(axis=0) / len(images)
+    for _, name, values in network.over(images, lambda image: model.to_input(resize(image, model.size))):
+        rows = values.reshape(-1, values.shape[-1])
+        low, high = ranges[name]
+        kept = np.clip(rows, min(low, 0.0), max(high, 0.0))  # what a range leaves out on purpose is no shift
+        means[name] = means.get(name, 0.0) + kept.mean(axis=0, dtype=np.float64) / len(images)
+        active[name] = active.get(name, 0.0) + ((rows > low) & (rows < high)).mean(axis=0) / len(images)
     return means, active
 
 
-def _int8_means(content: bytes, inputs: Sequence[NDArray], names: list[str]) -> dict[str, NDArray[np.float64]]:
+def _int8_means(graph: TfliteGraph, inputs: Sequence[NDArray], names: list[str]) -> dict[str, NDArray[np.float64]]:
     """Per tensor that is int8 there: (channels,) real means."""
-    graph = TfliteGraph(content)
     present = [n for n in names if n in graph.numbers and graph.tensors[graph.numbers[n]].quantization is not None]
-    network = Activations(content, present)
+    network = Activations(graph, present)
     means: dict[str, NDArray] = {}
-    for tensor in inputs:
-        for name, values in network.run(tensor):
-            rows = values.reshape(-1, values.shape[-1])
-            means[name] = means.get(name, 0.0) + rows.mean(axis=0, dtype=np.float64) / len(inputs)
+    for _, name, values in network.over(inputs, lambda tensor: tensor):
+        rows = values.reshape(-1, values.shape[-1])
+        means[name] = means.get(name, 0.0) + rows.mean(axis=0, dtype=np.float64) / len(inputs)
     real: dict[str, NDArray[np.float64]] = {}
     for name, mean in means.items():
         parameters = graph.tensors[graph.numbers[name]].quantization

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,11 @@ from ...runtime.errors import ConversionError, UsageError
 from ...runtime.network.tensors import resize
 from ...runtime.picture.images import Image
 from ..tflite.activations import Activations
+from ..tflite.float_model import FloatModel
 from ..tflite.graph import TfliteGraph
 from ..tflite.kernels import HIGHEST, LOWEST, Encoding, encode
 from .shared_scales import Ranges, share_scales
 from .visible_range import visible_ranges
-
-if TYPE_CHECKING:
-    from ..onnx.lower import FloatModel
 
 Method = Literal["minmax", "percentile", "mse"]
 METHODS: tuple[Method, ...] = ("minmax", "percentile", "mse")
@@ -60,15 +58,14 @@ def observe(
     """
     if not images:
         raise UsageError("no calibration photos; expected at least one, and about 100 for trustworthy ranges")
-    network = Activations(model.tflite)
+    network = Activations(model.graph)
     random = np.random.default_rng(SEED)
     share = max(64, SAMPLE // len(images))
     gathered: dict[str, _Gathering] = {}
-    for done, image in enumerate(images, start=1):
-        for name, values in network.run(to_float_input(image, model)):
-            gathered.setdefault(name, _Gathering()).add(name, values, share, random)
+    for number, name, values in network.over(images, lambda image: to_float_input(image, model)):
+        gathered.setdefault(name, _Gathering()).add(name, values, share, random)
         if progress is not None:
-            progress(done / len(images))
+            progress((number + 1) / len(images))
     return {name: gathering.statistics() for name, gathering in gathered.items()}
 
 
@@ -129,7 +126,7 @@ def is_vector(graph: TfliteGraph, tensor: int) -> bool:
 
 def with_unseen(model: FloatModel, statistics: Mapping[str, Statistics]) -> dict[str, Statistics]:
     """Statistics in which single-pixel vectors reach further than the photos showed."""
-    graph = TfliteGraph(model.tflite)
+    graph = model.graph
     result = dict(statistics)
     for tensor in graph.activations():
         name = graph.name(tensor)
@@ -142,7 +139,7 @@ def with_unseen(model: FloatModel, statistics: Mapping[str, Statistics]) -> dict
 
 def visible(model: FloatModel, statistics: Mapping[str, Statistics]) -> dict[str, Statistics]:
     """Statistics of the part of each tensor that its readers can tell apart (`visible_range`)."""
-    graph = TfliteGraph(model.tflite)
+    graph = model.graph
     result = dict(statistics)
     for tensor, bounds in visible_ranges(graph).items():
         low, high = np.asarray(bounds[0], np.float32), np.asarray(bounds[1], np.float32)
@@ -159,14 +156,14 @@ def choose_ranges(
     """Ranges from statistics that were gathered already; see `calibrate`."""
     if method not in METHODS:
         raise UsageError(f"unknown calibration method '{method}'; expected one of: {', '.join(METHODS)}")
-    graph = TfliteGraph(model.tflite)
+    graph = model.graph
     seen: dict[str, _Seen] = {}
     for tensor in graph.activations():
         s = statistics[graph.name(tensor)]
         lowest, highest = float(s.lowest.min()), float(s.highest.max())
         seen[graph.name(tensor)] = _Seen(lowest, highest, s.sample.reshape(-1), is_vector(graph, tensor))
     widest = {name: (s.lowest, s.highest) for name, s in seen.items()}
-    shared = share_scales(graph, widest, inputs=input_encodings(graph, model))
+    shared = share_scales(graph, widest, inputs=input_encodings(graph, model), given=bool(model.levels))
     ranges: dict[str, tuple[float, float]] = {}
     for representative, members in shared.members().items():
         names = [graph.name(tensor) for tensor in members]
@@ -198,8 +195,9 @@ def _group_range(members: Sequence[_Seen], method: Method) -> tuple[float, float
 
 
 def input_encodings(graph: TfliteGraph, model: FloatModel) -> dict[int, Encoding]:
-    """The int8 encoding of the network's input: the camera's byte minus 128."""
-    return {graph.inputs[0]: Encoding(model.input_scale, model.input_zero_point + LOWEST)}
+    """The int8 encodings that are fixed: the input's, which is the camera's byte minus 128, and the file's own."""
+    given = {graph.numbers[name]: Encoding(*level) for name, level in model.levels.items() if name in graph.numbers}
+    return {**given, graph.inputs[0]: Encoding(model.input_scale, model.input_zero_point + LOWEST)}
 
 
 def percentile_range(sample: NDArray, percent: float = PERCENTILE) -> tuple[float, float]:

@@ -13,19 +13,16 @@ compromise with the least predicted noise at its readers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..tflite.float_model import FloatModel
 from ..tflite.graph import Operator, TfliteGraph
-from ..tflite.kernels import HIGHEST, KERNELS, LEVELS
+from ..tflite.kernels import HIGHEST, KERNELS, LEVELS, own_slots
 from .calibrate import Statistics, input_encodings
 from .shared_scales import share_scales
-
-if TYPE_CHECKING:
-    from ..onnx.lower import FloatModel
 
 RELU6_LIMIT = 6.0
 UNSEEN = 1.25  # times what calibration saw of a channel that a ReLU6 ends: other photos may show as much
@@ -70,12 +67,12 @@ def equalize(model: FloatModel, statistics: Mapping[str, Statistics]) -> Equalis
     The function stays the same to float rounding on every picture whose ReLU6 channels keep to the range observed and
     a quarter more.
     """
-    graph = TfliteGraph(model.tflite)
+    graph = model.graph.copy()
     channels = _Channels(graph)
     factors = _Chooser(graph, model, channels, statistics).factors()
     _apply(graph, channels, factors)
     by_name = {graph.name(t): factors[ids] for t, ids in channels.ids.items() if np.any(factors[ids] != 1.0)}
-    return Equalised(replace(model, tflite=graph.to_bytes()), by_name)
+    return Equalised(model.with_graph(graph), by_name)
 
 
 def _rescaled(statistics: Statistics, factors: NDArray) -> Statistics:
@@ -115,13 +112,7 @@ class _Channels:
 
     def weighted(self, operator: Operator) -> bool:
         """Whether the operator multiplies with constant weights of its own, which can take factors in."""
-        kernel = KERNELS.get(self.graph.kind(operator))
-        if kernel is None or kernel.weights is None:
-            return False
-        constants = [
-            operator.inputs[i] for i in (kernel.weights, kernel.bias) if i is not None and i < len(operator.inputs)
-        ]
-        return all(t < 0 or (self.graph.constant(t) is not None and len(self.readers[t]) == 1) for t in constants)
+        return bool(own_slots(self.graph, operator, self.readers))
 
     def _visit(self, operator: Operator) -> None:
         graph, kind = self.graph, self.graph.kind(operator)

@@ -7,23 +7,19 @@ rounding. XNNPACK refuses scales that far apart, so each such sum would also spl
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from ..tflite.float_model import FloatModel
 from ..tflite.graph import Operator, TfliteGraph
 from ..tflite.kernels import KERNELS, LEVELS
 from .calibrate import Statistics
 
-if TYPE_CHECKING:
-    from ..onnx.lower import FloatModel
-
 
 def without_faint(model: FloatModel, statistics: Mapping[str, Statistics]) -> FloatModel:
     """Sums with a faint operand become the other operand, with the faint one's mean in the bias before it."""
-    graph = TfliteGraph(model.tflite)
+    graph = model.graph.copy()
     shifted: set[int] = set()
     for operator in list(graph.operators):
         pair = _faint(graph, operator, statistics)
@@ -39,14 +35,13 @@ def without_faint(model: FloatModel, statistics: Mapping[str, Statistics]) -> Fl
                 reader.inputs = [loud if t == result else t for t in reader.inputs]
             graph.operators = [o for o in graph.operators if o is not operator]
         else:
-            zero = graph.add_tensor(f"{graph.name(result)}/zero", (1,), np.float32)
-            graph.set_constant(zero, np.zeros(1, np.float32))
+            zero = graph.add_constant(f"{graph.name(result)}/zero", np.zeros(1, np.float32))
             options = schema.AddOptionsT()
             options.fusedActivationFunction = operator.builtinOptions.fusedActivationFunction
             replacement = graph.new_operator("ADD", [loud, zero], [result], options=options)
             graph.operators = [replacement if o is operator else o for o in graph.operators]
     _drop_unread(graph)
-    return replace(model, tflite=graph.to_bytes())
+    return model.with_graph(graph)
 
 
 def _faint(graph: TfliteGraph, operator: Operator, statistics: Mapping[str, Statistics]) -> tuple[int, int] | None:

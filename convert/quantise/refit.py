@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +18,14 @@ from numpy.typing import NDArray
 from ...runtime.network.tensors import resize
 from ...runtime.picture.images import Image
 from ..tflite.activations import Activations
+from ..tflite.float_model import FloatModel
 from ..tflite.graph import Operator, TfliteGraph
 from ..tflite.kernels import HIGHEST, KERNELS, LOWEST
 from ..tflite.slice import runner
 from .emit import RoundedWeights, along, stored_weights
 from .rounding import patches, positions, roundable, rounded_for
 
-if TYPE_CHECKING:
-    from ..onnx.lower import FloatModel
-
-MOST_BYTES = 512 << 20  # of activations kept of all photos at once; of large networks fewer photos are used
+MOST_BYTES = 256 << 20  # of activations kept of all photos at once; of large networks fewer photos are used
 PATCHES = 2048  # output positions that a layer is fitted on, over all photos
 LEAST_SEEN = 0.05  # share of positions; a channel that its ReLU hides more often gets its bias from all of them
 SEED = 20200422
@@ -45,14 +42,14 @@ class _Layer:
 
 
 def refit(
-    model: FloatModel, int8: bytes, images: Sequence[Image], corrections: Mapping[str, NDArray] | None = None
+    model: FloatModel, int8: TfliteGraph, images: Sequence[Image], corrections: Mapping[str, NDArray] | None = None
 ) -> dict[str, RoundedWeights]:
     """Weight tensor name → its int8 form and bias, for every convolution and matrix product that patches describe.
 
     `int8`: the network of `model`, whose ranges stay as they are. `corrections`: operator's output name → (channels,)
     what is added to its bias on purpose, whatever the float network gives. Raises what running the networks raises.
     """
-    graph, original = TfliteGraph(int8), TfliteGraph(model.tflite)
+    graph, original = int8.copy(), model.graph
     last_use = {tensor: number for number, operator in enumerate(graph.operators) for tensor in operator.inputs}
     few = images[: max(1, MOST_BYTES // _held(graph, last_use))]
     pictures = [resize(image, model.size) for image in few]
@@ -89,26 +86,25 @@ def _held(graph: TfliteGraph, last_use: Mapping[int, int]) -> int:
 
 def _observed(model: FloatModel, pictures: Sequence[Image]) -> dict[str, _Layer]:
     """Weight tensor name → its layer with what that gives in float, at random positions of every photo."""
-    graph = TfliteGraph(model.tflite)
+    graph, readers_of = model.graph, model.graph.consumers()
     layers = {
         graph.name(operator.inputs[1]): _Layer(number, operator, [], [])
         for number, operator in enumerate(graph.operators)
-        if roundable(graph, operator)
+        if roundable(graph, operator, readers_of)
     }
     readers: dict[str, list[str]] = {}
     for name, layer in layers.items():
         readers.setdefault(graph.name(layer.operator.inputs[0]), []).append(name)
-    network = Activations(model.tflite, sorted(readers))
+    network = Activations(graph, sorted(readers))
     constants = {name: _constants(graph, layer.operator) for name, layer in layers.items()}
     share = max(64, PATCHES // max(1, len(pictures)))
-    for photo, picture in enumerate(pictures):
-        for tensor, values in network.run(model.to_input(picture)):
-            for name in readers[tensor]:
-                layer, (weights, bias) = layers[name], constants[name]
-                chosen = positions(graph, layer.operator, share, np.random.default_rng([SEED, layer.number, photo]))
-                layer.chosen.append(chosen)
-                given = _product(weights, patches(graph, layer.operator, values, chosen)) + bias
-                layer.expected.append(given.astype(np.float32))
+    for photo, tensor, values in network.over(pictures, model.to_input):
+        for name in readers[tensor]:
+            layer, (weights, bias) = layers[name], constants[name]
+            chosen = positions(graph, layer.operator, share, np.random.default_rng([SEED, layer.number, photo]))
+            layer.chosen.append(chosen)
+            given = _product(weights, patches(graph, layer.operator, values, chosen)) + bias
+            layer.expected.append(given.astype(np.float32))
     return layers
 
 

@@ -8,7 +8,7 @@ takes back what rounding does to them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -16,11 +16,8 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from ..tflite.graph import Operator, TfliteGraph
-from ..tflite.kernels import HIGHEST
+from ..tflite.kernels import HIGHEST, own_slots
 from .emit import RoundedWeights, weight_scales
-
-if TYPE_CHECKING:
-    pass
 
 DAMPING = 0.01  # of the mean variance, added to every input's: keeps rarely active inputs from taking in everything
 # Weights per output that are rounded together. The cost is cubic, and what a weight can be traded for is near: the
@@ -28,17 +25,15 @@ DAMPING = 0.01  # of the mean variance, added to every input's: keeps rarely act
 TOGETHER = 144
 
 
-def roundable(graph: TfliteGraph, operator: Operator) -> bool:
+def roundable(graph: TfliteGraph, operator: Operator, readers: Mapping[int, Sequence[Operator]]) -> bool:
     """Whether the operator has weights of its own, and patches say what they meet.
 
     Transposed and grouped convolutions are left to rounding to nearest.
     """
     kind = graph.kind(operator)
-    if kind not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED") or graph.constant(operator.inputs[1]) is None:
+    if kind not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED") or not own_slots(graph, operator, readers):
         return False
     weights, width = graph.shape(operator.inputs[1]), graph.shape(operator.inputs[0])[-1]
-    if len([o for o in graph.operators if operator.inputs[1] in o.inputs]) > 1:
-        return False  # rounded for one reader, wrong for the other
     if kind == "DEPTHWISE_CONV_2D":
         return weights[-1] == width and weights[1] * weights[2] > 1
     return weights[-1] == width

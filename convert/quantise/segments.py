@@ -13,17 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from ..tflite.float_model import FloatModel
 from ..tflite.graph import Operator, TfliteGraph
+from ..tflite.kernels import own_slots
 from .calibrate import UNSEEN, Statistics, is_vector
-
-if TYPE_CHECKING:
-    from ..onnx.lower import FloatModel
 
 Vector = NDArray[np.float64]  # (channels,)
 
@@ -50,7 +48,7 @@ def with_segments(model: FloatModel, statistics: Mapping[str, Statistics]) -> tu
 
     Numbers beyond `UNSEEN` times all that was seen keep to its end, as they would in int8.
     """
-    graph = TfliteGraph(model.tflite)
+    graph = model.graph.copy()
     statistics = dict(statistics)
     # Last first, so that what a vector is computed from has not been divided yet and its statistics are those observed.
     for operator in graph.operators[::-1]:
@@ -61,14 +59,14 @@ def with_segments(model: FloatModel, statistics: Mapping[str, Statistics]) -> tu
         function = _sum(graph, operator, readers) or _bent(graph, operator, readers)
         if function is not None:
             _divide(graph, tensor, function, readers[tensor], statistics)
-    return replace(model, tflite=graph.to_bytes()), statistics
+    return model.with_graph(graph), statistics
 
 
 def _is_product(graph: TfliteGraph, operator: Operator, readers: dict[int, list[Operator]]) -> bool:
     """Whether a vector is multiplied with weights that nothing else reads."""
-    if graph.kind(operator) not in _KINDS or len(operator.inputs) < 3 or not is_vector(graph, operator.inputs[0]):
+    if graph.kind(operator) not in _KINDS or len(own_slots(graph, operator, readers)) < 2:
         return False
-    if any(graph.constant(t) is None or readers[t] != [operator] for t in operator.inputs[1:3]):
+    if not is_vector(graph, operator.inputs[0]):
         return False
     shape = graph.shape(operator.inputs[1])
     return shape[1:-1] in ((), (1, 1)) and shape[-1] == graph.shape(operator.inputs[0])[-1]
@@ -164,9 +162,8 @@ def _divide(
     product = copy(function.product)
     product.builtinOptions = copy(product.builtinOptions)
     product.builtinOptions.fusedActivationFunction = schema.ActivationFunctionType.RELU6
-    constants = [
-        _constant(graph, f"{name}/{part}", np.concatenate(each)) for part, each in (("weights", rows), ("bias", biases))
-    ]
+    weights = graph.add_constant(f"{name}/weights", np.concatenate(rows))
+    constants = [weights, graph.add_constant(f"{name}/bias", np.concatenate(biases))]
     product.inputs, product.outputs = [product.inputs[0], *constants], [divided]
     for reader in readers:
         weights = np.asarray(graph.constant(reader.inputs[1]), np.float64)
@@ -180,9 +177,3 @@ def _divide(
     sample = np.concatenate(values, axis=1)
     ends = np.full(sample.shape[1], RELU6_LIMIT, np.float32)
     statistics[name] = Statistics(np.zeros_like(ends), ends, sample.mean(axis=0), sample.astype(np.float32))
-
-
-def _constant(graph: TfliteGraph, name: str, values: NDArray) -> int:
-    tensor = graph.add_tensor(name, values.shape, np.float32)
-    graph.set_constant(tensor, values.astype(np.float32))
-    return tensor

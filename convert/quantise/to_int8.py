@@ -1,13 +1,13 @@
 """Float network + calibration photos → int8 network, through every step that measured well.
 
-`python -m edgematte.benchmarks.studies.quantization` measures each step on and off; `Steps`' defaults are its outcome.
+the study `quantization` measures each step on and off; `Steps`' defaults are its outcome.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from ..rewrite.branches import with_branches
 from ..rewrite.gates import with_gates
 from ..rewrite.int8_forms import with_int8_forms
 from ..rewrite.shuffles import without_shuffles
+from ..tflite.float_model import FloatModel
+from ..tflite.graph import TfliteGraph
 from .bias_correction import correct_biases, half_step
 from .calibrate import METHODS, Method, Statistics, choose_ranges, observe, visible, with_unseen
 from .emit import RoundedWeights, quantize, without_int8_kernel
@@ -27,9 +29,6 @@ from .faint import without_faint
 from .refit import refit
 from .segments import with_segments
 from .shared_scales import Ranges
-
-if TYPE_CHECKING:
-    from ..onnx.lower import FloatModel
 
 TRIAL_PHOTOS = 16  # a channel's mean over more moves by less than an int8 step, and alternatives keep their order
 FEWEST_TO_PART = 16  # photos; with fewer, keeping some from calibration would cost more than it tells
@@ -68,7 +67,7 @@ PLAIN = Steps(
 class Quantised:
     """An int8 network and all that is needed to emit it again with some operators left in floating point."""
 
-    tflite: bytes  # full int8 as far as operators have a form: uint8 picture in, uint8 alpha out
+    graph: TfliteGraph  # full int8 as far as operators have a form: uint8 picture in, uint8 alpha out
     model: FloatModel  # the float network that was quantised: the same function in int8-friendly form
     ranges: Ranges  # of `model`'s tensors
     steps: Steps
@@ -77,12 +76,21 @@ class Quantised:
     rounded: Mapping[str, RoundedWeights] = field(default_factory=dict)  # weight tensor name → its int8 form
     biases_corrected: bool = False  # whether the channel means were corrected too
 
+    @cached_property
+    def tflite(self) -> bytes:
+        """The file of `graph`."""
+        return self.graph.to_bytes()
+
     @property
     def without_form(self) -> tuple[str, ...]:
         """Output tensors of the operators that have no int8 form at all, and compute in float32 whatever is asked."""
-        return tuple(without_int8_kernel(self.model.tflite))
+        return tuple(without_int8_kernel(self.model.graph))
 
-    def with_islands(self, islands: Collection[str]) -> bytes:
+    def emitted(self) -> Quantised:
+        """The same with its graph made of all the rest."""
+        return replace(self, graph=self.with_islands(()))
+
+    def with_islands(self, islands: Collection[str]) -> TfliteGraph:
         """The same network with the operators that make these tensors computing in float32.
 
         A float operator has nothing to correct, so it keeps its own bias.
@@ -183,24 +191,20 @@ def _plain(model: FloatModel, statistics: Mapping[str, Statistics], method: Meth
     ranges = choose_ranges(model, statistics, method=method)
     means = {name: s.mean for name, s in statistics.items()} if steps.compensate_means else {}
     centred = half_step(model, ranges) if steps.half_step else {}
-    return _emitted(Quantised(b"", model, ranges, steps, means, centred))
+    return Quantised(model.graph, model, ranges, steps, means, centred).emitted()
 
 
 def _rounded(plain: Quantised, images: Sequence[Image]) -> Quantised:
     """The same with weights rounded and biases chosen layer after layer, for what the int8 layers before give."""
-    return _emitted(replace(plain, rounded=refit(plain.model, plain.tflite, images, plain.corrections)))
+    return replace(plain, rounded=refit(plain.model, plain.graph, images, plain.corrections)).emitted()
 
 
 def _corrected(plain: Quantised, images: Sequence[Image]) -> Quantised:
     """The same with channel means brought back to the float ones; what keeps the mask in place stays as it is."""
     measured = correct_biases(
-        plain.model, images, plain.ranges, lambda found: _emitted(replace(plain, corrections=found)).tflite
+        plain.model, images, plain.ranges, lambda found: replace(plain, corrections=found).emitted().graph
     )
-    return _emitted(replace(plain, corrections={**measured, **plain.corrections}, biases_corrected=True))
-
-
-def _emitted(quantised: Quantised) -> Quantised:
-    return replace(quantised, tflite=quantised.with_islands(()))
+    return replace(plain, corrections={**measured, **plain.corrections}, biases_corrected=True).emitted()
 
 
 @dataclass(frozen=True)

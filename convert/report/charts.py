@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from html import escape
+from typing import Literal
 
 WIDTH = 880  # user units; charts scale with the page
 TEXT_PX = 12
@@ -41,7 +42,7 @@ def histogram(values: Sequence[float], *, low: float, high: float, bins: int, la
         text(left + (WIDTH - left) * i / 4, height - bottom + 16, figure(tick), anchor=_anchor(i, 4))
         for i, tick in enumerate(ticks)
     ]
-    base = f'<line class="axis" x1="{left}" y1="{height - bottom}" x2="{WIDTH}" y2="{height - bottom}"/>'
+    base = line(left, height - bottom, WIDTH, height - bottom, "axis")
     name = text(left, height - 2, label, faint=True)
     return svg(height, label, base, *marks, *axis, name)
 
@@ -59,12 +60,12 @@ def scatter(points: Sequence[tuple[float, float, str]], *, x_label: str, y_label
     def down(y: float) -> float:
         return side - bottom - (y - low) / span * (side - bottom - top)
 
-    marks = [f'<line class="axis" x1="{across(low)}" y1="{down(low)}" x2="{across(1)}" y2="{down(1)}"/>']
+    marks = [line(across(low), down(low), across(1), down(1), "axis")]
     for number in range(5):
         value = low + span * number / 4
         marks.append(text(across(value), side - bottom + 16, figure(value), anchor="middle"))
         marks.append(text(left - 6, down(value) + 4, figure(value), anchor="end"))
-        marks.append(f'<line class="grid" x1="{left}" y1="{down(value)}" x2="{across(1)}" y2="{down(value)}"/>')
+        marks.append(line(left, down(value), across(1), down(value)))
     marks += [
         f'<circle class="dot" cx="{across(x):.1f}" cy="{down(y):.1f}" r="4">'
         f"<title>{escape(name)}: {x:.4f} → {y:.4f}</title></circle>"
@@ -83,7 +84,7 @@ def columns(values: Sequence[float], names: Sequence[str], *, unit: str, label: 
     marks = []
     for share in (0.5, 1.0):
         y = height - bottom - (height - top - bottom) * share
-        marks.append(f'<line class="grid" x1="{left}" y1="{y:.1f}" x2="{WIDTH}" y2="{y:.1f}"/>')
+        marks.append(line(left, y, WIDTH, y))
         marks.append(text(left - 6, y + 4, f"{most * share:.2g}{unit}", anchor="end"))
     for number, (value, name) in enumerate(zip(values, names, strict=True)):
         tall = max((height - top - bottom) * value / most, 0.5)
@@ -92,7 +93,7 @@ def columns(values: Sequence[float], names: Sequence[str], *, unit: str, label: 
             f'width="{max(step * 0.8, 0.6):.2f}" height="{tall:.2f}">'
             f"<title>{escape(name)}: {figure(value)}{unit}</title></rect>"
         )
-    marks.append(f'<line class="axis" x1="{left}" y1="{height - bottom}" x2="{WIDTH}" y2="{height - bottom}"/>')
+    marks.append(line(left, height - bottom, WIDTH, height - bottom, "axis"))
     marks.append(text(left, height - 4, "first layer", faint=True))
     marks.append(text(WIDTH, height - 4, "last layer", anchor="end", faint=True))
     return svg(height, label, *marks)
@@ -131,7 +132,7 @@ def ranges(rows: Sequence[tuple[str, float, float]], *, label: str) -> str:
         return left + (value - low) / span * (WIDTH - left - right)
 
     height = 30 + row_px * len(rows)
-    marks = [f'<line class="axis" x1="{across(0):.1f}" y1="4" x2="{across(0):.1f}" y2="{height - 20}"/>']
+    marks = [line(across(0), 4, across(0), height - 20, "axis")]
     for number, (name, lowest, highest) in enumerate(rows):
         y = 8 + number * row_px
         title = f"<title>{escape(name)}: {figure(lowest)} to {figure(highest)}</title>"
@@ -145,10 +146,15 @@ def ranges(rows: Sequence[tuple[str, float, float]], *, label: str) -> str:
     return svg(height, label, *marks)
 
 
-def legend(names: tuple[str, str]) -> str:
-    """The two names of a paired chart beside their colours."""
-    first, second = (escape(name) for name in names)
-    return f'<p class="legend"><span class="key quiet"></span>{first} <span class="key"></span>{second}</p>'
+def legend(names: Sequence[str], opacities: Sequence[float] = ()) -> str:
+    """Names beside their colours: the two of a paired chart, or shades of one colour where `opacities` are given."""
+    styles = [f' style="margin-left:0;opacity:{shade:.2f}"' for shade in opacities]
+    kinds = ["key"] * len(names) if styles else ["key quiet", "key"]
+    keys = (
+        f'<span class="{kind}"{style}></span>{escape(name)}'
+        for kind, style, name in zip(kinds, styles or ["", ""], names, strict=True)
+    )
+    return f'<p class="legend">{"&emsp; ".join(keys)}</p>'
 
 
 def svg(height: float, label: str, *marks: str, width: float = WIDTH) -> str:
@@ -157,6 +163,11 @@ def svg(height: float, label: str, *marks: str, width: float = WIDTH) -> str:
         f'<svg viewBox="0 0 {width} {height}" style="max-width:{width}px" role="img" aria-label="{escape(label)}" '
         f'font-size="{TEXT_PX}">{"".join(marks)}</svg>'
     )
+
+
+def line(x1: float, y1: float, x2: float, y2: float, kind: Literal["grid", "axis"] = "grid") -> str:
+    """A thin straight line: of the grid, or an axis."""
+    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
 
 
 def text(x: float, y: float, words: str, *, anchor: str = "start", faint: bool = False, small: bool = False) -> str:

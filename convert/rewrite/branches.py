@@ -10,18 +10,15 @@ reason a logistic or a softmax beside other readers gets a copy, where that is c
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from ..tflite.float_model import FloatModel
 from ..tflite.graph import Operator, TfliteGraph
 from ..tflite.kernels import KERNELS
-
-if TYPE_CHECKING:
-    from ..onnx.lower import FloatModel
 
 # Multiplications per number that a copy may cost. Copies up to 160 made a PReLU network slower than its float form
 # (1.06 of the time on one thread with AVX512-VNNI, 0.89 up to 20) for half a point of its mask: channels can be
@@ -52,14 +49,14 @@ class _Affine:
 
 def with_branches(model: FloatModel) -> FloatModel:
     """Tensors that are still there keep their names and values; the factors of gates get new ones."""
-    graph = TfliteGraph(model.tflite)
+    graph = model.graph.copy()
     _move_constants(graph)
     _own_copies(graph)
     position = 0
     while position < len(graph.operators):
         if not _branch(graph, position):
             position += 1  # else the copies are looked at in their turn
-    return replace(model, tflite=graph.to_bytes())
+    return model.with_graph(graph)
 
 
 def _copyable(graph: TfliteGraph, operator: Operator, most: int = MOST_WORK) -> bool:
@@ -104,8 +101,8 @@ def _copied(graph: TfliteGraph, operator: Operator, function: _Affine) -> Operat
     shape = [1] * weights.ndim
     shape[kernel.weights_axis] = -1
     inputs = [*operator.inputs, *[-1] * (slot + 1 - len(operator.inputs))]
-    inputs[kernel.weights or 0] = _constant(graph, f"{name}/weights", weights * function.scale.reshape(shape))
-    inputs[slot] = _constant(graph, f"{name}/bias", real_bias * function.scale + function.offset)
+    inputs[kernel.weights or 0] = graph.add_constant(f"{name}/weights", weights * function.scale.reshape(shape))
+    inputs[slot] = graph.add_constant(f"{name}/bias", real_bias * function.scale + function.offset)
     result = copy(operator)
     result.builtinOptions = copy(operator.builtinOptions)
     result.builtinOptions.fusedActivationFunction = _FUSABLE[function.activation]
@@ -159,7 +156,7 @@ def _own_copies(graph: TfliteGraph) -> None:
         for slot in (kernel.weights or 0, kernel.bias or 0):
             values = graph.constant(operator.inputs[slot]) if slot < len(operator.inputs) else None
             if values is not None:
-                result.inputs[slot] = _constant(graph, f"{graph.name(operator.inputs[slot])}/copy", values)
+                result.inputs[slot] = graph.add_constant(f"{graph.name(operator.inputs[slot])}/copy", values)
         result.outputs = [graph.add_tensor(f"{graph.name(tensor)}/copy", graph.shape(tensor), np.float32)]
         graph.operators.insert(graph.operators.index(operator) + 1, result)
         for reader in bending:
@@ -189,9 +186,3 @@ def _move_constants(graph: TfliteGraph) -> None:
             scaled.inputs = [source if t == gate else t for t in scaled.inputs]
             scaled.outputs = [factor]
             break
-
-
-def _constant(graph: TfliteGraph, name: str, values: NDArray) -> int:
-    tensor = graph.add_tensor(name, values.shape, np.float32)
-    graph.set_constant(tensor, values.astype(np.float32))
-    return tensor

@@ -9,23 +9,17 @@ needs none of this.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from numpy.typing import NDArray
 
+from ..tflite.float_model import FloatModel
 from ..tflite.graph import Operator, TfliteGraph
-from ..tflite.kernels import KERNELS
-
-if TYPE_CHECKING:
-    from ..onnx.lower import FloatModel
+from ..tflite.kernels import KERNELS, own_slots
 
 
 def with_gates(model: FloatModel) -> FloatModel:
     """Tensors that are still there keep their names and values; what takes 1/6 in gets a new name."""
-    graph = TfliteGraph(model.tflite)
+    graph = model.graph.copy()
     readers = graph.consumers()
     for operator in list(graph.operators):
         source = _source(graph, operator)
@@ -33,7 +27,7 @@ def with_gates(model: FloatModel) -> FloatModel:
             continue  # a gate that nothing else reads x beside: a fused ReLU6 does
         source, factor = _moved(graph, source, operator, readers)
         _replace(graph, operator, source, 1.0 / factor)
-    return replace(model, tflite=graph.to_bytes())
+    return model.with_graph(graph)
 
 
 def _source(graph: TfliteGraph, operator: Operator) -> int | None:
@@ -75,13 +69,8 @@ def _moved(graph: TfliteGraph, source: int, gate: Operator, readers: dict[int, l
 
 def _takes_factors(graph: TfliteGraph, maker: Operator, readers: dict[int, list[Operator]]) -> bool:
     """Whether it multiplies with weights of its own, adds a bias of its own and bends nothing."""
-    kernel = KERNELS.get(graph.kind(maker))
-    if kernel is None or kernel.weights is None or kernel.bias is None or graph.fused(maker) != "NONE":
-        return False
-    if len(maker.inputs) <= kernel.bias or maker.outputs[0] in graph.outputs:
-        return False
-    constants = (maker.inputs[kernel.weights], maker.inputs[kernel.bias])
-    return all(graph.constant(t) is not None and len(readers[t]) == 1 for t in constants)
+    both = len(own_slots(graph, maker, readers)) == 2
+    return both and graph.fused(maker) == "NONE" and maker.outputs[0] not in graph.outputs
 
 
 def _replace(graph: TfliteGraph, gate: Operator, source: int, weight: float) -> None:
@@ -93,13 +82,7 @@ def _replace(graph: TfliteGraph, gate: Operator, source: int, weight: float) -> 
     options.strideH = options.strideW = options.depthMultiplier = 1
     options.dilationHFactor = options.dilationWFactor = 1
     options.fusedActivationFunction = schema.ActivationFunctionType.RELU6
-    weights = _constant(graph, f"{name}/weights", np.full((1, 1, 1, channels), weight))
-    bias = _constant(graph, f"{name}/bias", np.broadcast_to(offset.reshape(-1), (channels,)))
+    weights = graph.add_constant(f"{name}/weights", np.full((1, 1, 1, channels), weight))
+    bias = graph.add_constant(f"{name}/bias", np.broadcast_to(offset.reshape(-1), (channels,)))
     result = graph.new_operator("DEPTHWISE_CONV_2D", [source, weights, bias], gate.outputs, options=options)
     graph.operators = [result if o is gate else o for o in graph.operators]
-
-
-def _constant(graph: TfliteGraph, name: str, values: NDArray) -> int:
-    tensor = graph.add_tensor(name, values.shape, np.float32)
-    graph.set_constant(tensor, values.astype(np.float32))
-    return tensor

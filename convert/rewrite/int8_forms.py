@@ -8,16 +8,11 @@ Other average pools without padding are depthwise convolutions with equal weight
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from ..tflite.float_model import FloatModel
 from ..tflite.graph import Operator, TfliteGraph
-
-if TYPE_CHECKING:
-    from ..onnx.lower import FloatModel
 
 _RELUS = {
     "RELU": schema.ActivationFunctionType.RELU,
@@ -28,7 +23,7 @@ _RELUS = {
 
 def with_int8_forms(model: FloatModel) -> FloatModel:
     """The network rewritten; tensors keep their names, so ranges and islands still find them."""
-    graph = TfliteGraph(model.tflite)
+    graph = model.graph.copy()
     producers = graph.producers()
     operators = []
     for operator in graph.operators:
@@ -42,7 +37,7 @@ def with_int8_forms(model: FloatModel) -> FloatModel:
             operator = _product(graph, operator, operators[-1].outputs[0])
         operators.append(operator)
     graph.operators = operators
-    return replace(model, tflite=graph.to_bytes())
+    return model.with_graph(graph)
 
 
 def _relu_as_sum(graph: TfliteGraph, operator: Operator, producers: dict[int, Operator]) -> Operator:
@@ -53,7 +48,7 @@ def _relu_as_sum(graph: TfliteGraph, operator: Operator, producers: dict[int, Op
         options.fusedActivationFunction = _RELUS[graph.kind(operator)]
         return graph.new_operator("ADD", maker.inputs, operator.outputs, options=options)
     options.fusedActivationFunction = _RELUS[graph.kind(operator)]
-    zero = _constant(graph, f"{graph.name(operator.outputs[0])}/zero", np.zeros(1, np.float32))
+    zero = graph.add_constant(f"{graph.name(operator.outputs[0])}/zero", np.zeros(1, np.float32))
     return graph.new_operator("ADD", [operator.inputs[0], zero], operator.outputs, options=options)
 
 
@@ -61,7 +56,7 @@ def _reciprocal(graph: TfliteGraph, operator: Operator) -> Operator:
     """1 / y, which int8 looks up in a table; x / y is then a product."""
     divisor, name = operator.inputs[1], graph.name(operator.outputs[0])
     result = graph.add_tensor(f"{name}/reciprocal", graph.shape(divisor), np.float32)
-    one = _constant(graph, f"{name}/one", np.ones(1, np.float32))
+    one = graph.add_constant(f"{name}/one", np.ones(1, np.float32))
     return graph.new_operator("DIV", [one, divisor], [result], options=schema.DivOptionsT())
 
 
@@ -83,7 +78,7 @@ def _pool(graph: TfliteGraph, operator: Operator) -> Operator:
     ):
         reducer = schema.ReducerOptionsT()
         reducer.keepDims = True
-        axes = _constant(graph, f"{name}/axes", np.array([1, 2], np.int32))
+        axes = graph.add_constant(f"{name}/axes", np.array([1, 2], np.int32))
         return graph.new_operator("MEAN", [source, axes], operator.outputs, options=reducer)
     reach = [(n - 1) * stride + size for n, stride, size in zip(
         graph.shape(operator.outputs[0])[1:3], (options.strideH, options.strideW), window, strict=True
@@ -96,12 +91,6 @@ def _pool(graph: TfliteGraph, operator: Operator) -> Operator:
     depthwise.dilationHFactor = depthwise.dilationWFactor = 1
     depthwise.fusedActivationFunction = options.fusedActivationFunction
     share = np.full((1, *window, channels), 1 / (window[0] * window[1]), np.float32)
-    weights = _constant(graph, f"{name}/share", share)
-    bias = _constant(graph, f"{name}/bias", np.zeros(channels, np.float32))
+    weights = graph.add_constant(f"{name}/share", share)
+    bias = graph.add_constant(f"{name}/bias", np.zeros(channels, np.float32))
     return graph.new_operator("DEPTHWISE_CONV_2D", [source, weights, bias], operator.outputs, options=depthwise)
-
-
-def _constant(graph: TfliteGraph, name: str, values: np.ndarray) -> int:
-    tensor = graph.add_tensor(name, values.shape, values.dtype)
-    graph.set_constant(tensor, values)
-    return tensor

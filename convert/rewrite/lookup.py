@@ -16,6 +16,7 @@ from ..tflite.graph import Operator, TfliteGraph
 from ..tflite.kernels import HIGHEST, LOWEST, Encoding
 
 Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+_EXACT: dict[str, Function] = {"LOGISTIC": lambda x: 0.5 * (1 + np.tanh(0.5 * x)), "TANH": np.tanh}
 _UNARY: dict[str, Function] = {
     "SQRT": lambda x: np.sqrt(np.maximum(x, 0.0)),  # below zero there is only rounding
     "LOG": lambda x: np.log(np.maximum(x, 0.0)),
@@ -30,9 +31,17 @@ _UNARY: dict[str, Function] = {
 }
 
 
-def function_of(graph: TfliteGraph, operator: Operator) -> Function | None:
-    """What the operator computes of its one activation; None for others. POW and DIV count with one constant number."""
+def function_of(graph: TfliteGraph, operator: Operator, *, exact: bool = False) -> Function | None:
+    """What the operator computes of its one activation; None for others. POW and DIV count with one constant number.
+
+    `exact`: functions whose int8 kernels round roughly as well.
+    """
     kind = graph.kind(operator)
+    if exact and kind == "LEAKY_RELU":
+        slope = operator.builtinOptions.alpha
+        return lambda x: np.where(x >= 0, x, slope * x)
+    if exact and kind in _EXACT:
+        return _EXACT[kind]
     if graph.fused(operator) != "NONE":
         return None
     if kind in _UNARY:
@@ -60,11 +69,9 @@ def looked_up(
         real = function((np.arange(LOWEST, HIGHEST + 1, dtype=np.float64) - before.zero_point) * before.scale)
     steps = np.nan_to_num(np.rint(real / after.scale), nan=0.0, posinf=1e6, neginf=-1e6) + after.zero_point
     name, shape = graph.name(result), graph.shape(result)
-    table = graph.add_tensor(f"{name}/table", (HIGHEST - LOWEST + 1,), np.int8)
-    graph.set_constant(table, np.clip(steps, LOWEST, HIGHEST).astype(np.int8))
+    table = graph.add_constant(f"{name}/table", np.clip(steps, LOWEST, HIGHEST).astype(np.int8))
     graph.set_quantization(table, np.int8, [after.scale], after.zero_point)
-    offset = graph.add_tensor(f"{name}/offset", (1,), np.int32)
-    graph.set_constant(offset, np.asarray([-LOWEST], np.int32))
+    offset = graph.add_constant(f"{name}/offset", np.asarray([-LOWEST], np.int32))
     signed = graph.add_tensor(f"{name}/signed", shape, np.int32)
     index = graph.add_tensor(f"{name}/index", shape, np.int32)
     cast, gather = schema.CastOptionsT(), schema.GatherOptionsT()

@@ -6,24 +6,19 @@ in that order, or the ones after can read them so: no copy, and channels can be 
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
+from ..tflite.float_model import FloatModel
 from ..tflite.graph import Operator, TfliteGraph
-from ..tflite.kernels import KERNELS
-
-if TYPE_CHECKING:
-    from ..onnx.lower import FloatModel
+from ..tflite.kernels import KERNELS, own_slots
 
 MOST_WORK = 160  # multiplications per number: 24 instead of 12 cost less than the copies that the shuffle made
 
 
 def without_shuffles(model: FloatModel) -> FloatModel:
     """Tensors keep their names and values, except those between the three operators, which are gone."""
-    graph = TfliteGraph(model.tflite)
+    graph = model.graph.copy()
     readers, producers = graph.consumers(), graph.producers()
     for last in list(graph.operators):
         found = _shuffle(graph, last, producers, readers)
@@ -33,7 +28,7 @@ def without_shuffles(model: FloatModel) -> FloatModel:
         source, result = three[0].inputs[0], last.outputs[0]
         maker = producers.get(source)
         alone = readers[source] == [three[0]] and source not in graph.outputs
-        if maker is not None and alone and _slots(graph, maker, readers) and _groupless(graph, maker):
+        if maker is not None and alone and own_slots(graph, maker, readers) and _groupless(graph, maker):
             _permute_outputs(graph, maker, order)
             maker.outputs = [result]
             producers[result] = maker
@@ -45,7 +40,7 @@ def without_shuffles(model: FloatModel) -> FloatModel:
         else:
             continue
         graph.operators = [o for o in graph.operators if all(o is not gone for gone in three)]
-    return replace(model, tflite=graph.to_bytes())
+    return model.with_graph(graph)
 
 
 def _shuffle(
@@ -70,20 +65,6 @@ def _shuffle(
     moved = numbers.transpose(axes).reshape(-1, shape[-1])
     order = moved - np.arange(len(moved))[:, None] * shape[-1]
     return (three, order[0]) if np.all(order == order[0]) and order.min() >= 0 else None
-
-
-def _slots(graph: TfliteGraph, operator: Operator, readers: dict[int, list[Operator]]) -> list[int] | None:
-    """The inputs that hold the operator's own constants, weights first; None where it has none to reorder."""
-    kernel = KERNELS.get(graph.kind(operator))
-    if kernel is None or kernel.weights is None or len(operator.outputs) != 1:
-        return None
-    slots = [kernel.weights]
-    if kernel.bias is not None and kernel.bias < len(operator.inputs) and operator.inputs[kernel.bias] >= 0:
-        slots.append(kernel.bias)
-    own = all(
-        graph.constant(operator.inputs[i]) is not None and readers[operator.inputs[i]] == [operator] for i in slots
-    )
-    return slots if own else None
 
 
 def _groupless(graph: TfliteGraph, operator: Operator) -> bool:
@@ -116,7 +97,7 @@ def _permute_outputs(graph: TfliteGraph, operator: Operator, order: NDArray[np.i
 
 def _reads_channels(graph: TfliteGraph, reader: Operator, tensor: int, readers: dict[int, list[Operator]]) -> bool:
     kernel = KERNELS.get(graph.kind(reader))
-    if kernel is None or not _slots(graph, reader, readers) or reader.inputs[kernel.data] != tensor:
+    if kernel is None or not own_slots(graph, reader, readers) or reader.inputs[kernel.data] != tensor:
         return False
     mixes = graph.kind(reader) != "DEPTHWISE_CONV_2D"
     return mixes and graph.shape(reader.inputs[kernel.weights or 0])[-1] == graph.shape(tensor)[-1]

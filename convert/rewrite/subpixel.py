@@ -44,18 +44,16 @@ class _Enlarging:
         return taps * _runs(self.stride**2 * self.channels) < self.kernel**2 * _runs(self.channels)
 
 
-def with_subpixels(content: bytes) -> bytes:
-    """A model in which int8 TRANSPOSE_CONVs that a convolution can do sooner are replaced; the others stay."""
-    graph = TfliteGraph(content)
+def with_subpixels(graph: TfliteGraph) -> TfliteGraph:
+    """The network with int8 TRANSPOSE_CONVs that a convolution can do sooner replaced; the others stay."""
+    graph = graph.copy()
     operators: list[Operator] = []
     for operator in graph.operators:
         enlarging = _enlarging(graph, operator)
         dearer = enlarging is not None and enlarging.is_dearer
         operators += _in_two(graph, operator, enlarging) if enlarging and dearer else [operator]
-    if len(operators) == len(graph.operators):
-        return content
-    graph.operators[:] = operators
-    return graph.to_bytes()
+    graph.operators = operators
+    return graph
 
 
 def _runs(channels: int) -> int:

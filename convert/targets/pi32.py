@@ -22,8 +22,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from ...runtime.errors import ConversionError
-from ...runtime.network.model_file import parse
-from ...runtime.network.operator_names import operator_name
+from ...runtime.network.model_file import operator_name, parse
 
 RUNTIME = "tflite-runtime 2.14"
 PYTHON_VARIABLE = "EDGEMATTE_TFLITE_RUNTIME_PYTHON"

@@ -6,6 +6,7 @@ The object tree of the schema bindings is kept as it is, so whatever is not touc
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy, deepcopy
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -13,8 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from ...runtime.errors import ModelError
-from ...runtime.network.model_file import parse
-from ...runtime.network.operator_names import PLACEHOLDER, operator_name
+from ...runtime.network.model_file import PLACEHOLDER, operator_name, parse
 from .builder import serialise
 
 CODES: dict[str, int] = {k: v for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
@@ -67,6 +67,19 @@ class TfliteGraph:
             operator.inputs = [int(i) for i in operator.inputs]
             operator.outputs = [int(i) for i in operator.outputs]
         self.numbers: dict[str, int] = {self.name(i): i for i in range(len(self.tensors))}
+
+    def copy(self) -> TfliteGraph:
+        """The same network, to be edited by itself; what constants hold is shared, for it is only ever replaced."""
+        other = copy(self)
+        other.model, part = copy(self.model), copy(self.model.subgraphs[0])
+        other.model.subgraphs, other.model.buffers = [part], list(self.model.buffers)
+        other.model.operatorCodes = list(self.model.operatorCodes)
+        other.model.signatureDefs = deepcopy(self.model.signatureDefs)
+        other.tensors, other.operators = [copy(t) for t in self.tensors], [copy(o) for o in self.operators]
+        for operator in other.operators:
+            operator.inputs, operator.outputs = list(operator.inputs), list(operator.outputs)
+        other.inputs, other.outputs, other.numbers = list(self.inputs), list(self.outputs), dict(self.numbers)
+        return other
 
     def to_bytes(self) -> bytes:
         """The file. Constants that nothing reads any more are left empty, so that they cost no space."""
@@ -142,6 +155,13 @@ class TfliteGraph:
         self.numbers[candidate] = len(self.tensors) - 1
         return len(self.tensors) - 1
 
+    def add_constant(self, name: str, values: NDArray) -> int:
+        """A constant; float64 is stored as float32."""
+        values = values.astype(np.float32) if values.dtype == np.float64 else values
+        tensor = self.add_tensor(name, values.shape, values.dtype)
+        self.set_constant(tensor, values)
+        return tensor
+
     def set_quantization(
         self,
         tensor: int,
@@ -155,8 +175,9 @@ class TfliteGraph:
         entry = self.tensors[tensor]
         entry.type = _TYPES[np.dtype(dtype)]
         parameters = schema.QuantizationParametersT()
-        parameters.scale = [float(s) for s in scales]
-        parameters.zeroPoint = [int(zero_point)] * len(parameters.scale)
+        stored = np.asarray(scales, np.float32).reshape(-1)  # as the file will hold them
+        parameters.scale = stored.tolist()
+        parameters.zeroPoint = [int(zero_point)] * len(stored)
         parameters.quantizedDimension = axis
         entry.quantization = parameters
 
@@ -233,11 +254,11 @@ class TfliteGraph:
             self.outputs, self.model.signatureDefs = outputs, signatures
 
 
-def float_operators(content: bytes) -> list[str]:
-    """`KIND 'tensor'` of every operator that computes in floating point; empty for a full-integer network."""
-    graph = TfliteGraph(content)
+def float_operators(graph: TfliteGraph) -> list[str]:
+    """`KIND 'tensor'` of every operator that computes in floating point, without the conversions around it."""
     return [
         graph.title(operator)
         for operator in graph.operators
-        if any(graph.is_float(i) for i in (*operator.inputs, *operator.outputs) if i >= 0)
+        if graph.kind(operator) not in ("QUANTIZE", "DEQUANTIZE")
+        and any(graph.is_float(i) for i in (*operator.inputs, *operator.outputs) if i >= 0)
     ]

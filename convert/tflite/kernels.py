@@ -6,8 +6,11 @@ whose int8 form is documented, so that an older runtime refuses what it cannot r
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from .graph import Operator, TfliteGraph
 
 LOWEST, HIGHEST = -128, 127
 LEVELS = HIGHEST - LOWEST
@@ -81,3 +84,19 @@ KERNELS: dict[str, Kernel] = {
         Kernel(1, "same"),
     ),
 }  # fmt: skip
+
+
+def own_slots(graph: TfliteGraph, operator: Operator, readers: Mapping[int, Sequence[Operator]]) -> tuple[int, ...]:
+    """The inputs with constant weights and bias that nothing else reads, weights first; () where they are not its own.
+
+    Only such an operator may have factors, another order or another rounding written into its constants.
+    """
+    kernel = KERNELS.get(graph.kind(operator))
+    if kernel is None or kernel.weights is None or len(operator.outputs) != 1:
+        return ()
+    slots = [kernel.weights]
+    if kernel.bias is not None and kernel.bias < len(operator.inputs) and operator.inputs[kernel.bias] >= 0:
+        slots.append(kernel.bias)
+    tensors = [operator.inputs[slot] for slot in slots]
+    own = all(graph.constant(tensor) is not None and len(readers[tensor]) == 1 for tensor in tensors)
+    return tuple(slots) if own else ()

@@ -1,4 +1,4 @@
-"""A float .tflite and the names of tensors in it → the pieces between them, each to be run alone."""
+"""A float network and the names of tensors in it → the pieces between them, each to be run alone."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Piece:
     output: str  # tensor names
     inputs: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]  # of the inputs
-    whole: bytes  # the network it was cut from
+    graph: TfliteGraph  # the network it was cut from
+    operators: tuple[Operator, ...]
 
     def run(self, values: Mapping[str, NDArray]) -> NDArray[np.float32]:
         """The values of `inputs` by name, in any shape of the right size → the output's."""
-        graph = TfliteGraph(self.whole)
-        inputs, output = [graph.numbers[name] for name in self.inputs], graph.numbers[self.output]
-        run = runner(graph, _operators_of(graph, output, set(inputs)), inputs, [output])
+        inputs, output = [self.graph.numbers[name] for name in self.inputs], self.graph.numbers[self.output]
+        run = runner(self.graph, self.operators, inputs, [output])
         return run([
             np.ascontiguousarray(values[name].reshape(shape), np.float32)
             for name, shape in zip(self.inputs, self.shapes, strict=True)
@@ -89,17 +89,17 @@ def _excerpt(graph: TfliteGraph, operators: Sequence[Operator], inputs: Sequence
     return serialise(model)
 
 
-def cut(model: bytes, names: Sequence[str]) -> list[Piece]:
+def cut(graph: TfliteGraph, names: Sequence[str]) -> list[Piece]:
     """One piece per name, in that order; a piece begins at the network's input or at tensors among `names`."""
-    graph = TfliteGraph(model)
     known = {graph.numbers[name] for name in names} | set(graph.inputs)
     pieces = []
     for name in names:
         target = graph.numbers[name]
-        read = {t for operator in _operators_of(graph, target, known - {target}) for t in operator.inputs}
+        operators = _operators_of(graph, target, known - {target})
+        read = {t for operator in operators for t in operator.inputs}
         inputs = sorted(read & (known - {target}))
         shapes = tuple(graph.shape(number) for number in inputs)
-        pieces.append(Piece(name, tuple(graph.name(number) for number in inputs), shapes, model))
+        pieces.append(Piece(name, tuple(graph.name(number) for number in inputs), shapes, graph, tuple(operators)))
     return pieces
 
 

@@ -21,12 +21,12 @@ from rich.progress import track
 from rich.table import Table
 
 from ...benchmarks.measure.accuracy import SUBJECT_FROM
-from ...benchmarks.measure.bootstrap import mean_interval
 from ...benchmarks.measure.dataset import find_pairs
+from ...benchmarks.measure.stats import mean_interval
 from ...runtime.errors import EdgeMatteError, UsageError
 from ...runtime.matting.segmenter import Segmenter
 from ...runtime.picture.images import Image
-from .places import empty_place
+from .samples.places import empty_place
 
 NOTICED = 0.005  # of the pixels: what is asked of a network at most
 

@@ -18,6 +18,7 @@ import torch
 
 from .edge.net import EdgeNet
 from .fit import load_averaged
+from .gain import fold
 from .recipes import RECIPES
 from .train import ROUNDED
 from .unet import UNet
@@ -68,6 +69,9 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help="run folder of the training (default: training-runs/RECIPE)")
     parser.add_argument("--checkpoint", type=Path, nargs="+", help="these instead of the run folder's; their mean")
     parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument(
+        "--gain", type=float, default=1.0, help="on the logits, folded into the last layer; see gain.py"
+    )
     arguments = parser.parse_args()
     recipe = RECIPES[arguments.recipe]
     run = arguments.run or Path("training-runs") / arguments.recipe
@@ -75,6 +79,8 @@ def main() -> None:
     network = load_averaged(
         recipe.network(), *(arguments.checkpoint or [fine_tuned if fine_tuned.exists() else run / "checkpoint.pt"])
     )
+    if isinstance(network, UNet):
+        fold(network, arguments.gain)
     export(network, arguments.output, size=recipe.size, channels=recipe.channels)
     print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB")
 

@@ -24,6 +24,7 @@ from .recipes import Training
 
 LOG_EVERY = 100  # batches
 SAVE_EVERY_S = 180.0
+WARM = 10  # batches: early on, the average is over the last tenth of the training instead of the recipe's span
 PRETRAINED_PACE = 0.2  # of the learning rate, for weights that know something already
 PREFETCH = 6  # batches made ahead by the one loader process
 
@@ -79,7 +80,7 @@ def fit(
                 group["lr"] = group["pace"] * recipe.learning_rate * schedule(share, recipe.warmup, recipe.rest)
             losses.append(_step(network, optimiser, next(loader), loss, device))
             done.step, done.seconds = done.step + 1, time.monotonic() - started
-            average_into(averaged, network, decay=min(recipe.average, done.step / (done.step + 100)))
+            average_into(averaged, network, decay=min(recipe.average, done.step / (done.step + WARM)))
             progress.update(bar, completed=done.step)
             if done.step % LOG_EVERY == 0:
                 mean = float(np.mean(losses))

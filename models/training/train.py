@@ -20,21 +20,25 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import IterableDataset
 
-from .augment import Sampler
 from .edge.train import train_edge
 from .fake_quant import fake_quantise
 from .fit import Batch, fit, load_averaged
 from .lite_encoder import start_from_imagenet
-from .photos import Photo, read_photos
+from .onnx_weights import fix_statistics, load_onnx
 from .recipes import RECIPES, EdgeRecipe, Recipe
-from .unet import INPUT_MEAN, INPUT_STD, PHOTO, UNet, parameter_count
+from .samples.augment import Sampler
+from .samples.photos import Photo, packed_photos, read_photos
+from .scores import matting_of
+from .teach import taught
+from .unet import INPUT_MEAN, INPUT_STD, UNet, parameter_count
 
 REACH_PX = 3  # a hand-held camera moves between two frames, at the network's size
+CONTINUED_PACE = 0.4  # of the learning rate, for a training that begins with a trained network
+CONTINUED_PART = 0.7  # of the network's size, the smallest pictures of such a training
 FINE_PACE = 0.05  # of the learning rate, for fine-tuning
 ROUNDED = "rounded"  # folder of that training in the run folder
+UNDECIDED = 0.5  # weight of half transparent pixels away from edges
 CONSISTENCY = 2.0  # weight of the difference between two frames of the same
-TEACHING = 1.5  # weight of what the teacher says
-SAME_SUBJECT = 0.6  # IoU of the teacher's matte and the label from which they speak of the same
 
 
 class Batches(IterableDataset):
@@ -49,8 +53,8 @@ class Batches(IterableDataset):
         seed = self.seed + (worker.id if worker else 0)
         sampler = Sampler(self.photos, self.recipe.mix, size=self.size, seed=seed)
         while True:
-            images, alphas = sampler.batch(self.recipe.batch)
-            yield torch.from_numpy(images), torch.from_numpy(alphas), torch.from_numpy(edges_of(alphas))
+            images, alphas, judged = sampler.batch(self.recipe.batch)
+            yield tuple(torch.from_numpy(part) for part in (images, alphas, edges_of(alphas), judged))
 
 
 def edges_of(alphas: np.ndarray) -> np.ndarray:
@@ -59,33 +63,25 @@ def edges_of(alphas: np.ndarray) -> np.ndarray:
     return np.stack([cv2.morphologyEx(alpha, cv2.MORPH_GRADIENT, kernel) for alpha in alphas])
 
 
-def matte_loss(logits: Tensor, alpha: Tensor, edge: Tensor) -> Tensor:
-    """How far `(N, 1, H, W)` logits are from soft alphas, 0…1; `edge` is how much alpha changes nearby, 0…1.
+def matte_loss(logits: Tensor, alpha: Tensor, edge: Tensor, judged: Tensor) -> Tensor:
+    """How far `(N, 1, H, W)` logits are from soft alphas, 0…1.
 
+    `edge` is how much alpha changes nearby, 0…1; `judged` is 1 where the label is sure, else 0.
     Cross-entropy finds the subject, soft IoU (Rahman and Wang 2016) balances large and small ones, L1 and the L1 of
     gradients (Xu et al. 2017) shape the edge. Pixels within 3 of an edge weigh three times: they are few and they are
-    what people see.
+    what people see. Away from edges nothing is half transparent, so being undecided costs as well.
     """
-    weight = 1 + 2 * edge
+    weight = (1 + 2 * edge) * judged
     entropy = (functional.binary_cross_entropy_with_logits(logits, alpha, reduction="none") * weight).mean()
     predicted = torch.sigmoid(logits)
-    intersection = (predicted * alpha).sum((1, 2, 3))
-    union = predicted.sum((1, 2, 3)) + alpha.sum((1, 2, 3)) - intersection
+    intersection = (predicted * alpha * judged).sum((1, 2, 3))
+    union = (predicted * judged).sum((1, 2, 3)) + (alpha * judged).sum((1, 2, 3)) - intersection
     region = 1 - ((intersection + 16) / (union + 16)).mean()  # 16 px keep an empty room from dividing by nothing
     error = predicted - alpha
-    gradient = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
-    return entropy + region + (error.abs() * weight).mean() + 2 * gradient
-
-
-def taught(logits: Tensor, opinion: Tensor, alpha: Tensor) -> Tensor:
-    """How far `(N, 1, H, W)` logits are from a larger network's alphas (Hinton et al. 2015), 0…1 like the labels.
-
-    A teacher that was taught to cut out things as well counts only in pictures where it sees the subject of the label.
-    """
-    seen, meant = opinion > 0.5, alpha > 0.5
-    overlap = (seen & meant).sum((1, 2, 3)) / (seen | meant).sum((1, 2, 3)).clamp(min=1)
-    entropy = functional.binary_cross_entropy_with_logits(logits, opinion, reduction="none").mean((1, 2, 3))
-    return (entropy * (overlap > SAME_SUBJECT)).mean()
+    gradient = (error.diff(dim=2) * judged[:, :, 1:] * judged[:, :, :-1]).abs().mean()
+    gradient = gradient + (error.diff(dim=3) * judged[..., 1:] * judged[..., :-1]).abs().mean()
+    undecided = (predicted * (1 - predicted) * (edge == 0) * judged).mean()
+    return entropy + region + (error.abs() * weight).mean() + 2 * gradient + UNDECIDED * undecided
 
 
 def train(
@@ -96,18 +92,19 @@ def train(
     minutes: float | None,
     device: torch.device,
     start: Path | None = None,
-    teacher: UNet | None = None,
 ) -> UNet:
     """Train until the recipe's steps are done, or for `minutes` in all, and return the averaged network.
 
-    `start` is the checkpoint of an earlier training, with whose averaged weights a new one begins. Without it, ends the
-    program when the recipe starts from ImageNet and those weights are not installed. `teacher` is a trained network
-    whose mattes are learned from beside the labels.
+    `start` is a checkpoint, whose averaged weights are the first ones, or a shipped ONNX file. Batch normalisation
+    then keeps its statistics. Without it, ends the program when the recipe starts from ImageNet and those weights are
+    not installed.
     """
     torch.manual_seed(recipe.seed)
     network = UNet(recipe.shape)
     if start is not None:
-        network.load_state_dict(torch.load(start, map_location="cpu", weights_only=True)["averaged"])
+        load(network, start)
+        fix_statistics(network)
+        recipe = continued(recipe)
     elif recipe.shape.lite:
         start_from_imagenet(network.encoder)
     pretrained = list(network.encoder.parameters()) if recipe.shape.lite else []
@@ -115,9 +112,7 @@ def train(
     def batches(size: tuple[int, int], seed: int) -> Batches:
         return Batches(photos, recipe, size=size, seed=seed)
 
-    if teacher is not None:
-        teacher.to(device, memory_format=torch.channels_last).eval()
-    loss = partial(loss_of, twins=recipe.twins, teacher=teacher)
+    loss = partial(loss_of, twins=recipe.twins)
     averaged = fit(
         network, recipe, run, batches=batches, loss=loss, minutes=minutes, device=device, pretrained=pretrained
     )
@@ -138,6 +133,18 @@ def train(
     return plain.eval()
 
 
+def load(network: UNet, path: Path) -> UNet:
+    """`network` with the weights of a checkpoint or of an ONNX file, in evaluation mode."""
+    return load_onnx(network, path) if path.suffix == ".onnx" else load_averaged(network, path)
+
+
+def continued(recipe: Recipe) -> Recipe:
+    """How a trained network is trained on with other labels: slowly, and not with the smallest pictures again."""
+    large = [(start, part) for start, part in recipe.growth if part >= CONTINUED_PART]
+    growth = ((0.0, large[0][1]), *large[1:]) if large else ((0.0, 1.0),)
+    return replace(recipe, learning_rate=CONTINUED_PACE * recipe.learning_rate, growth=growth)
+
+
 def fine_tuning(recipe: Recipe) -> Recipe:
     """How a trained network is trained on with int8's rounding: shortly, slowly, at its full size."""
     return replace(
@@ -149,28 +156,24 @@ def fine_tuning(recipe: Recipe) -> Recipe:
     )
 
 
-def loss_of(network: UNet, batch: Batch, *, twins: int = 0, teacher: UNet | None = None, exact: bool = False) -> Tensor:
+def loss_of(network: UNet, batch: Batch, *, twins: int = 0, exact: bool = False) -> Tensor:
     """The loss on a batch of `Batches`, whose last `twins` pictures give way to next frames of its first.
 
     `exact` computes in float32: bfloat16 rounds as coarsely as the int8 that fine-tuning is about.
     """
-    images, alphas, edges = batch
+    images, alphas, edges, judged = batch
     shift = (0, 0)
     if twins:
         shift = (int(torch.randint(-REACH_PX, REACH_PX + 1, ())), int(torch.randint(-REACH_PX, REACH_PX + 1, ())))
         images = torch.cat([images[:-twins], next_frames(images[:twins], shift)])
-        alphas, edges = (
-            torch.cat([part[:-twins], torch.roll(part[:twins], shift, (1, 2))]) for part in (alphas, edges)
+        alphas, edges, judged = (
+            torch.cat([part[:-twins], torch.roll(part[:twins], shift, (1, 2))]) for part in (alphas, edges, judged)
         )
     x = normalise(images).contiguous(memory_format=torch.channels_last)
     with torch.autocast(x.device.type, torch.bfloat16, enabled=not exact):
         logits = network.logits(x)
     alpha = alphas[:, None].float() / 255
-    loss = matte_loss(logits.float(), alpha, edges[:, None].float() / 255)
-    if teacher is not None:
-        with torch.no_grad(), torch.autocast(x.device.type, torch.bfloat16):
-            opinion = teacher(x)
-        loss = loss + TEACHING * taught(logits.float(), opinion.float(), alpha)
+    loss = matte_loss(logits.float(), alpha, edges[:, None].float() / 255, judged[:, None].float() / 255)
     if twins:
         now, then = torch.sigmoid(logits[:twins].float()), torch.sigmoid(logits[-twins:].float())
         inner = slice(REACH_PX, -REACH_PX)  # what was shifted in at the border belongs to the other side
@@ -199,11 +202,11 @@ def main() -> None:
     parser.add_argument(
         "--data", type=Path, required=True, help="training folder: <kind>/<source>/images, masks, alphas"
     )
+    parser.add_argument("--seen", type=Path, help="folder of what DeepLab sees in the photos (see deeplab.py)")
+    parser.add_argument("--pack", type=Path, help="file that keeps the labelled photos of this data and rule")
     parser.add_argument("--run", type=Path, help="where checkpoint and log go (default: training-runs/RECIPE)")
-    parser.add_argument("--start", type=Path, help="begin with the averaged weights of this checkpoint")
-    parser.add_argument(
-        "--teacher", type=Path, nargs="+", help="checkpoints of unet-photo, to learn from their mean too"
-    )
+    parser.add_argument("--start", type=Path, help="begin with the weights of this checkpoint or .onnx file")
+    parser.add_argument("--teacher", type=Path, help="a larger network of the same rule fills what the labels leave")
     parser.add_argument(
         "--minutes", type=float, help="fit the whole schedule into this time instead of the recipe's steps"
     )
@@ -216,9 +219,13 @@ def main() -> None:
     if isinstance(recipe, EdgeRecipe):
         train_edge(recipe, arguments.data, run, minutes=arguments.minutes, device=device)
         return
-    teacher = load_averaged(UNet(PHOTO), *arguments.teacher) if arguments.teacher else None
-    photos = read_photos(arguments.data)
-    train(recipe, photos, run, minutes=arguments.minutes, device=device, start=arguments.start, teacher=teacher)
+    if arguments.pack:
+        photos = packed_photos(arguments.pack, arguments.data, rule=recipe.rule, seen=arguments.seen)
+    else:
+        photos = read_photos(arguments.data, rule=recipe.rule, seen=arguments.seen)
+    if arguments.teacher:
+        photos = list(taught(photos, matting_of(arguments.teacher)))
+    train(recipe, photos, run, minutes=arguments.minutes, device=device, start=arguments.start)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 Two retained topics below the prefix, for the device's name and the program's verb: `…/status`, the newest status as
 JSON, and `…/availability`, `online` or `offline`; the broker itself says `offline` when the device falls silent (last
-will). A broker that is away is tried again, later and later; whoever reports never waits for it.
+will). A broker that is away is tried again, later and later; nobody who reports waits for it.
 
 Credentials are not for command lines and unit files: EDGEMATTE_MQTT_USER and EDGEMATTE_MQTT_PASSWORD in the
 environment, for TLS also EDGEMATTE_MQTT_CA, EDGEMATTE_MQTT_CERT and EDGEMATTE_MQTT_KEY (PEM files).
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..errors import MissingExtraError, UsageError
+from .credentials import without_credentials
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -53,13 +54,13 @@ def parse_broker(text: str) -> Broker:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
-        raise UsageError(f"--mqtt {text}: {error}; {expected}") from error
+        raise UsageError(f"--mqtt {without_credentials(text)}: {without_credentials(str(error))}; {expected}") from None
     if parts.username or parts.password:
         raise UsageError(
-            f"--mqtt: credentials belong into the environment, as {VARIABLE}USER and {VARIABLE}PASSWORD; {expected}"
+            f"--mqtt: user and password come from the environment: {VARIABLE}USER and {VARIABLE}PASSWORD; {expected}"
         )
     if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or set("?#") & set(text):
-        raise UsageError(f"--mqtt {text} is no broker's address; {expected}")
+        raise UsageError(f"--mqtt {without_credentials(text)} is no broker's address; {expected}")
     prefix = parts.path.strip("/") or DEFAULT_PREFIX
     if re.search(r"[+#\0]|//", prefix):
         raise UsageError(f"--mqtt: the prefix '{prefix}' has a sign with a meaning in topics (+ # //); leave it out")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import re
 import shlex
 import socket
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from .credentials import CREDENTIALS
 from .release import start_words
 
 WATCHDOG_S = 30  # the unit's limit; silent for so long, a program is killed and started anew
@@ -43,11 +48,23 @@ class Purpose:
 
 
 CAMERA = Purpose()
+TOKEN = "--token"  # a unit file can be read by everybody: its word stays out
+MADE_LATER = ("--sink", "--data")  # options whose file or folder need not exist yet
+NO_FILES = ("-", "mjpeg", "virtualcam")
 
 
-def unit(words: Sequence[str], *, user: str, purpose: Purpose = CAMERA) -> str:
-    """A unit file that runs `edgematte WORDS` when the machine starts."""
-    program = shlex.join([*start_words(), *words])
+def print_unit(purpose: Purpose) -> None:
+    """For `--print-systemd-unit`: the unit file of this very command line, on stdout."""
+    print(unit(sys.argv[1:], user=getpass.getuser(), folder=Path.cwd(), purpose=purpose), end="")
+
+
+def unit(words: Sequence[str], *, user: str, folder: Path, purpose: Purpose = CAMERA) -> str:
+    """A unit file that runs `edgematte WORDS`, typed in `folder`, when the machine starts. No secret is in it."""
+    # The environment gives an address its credentials back, but not a GStreamer pipeline.
+    public = [word if " ! " in word else CREDENTIALS.sub("", word) for word in _without_secrets(words)]
+    options = ["", *public]
+    whole = [_absolute(word, option, folder) for option, word in zip(options, public, strict=False)]
+    program = shlex.join([*start_words(), *whole])
     name = "edgematte" if purpose == CAMERA else f"edgematte-{purpose.what}"
     lines = [
         f"# Save as /etc/systemd/system/{name}.service, then: sudo systemctl enable --now {name}",
@@ -61,11 +78,13 @@ def unit(words: Sequence[str], *, user: str, purpose: Purpose = CAMERA) -> str:
         "Type=notify",
         "NotifyAccess=main",
         f"User={user}",
+        f"WorkingDirectory={str(folder).replace('%', '%%')}",
     ]
     if purpose.groups:
         lines.append(f"SupplementaryGroups={' '.join(purpose.groups)}")
     lines += [
-        "# Tokens and passwords, for nobody else to read (chmod 600): EDGEMATTE_TOKEN=…, EDGEMATTE_MQTT_PASSWORD=…",
+        "# Tokens and passwords, for nobody else to read (chmod 600): EDGEMATTE_TOKEN=…, EDGEMATTE_MQTT_PASSWORD=…,",
+        "# EDGEMATTE_SOURCE_USER=…, EDGEMATTE_SOURCE_PASSWORD=… (of a stream: what its address held is left out here)",
         f"EnvironmentFile=-{purpose.secrets}",
         f"ExecStart={program.replace('%', '%%')}",
         f"WatchdogSec={WATCHDOG_S}",
@@ -94,3 +113,28 @@ def unit(words: Sequence[str], *, user: str, purpose: Purpose = CAMERA) -> str:
             "IPAddressAllow=localhost",
         ]
     return "\n".join([*lines, "", "[Install]", "WantedBy=multi-user.target", ""])
+
+
+def _without_secrets(words: Sequence[str]) -> Iterator[str]:
+    skip = False
+    for word in words:
+        if skip or word == "--print-systemd-unit" or word.startswith(f"{TOKEN}="):
+            skip = False
+        elif word == TOKEN:
+            skip = True
+        else:
+            yield word
+
+
+def _absolute(word: str, option: str, folder: Path) -> str:
+    """A path with its folder, whatever else as it is: systemd starts a program in another place than its user did."""
+    if word.startswith("--") and "=" in word:
+        option, _, value = word.partition("=")
+        return f"{option}={_absolute(value, option, folder)}"
+    match = re.fullmatch(r"((?:virtual|delegate):)?([^:,]+)(,.*)?", word)
+    if match is None or not option.startswith("-") or word.isdecimal() or word in NO_FILES or word[0] == "-":
+        return word
+    path = folder / match[2]
+    if not (path.exists() or option in MADE_LATER):
+        return word
+    return f"{match[1] or ''}{path}{match[3] or ''}"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..device.machine import default_threads
 from ..device.slot import Slot
-from ..errors import EdgeMatteError, SinkError
+from ..errors import EdgeMatteError, SinkError, SourceError
 from .capture import Capture, Patience
 from .frames import Buffers, Frame
 from .quality import LADDER, Pacer, Quality
@@ -117,11 +117,14 @@ class Pipeline:
         *,
         report: Callable[[Status], None] | None = None,
         alive: Callable[[], None] | None = None,
+        duration_s: float | None = None,
     ) -> Status:
         """Until the source ends, every sink is lost, or `stop` is set; then finishes the files.
 
         `report` gets the status every second. `alive` is called more often while everything turns, and no more when
-        something hangs beyond repair: the sign for a watchdog outside to end the process.
+        something hangs beyond repair: the sign for a watchdog outside to end the process. `duration_s` ends it so long
+        after the first frame was written, however long loading took. A source that failed and gave no frame in that
+        time ends it, too.
         Raises SourceError, SinkError or ModelError for what ended it early; what was written until then is finished.
         """
         self._begun_s = time.monotonic()
@@ -143,6 +146,10 @@ class Pipeline:
                     self._threads[-1].join(TICK_S)
                 healthy = self._capture.check() and self._turning()
                 self._rest_or_wake()
+                for outlet in self._outlets:
+                    outlet.tell(self._capture.trouble)
+                if duration_s is not None and self._over(duration_s):
+                    break
                 if healthy and alive is not None:
                     alive()
                 if report is not None and time.monotonic() - reported_s >= REPORT_EVERY_S:
@@ -160,6 +167,13 @@ class Pipeline:
             raise self._capture.error
         return self.status()
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people should know of how the source is read, and what of it gets lost on the way."""
+        info = self._capture.info
+        said = [f"{info.name}: {note}" for note in info.notes]
+        return (*said, *(f"{o.sink.name}: {note}" for o in self._outlets for note in o.sink.notes))
+
     def status(self) -> Status:
         """Everything counted so far."""
         device, capture = self._device, self._capture
@@ -173,7 +187,7 @@ class Pipeline:
             latency_p50_ms=self._gauge.latency_ms(50),
             latency_p95_ms=self._gauge.latency_ms(95),
             dropped=capture.dropped + self._late_prepared + self._late,
-            corrupt=capture.corrupt,
+            corrupt=capture.corrupt + capture.info.lost,
             reconnects=capture.reconnects,
             stuck=capture.stuck,
             quality=self._pacer.level if self._pacer else 0,
@@ -190,8 +204,8 @@ class Pipeline:
             self._failure = self._failure or error
         finally:
             self._beats.pop(name, None)
-            # Whoever waits for this stage must not wait for ever: those before it, and the one behind it, which may
-            # still have something to do.
+            # No other stage may wait for this one for ever: not those before it, and not the next one, which may still
+            # have something to do.
             self._inbox.close()
             self._prepared.close()
             if name != "prepare":
@@ -257,7 +271,7 @@ class Pipeline:
             stream = StreamFormat(
                 (shown.shape[1], shown.shape[0]),
                 self._options.fps or self._capture.info.fps or USUAL_FPS,
-                self._capture.info.audio,
+                self._capture.info.file,
             )
             for outlet in self._outlets:
                 outlet.write(shown, item.time_s, stream)
@@ -272,6 +286,16 @@ class Pipeline:
             except EdgeMatteError as error:
                 self._failure = self._failure or error
 
+    def _over(self, duration_s: float) -> bool:
+        """Whether so much time has passed since the first frame. Raises SourceError when there is no camera at all."""
+        first_s = self._gauge.first_s
+        if first_s is not None:
+            return time.monotonic() - first_s >= duration_s
+        trouble = self._capture.trouble
+        if not self._capture.received and trouble and time.monotonic() - self._begun_s >= duration_s:
+            raise SourceError(trouble)
+        return False
+
     def _turning(self) -> bool:
         now_s = time.monotonic()
         return all(now_s - beat_s < BEAT_LIMIT_S for beat_s in tuple(self._beats.values()))
@@ -284,12 +308,14 @@ class Pipeline:
         if any(outlet.sink.wanted for outlet in self._outlets):
             self._last_wanted_s = now_s
             self._capture.wake()
+        elif self._capture.state == "resting":
+            self._capture.look()
         elif self._gauge.frames and now_s - self._last_wanted_s > self._options.idle_s:
             self._capture.rest()
 
 
 def network_threads(threads: int | None) -> int:
-    """Of so many threads, one per core unless said otherwise, those the network gets: one mixes the pictures."""
+    """How many of all threads the network gets: one mixes the pictures. None: one thread per core."""
     return max(1, (threads or default_threads()) - 1)
 
 
@@ -313,6 +339,14 @@ class _Outlet:
                 self._open = True
             self.sink.write(picture, time_s)
             self.trouble, self._wait_s = None, SINK_FIRST_RETRY_S
+        except SinkError as error:
+            self._fail(error)
+
+    def tell(self, trouble: str | None) -> None:
+        if self.lost or time.monotonic() < self._retry_s:
+            return
+        try:
+            self.sink.tell(trouble)
         except SinkError as error:
             self._fail(error)
 

@@ -18,7 +18,7 @@ from ..picture.images import Alpha, Image
 
 @dataclass(frozen=True)
 class Steadiness:
-    """How much the past counts; measured with `python -m edgematte.benchmarks.studies.video`."""
+    """How much the past counts; measured with the study `video`."""
 
     sure: float = 0.85  # weight of the past, 0…1, where the network says 0 or 255
     unsure: float = 0.97  # weight where it says 128

@@ -60,13 +60,16 @@ class Gauge:
 
     def __init__(self) -> None:
         self.frames = 0
+        self.first_s: float | None = None  # time.monotonic() of the first delivery
         self._done_s: deque[float] = deque(maxlen=RECENT)
         self._latencies_ms: deque[float] = deque(maxlen=RECENT)
 
     def count(self, latency_ms: float) -> None:
         """One frame is delivered."""
         self.frames += 1
-        self._done_s.append(time.monotonic())
+        now_s = time.monotonic()
+        self.first_s = now_s if self.first_s is None else self.first_s
+        self._done_s.append(now_s)
         self._latencies_ms.append(latency_ms)
 
     def fps(self) -> float | None:

@@ -3,7 +3,7 @@
 "fast" is colour_line.py. "best" lets the edge network correct that, in tiles, at a scale where what the coarse alpha
 leaves open is as large as in its training. Its opinion counts where the colours' does not, and a third of the way: the
 two err in different places, and what neither can judge, as in an alpha that is exact but soft, is left alone. What each
-share leaves of the error is measured by benchmarks/studies/photo_edges.py.
+share leaves of the error is measured by benchmarks/studies/edges.py.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ Refine = Literal["off", "fast", "best"]
 MODES: tuple[Refine, ...] = get_args(Refine)
 DEFAULT_MODE: Refine = "best"
 LEAST_FACTOR = 1.5  # an alpha that is enlarged less than this has lost nothing that could be found again
-# Photo pixels per coarse pixel where the colours are gathered, and where the edge network looks: so many to twice as
-# many.
+# Photo pixels per coarse pixel where the colours are gathered, and where the edge network looks: at least this many,
+# and less than twice as many.
 FIELD_FACTOR = 1.75
 TILE_FACTOR = 4.0
 FIELD_PIXELS = 800_000  # with more than that, of a large coarse alpha, fewer pixels each are enough
@@ -124,7 +124,7 @@ def _bundled_edges(threads: int) -> EdgeNetwork | None:
 
 
 def check_mode(mode: str) -> Refine:
-    """The mode itself. Raises UsageError for one that is none."""
+    """The mode itself. Raises UsageError for any other word."""
     for known in MODES:
         if mode == known:
             return known

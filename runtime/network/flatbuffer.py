@@ -32,7 +32,7 @@ class Flatbuffer:
         vtable = table - self.number("<i", table)
         size, table_size = self.number("<H", vtable), self.number("<H", vtable + 2)
         if size < 4 or size % 2 or vtable + size > len(self.data) or table + table_size > len(self.data):
-            raise IndexError(f"a table at byte {table} ends behind the file")
+            raise IndexError(f"a table at byte {table} ends beyond the file")
         for offset in struct.unpack_from(f"<{(size - 4) // 2}H", self.data, vtable + 4):
             if offset and not 4 <= offset < table_size:
                 raise IndexError(f"a table at byte {table} has a field outside of it")

@@ -12,11 +12,10 @@ import math
 import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Literal
+from typing import Any, Literal
 
 from ..errors import ModelError
 from .flatbuffer import Flatbuffer
-from .operator_names import CUSTOM, PLACEHOLDER, operator_name
 
 IDENTIFIER = b"TFL3"
 CARD_NAME = "edgematte"  # name of the metadata entry that holds the card
@@ -31,6 +30,40 @@ _TYPES: tuple[tuple[str, int], ...] = (
 )  # fmt: skip
 
 _INTEGER_RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "int4": (-8, 7)}
+CUSTOM = 32  # an operator of somebody's own, named in the file
+PLACEHOLDER = 127  # the code did not fit the old one-byte field; the four-byte field holds it
+# Operator code → name, as numbered by schema.fbs, enum BuiltinOperator.
+# fmt: off
+OPERATOR_NAMES: tuple[str, ...] = tuple(
+    """
+ADD AVERAGE_POOL_2D CONCATENATION CONV_2D DEPTHWISE_CONV_2D DEPTH_TO_SPACE DEQUANTIZE EMBEDDING_LOOKUP FLOOR
+FULLY_CONNECTED HASHTABLE_LOOKUP L2_NORMALIZATION L2_POOL_2D LOCAL_RESPONSE_NORMALIZATION LOGISTIC LSH_PROJECTION
+LSTM MAX_POOL_2D MUL RELU RELU_N1_TO_1 RELU6 RESHAPE RESIZE_BILINEAR RNN SOFTMAX SPACE_TO_DEPTH SVDF TANH
+CONCAT_EMBEDDINGS SKIP_GRAM CALL CUSTOM EMBEDDING_LOOKUP_SPARSE PAD UNIDIRECTIONAL_SEQUENCE_RNN GATHER
+BATCH_TO_SPACE_ND SPACE_TO_BATCH_ND TRANSPOSE MEAN SUB DIV SQUEEZE UNIDIRECTIONAL_SEQUENCE_LSTM STRIDED_SLICE
+BIDIRECTIONAL_SEQUENCE_RNN EXP TOPK_V2 SPLIT LOG_SOFTMAX DELEGATE BIDIRECTIONAL_SEQUENCE_LSTM CAST PRELU MAXIMUM
+ARG_MAX MINIMUM LESS NEG PADV2 GREATER GREATER_EQUAL LESS_EQUAL SELECT SLICE SIN TRANSPOSE_CONV SPARSE_TO_DENSE TILE
+EXPAND_DIMS EQUAL NOT_EQUAL LOG SUM SQRT RSQRT SHAPE POW ARG_MIN FAKE_QUANT REDUCE_PROD REDUCE_MAX PACK LOGICAL_OR
+ONE_HOT LOGICAL_AND LOGICAL_NOT UNPACK REDUCE_MIN FLOOR_DIV REDUCE_ANY SQUARE ZEROS_LIKE FILL FLOOR_MOD RANGE
+RESIZE_NEAREST_NEIGHBOR LEAKY_RELU SQUARED_DIFFERENCE MIRROR_PAD ABS SPLIT_V UNIQUE CEIL REVERSE_V2 ADD_N GATHER_ND
+COS WHERE RANK ELU REVERSE_SEQUENCE MATRIX_DIAG QUANTIZE MATRIX_SET_DIAG ROUND HARD_SWISH IF WHILE
+NON_MAX_SUPPRESSION_V4 NON_MAX_SUPPRESSION_V5 SCATTER_ND SELECT_V2 DENSIFY SEGMENT_SUM BATCH_MATMUL
+PLACEHOLDER_FOR_GREATER_OP_CODES CUMSUM CALL_ONCE BROADCAST_TO RFFT2D CONV_3D IMAG REAL COMPLEX_ABS HASHTABLE
+HASHTABLE_FIND HASHTABLE_IMPORT HASHTABLE_SIZE REDUCE_ALL CONV_3D_TRANSPOSE VAR_HANDLE READ_VARIABLE ASSIGN_VARIABLE
+BROADCAST_ARGS RANDOM_STANDARD_NORMAL BUCKETIZE RANDOM_UNIFORM MULTINOMIAL GELU DYNAMIC_UPDATE_SLICE RELU_0_TO_1
+UNSORTED_SEGMENT_PROD UNSORTED_SEGMENT_MAX UNSORTED_SEGMENT_SUM ATAN2 UNSORTED_SEGMENT_MIN SIGN BITCAST BITWISE_XOR
+RIGHT_SHIFT STABLEHLO_LOGISTIC STABLEHLO_ADD STABLEHLO_DIVIDE STABLEHLO_MULTIPLY STABLEHLO_MAXIMUM STABLEHLO_RESHAPE
+STABLEHLO_CLAMP STABLEHLO_CONCATENATE STABLEHLO_BROADCAST_IN_DIM STABLEHLO_CONVOLUTION STABLEHLO_SLICE
+STABLEHLO_CUSTOM_CALL STABLEHLO_REDUCE STABLEHLO_ABS STABLEHLO_AND STABLEHLO_COSINE STABLEHLO_EXPONENTIAL
+STABLEHLO_FLOOR STABLEHLO_LOG STABLEHLO_MINIMUM STABLEHLO_NEGATE STABLEHLO_OR STABLEHLO_POWER STABLEHLO_REMAINDER
+STABLEHLO_RSQRT STABLEHLO_SELECT STABLEHLO_SUBTRACT STABLEHLO_TANH STABLEHLO_SCATTER STABLEHLO_COMPARE
+STABLEHLO_CONVERT STABLEHLO_DYNAMIC_SLICE STABLEHLO_DYNAMIC_UPDATE_SLICE STABLEHLO_PAD STABLEHLO_IOTA
+STABLEHLO_DOT_GENERAL STABLEHLO_REDUCE_WINDOW STABLEHLO_SORT STABLEHLO_WHILE STABLEHLO_GATHER STABLEHLO_TRANSPOSE
+DILATE STABLEHLO_RNG_BIT_GENERATOR REDUCE_WINDOW STABLEHLO_COMPOSITE STABLEHLO_SHIFT_LEFT STABLEHLO_CBRT
+STABLEHLO_CASE
+""".split()  # noqa: SIM905 - as a list literal of 210 strings nobody could compare it with the schema
+)
+# fmt: on
 LARGEST_TENSOR_BYTES = 1 << 30  # the interpreters address one arena with 32 bits; no matte needs a tensor that large
 
 
@@ -44,6 +77,7 @@ class FileTensor:
     scales: tuple[float, ...]  # one per channel, one, or none: real = (stored - zero_point) · scale
     zero_points: tuple[int, ...]
     stored_bytes: int  # constant data in the file; 0 for an activation
+    stored_at: int  # byte of the file where that data begins
 
 
 @dataclass(frozen=True)
@@ -80,8 +114,10 @@ class ModelCard:
     source_sha256: str  # of the full-precision file it was made from
     licence: str = ""
     training_data: str = ""
-    preprocessing: str = ""  # in words: what the model does to the pixels it is given
-    # The same for a program: how to feed the source network, as `Convention` says it; None: nobody wrote it down.
+    preprocessing: str = ""  # in words: how pixels become the source network's input, and its output alpha
+    # The same for a program, and how the source network's output is read (`convert.onnx.reading`); None: older cards,
+    # which say what there is to say in the four fields below.
+    reading: Mapping[str, Any] | None = None
     mean: tuple[float, ...] | None = None  # pixel units 0…255, in the network's own channel order
     std: tuple[float, ...] | None = None
     color: Literal["rgb", "bgr"] | None = None
@@ -114,6 +150,11 @@ class ModelCard:
                 "update with: pip install --upgrade edgematte"
             )
         return card
+
+
+def operator_name(code: int) -> str:
+    """The name of a built-in operator; one newer than this table is called by its number."""
+    return OPERATOR_NAMES[code] if 0 <= code < len(OPERATOR_NAMES) else f"OPERATOR_{code}"
 
 
 def read_card(model: bytes) -> ModelCard | None:
@@ -219,7 +260,7 @@ class _Walk(Flatbuffer):
         dtype, bits = _TYPES[kind] if kind < len(_TYPES) else (f"type {kind}", 0)
         if buffer >= len(buffers):
             raise IndexError(f"tensor '{name}' is in buffer {buffer} of {len(buffers)}")
-        shape, stored = self.integers(at, 0), buffers[buffer][1]
+        shape, (stored_at, stored) = self.integers(at, 0), buffers[buffer]
         if any(dimension < 0 for dimension in shape):
             raise IndexError(f"tensor '{name}' has the shape {shape}")
         size = (math.prod(shape) * bits + 7) // 8
@@ -239,7 +280,7 @@ class _Walk(Flatbuffer):
             zero_points = tuple(int(zero) for zero in self.numbers(table, 3, "q"))
             self.check_quantization(name, dtype, scales, zero_points)
         open_shape = self.integers(at, 7)
-        return FileTensor(name, open_shape or shape, dtype, scales, zero_points, stored)
+        return FileTensor(name, open_shape or shape, dtype, scales, zero_points, stored, stored_at)
 
     @staticmethod
     def check_quantization(name: str, dtype: str, scales: tuple[float, ...], zero_points: tuple[int, ...]) -> None:
@@ -257,7 +298,7 @@ class _Walk(Flatbuffer):
             start = self.follow(data)
             length = self.number("<I", start)
             offset = start + 4
-        else:  # models beyond 2 GB keep their weights behind the flatbuffer
+        else:  # models beyond 2 GB keep their weights after the flatbuffer
             offset, length = self.scalar(at, 1, "<Q", 0), self.scalar(at, 2, "<Q", 0)
         if offset + length > len(self.data):
             raise IndexError(f"weights end at byte {offset + length} of {len(self.data)}")

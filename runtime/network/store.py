@@ -33,6 +33,13 @@ class Verified:
 
 def home() -> Path:
     """The folder for pulled models: `EDGEMATTE_HOME`, or `edgematte` in the platform's folder for a program's data."""
+    try:
+        return _home()
+    except RuntimeError as error:  # a user without a name and without HOME, as in a container
+        raise UsageError("this user has no home folder; name a folder for pulled models in EDGEMATTE_HOME") from error
+
+
+def _home() -> Path:
     if chosen := os.environ.get("EDGEMATTE_HOME"):
         return Path(chosen).expanduser()
     if sys.platform == "darwin":
@@ -51,7 +58,11 @@ def bundled_models() -> dict[str, Path]:
 
 def pulled_models() -> dict[str, Path]:
     """Name → file of the published networks that were pulled, sorted by name; .onnx files wait for `convert`."""
-    files_here = {name: home() / model.file for name, model in PUBLISHED.items()}
+    try:
+        folder = home()
+    except UsageError:  # nowhere to pull to, so nothing was
+        return {}
+    files_here = {name: folder / model.file for name, model in PUBLISHED.items()}
     return {name: path for name, path in sorted(files_here.items()) if path.is_file()}
 
 

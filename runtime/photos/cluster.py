@@ -89,8 +89,8 @@ class Cluster:
     """A connection to a Dask scheduler; a context manager.
 
     `options.model` is a file here; `options.threads` None means one per task, as a worker runs a task on each of its
-    threads. Raises MissingExtraError without Dask, UsageError for an address that is none, EdgeMatteError when nobody
-    answers there or its workers have another edgematte.
+    threads. Raises MissingExtraError without Dask, UsageError for a word that is not an address, EdgeMatteError
+    when nobody answers there or its workers have another edgematte.
     """
 
     def __init__(self, options: CutOptions, address: str) -> None:
@@ -108,7 +108,7 @@ class Cluster:
 
     def __enter__(self) -> Cluster:
         if re.match(r"(tcp|tls|ws|wss|ucx)://.", self.address) is None:
-            raise UsageError(f"--dask {self.address} is no address; expected tcp://HOST:8786")
+            raise UsageError(f"--dask {self.address} is not an address; expected tcp://HOST:8786")
         try:
             import dask
             import distributed

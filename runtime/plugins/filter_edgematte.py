@@ -27,7 +27,7 @@ LOGGER = logging.getLogger(__name__)
 
 
 class EdgeMatteSettings(BaseConfig):
-    """The form on photobooth-app's administration page, and the file behind it."""
+    """The form on photobooth-app's administration page, and the file it is saved in."""
 
     model_config = SettingsConfigDict(
         title="EdgeMatte: other backgrounds",

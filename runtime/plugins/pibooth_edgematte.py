@@ -66,8 +66,7 @@ def pibooth_startup(cfg: PiConfigParser) -> None:
         try:
             read_background(name)
         except UsageError as error:
-            said = str(error).removeprefix("--background ")
-            raise UsageError(f"[{SECTION}] background in {cfg.filename}: {said}") from error
+            raise UsageError(f"[{SECTION}] background in {cfg.filename}: {error}") from error
     _SCENE.prepare(options(cfg))
 
 

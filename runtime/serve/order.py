@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -9,7 +10,7 @@ from ..errors import EdgeMatteError, ImageError
 from ..matting.composite import Background, Colour, visible_box
 from ..matting.segmenter import Segmenter
 from ..photos.cutter import CutOptions, Cutter, Kind
-from ..picture.images import Alpha, Image, decode_picture
+from ..picture.images import Alpha, Image, decode
 
 Format = Literal[".png", ".jpg", ".webp"]
 MEDIA_TYPES: dict[str, str] = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
@@ -52,6 +53,9 @@ class OrderCutter:
     """
 
     def __init__(self, options: CutOptions) -> None:
+        import cv2
+
+        cv2.setNumThreads(options.threads or 1)
         self.options = options
         self._segmenter = Segmenter(options.model, threads=options.threads, mode=options.refine)
         self._subject = 0, 0, 0, 0
@@ -69,7 +73,11 @@ class OrderCutter:
         except ImageError as error:
             return Refused(str(error), "picture")
         except (EdgeMatteError, MemoryError) as error:
-            return Refused(str(error) or "the memory does not suffice for this picture", "service")
+            return Refused(str(error) or "there is not enough memory for this picture; shrink it first", "service")
+        except Exception as error:
+            # Whatever a picture sets off must not end the process; it is said where services say such things.
+            print(f"edgematte: unexpected {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            return Refused("this picture met a fault of the program; its log says more", "service")
         left, top, width, height = self._subject
         if order.trim and order.kind != "composite" and width:
             left = top = 0
@@ -78,7 +86,7 @@ class OrderCutter:
     def _background(self, wanted: Colour | bytes | None) -> Background | None:
         if not isinstance(wanted, bytes):
             return wanted
-        return decode_picture(wanted, name="the background", largest_pixels=self.options.largest_pixels).image
+        return decode(wanted, name="the background", largest_pixels=self.options.largest_pixels)
 
     def _segment(self, image: Image) -> Alpha:
         alpha = self._segmenter(image)

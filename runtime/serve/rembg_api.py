@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..device.web import Refusal
-from ..matting.composite import Colour
+from ..matting.colours import Colour
 from .order import Order
 from .upload import Form, RefusedError
 
@@ -20,7 +20,7 @@ _YES, _NO = frozenset({"1", "true", "on", "yes", "t", "y"}), frozenset({"0", "fa
 
 
 def order_of(form: Form, query: Mapping[str, str]) -> Order:
-    """Raises RefusedError (422, as rembg's framework answers) for a missing picture or a value that is none."""
+    """Raises RefusedError (422, as rembg's framework answers) for a missing picture or a value that cannot be read."""
     photo = form.data("file")
     if photo is None:
         raise _refused("missing_source", "the form has no picture in its field 'file'")

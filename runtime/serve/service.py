@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..device.web import App, Guard, Message, Receive, Refusal, Scope, Send
+from ..photos.processes import ProcessLostError, TooSlowError
 from . import openapi as page
 from . import rembg_api, removebg_api
 from .answer import Answer, Leaving, Refusing
-from .crew import Crew, ProcessLostError, QueueFullError, TooSlowError
+from .crew import Crew, QueueFullError
 from .metrics import MEDIA_TYPE, Gauges, Metrics
 from .order import MEDIA_TYPES, Made, Order, Refused
 from .upload import Form, RefusedError, Room, read_form
@@ -179,7 +180,7 @@ class Service:
         except TooSlowError as error:
             raise _refused(422, "too_slow", str(error)) from None
         except ProcessLostError as error:
-            raise _refused(500, "process_lost", str(error)) from None
+            raise _refused(500, "process_lost", f"{error}; try again") from None
         if isinstance(outcome, Refused):
             if outcome.fault == "service":
                 raise _refused(500, "internal_error", outcome.message)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from edgematte.benchmarks.gate import Limits, check
-from edgematte.benchmarks.measure.bootstrap import Interval
+from edgematte.benchmarks.measure.stats import Interval
 from edgematte.benchmarks.result import Result
 from edgematte.benchmarks.summary import Entry
 from edgematte.runtime.errors import UsageError

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from edgematte.benchmarks import report
-from edgematte.benchmarks.measure.bootstrap import Interval
 from edgematte.benchmarks.measure.fresh import ColdStart
 from edgematte.benchmarks.measure.latency import Timing
 from edgematte.benchmarks.measure.operator_times import OperatorTime
 from edgematte.benchmarks.measure.stages import STAGES
+from edgematte.benchmarks.measure.stats import Interval
 from edgematte.benchmarks.measure.sustained import Sustained, Window
 from edgematte.benchmarks.peers_result import Missing, Peers, Row
 from edgematte.benchmarks.peers_result import to_json as peers_json

@@ -1,4 +1,4 @@
-"""What was written is read again, of this version and of older ones; what is no such file is refused by name."""
+"""What was written is read again, and what is no such file is refused by name."""
 
 from __future__ import annotations
 
@@ -28,8 +28,6 @@ from edgematte.benchmarks.result import (
 from edgematte.benchmarks.schema import from_json, load
 from edgematte.runtime.errors import UsageError
 
-STORED = Path(__file__).parent / "results"
-
 
 @pytest.fixture
 def full(result: Result) -> Result:
@@ -54,35 +52,6 @@ def test_a_result_comes_back_as_it_was(full: Result) -> None:
     assert from_json(to_json(full), name="a.json") == full
 
 
-@pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))
-def test_a_file_of_every_older_version_still_loads(version: int) -> None:
-    """The files were written by the edgematte of their day and are never made again."""
-    path = STORED / f"version-{version}.json"
-    assert json.loads(path.read_text())["schema_version"] == version
-    found = load(path)
-    assert from_json(to_json(found), name="again") == found
-    assert found.accuracy is not None
-    assert found.reference is not None
-    assert len(found.accuracy.photos) == 4
-
-
-def test_version_1_is_read_with_its_figures_and_the_ratio_as_it_is_counted_today() -> None:
-    written = json.loads((STORED / "version-1.json").read_text())
-    found = load(STORED / "version-1.json")
-    assert found.latency.model.network.median_ms == pytest.approx(
-        written["latency"]["model"]["network"]["median_ms"], abs=1e-4
-    )
-    assert found.accuracy is not None
-    assert found.accuracy.model.iou.value == written["accuracy"]["model"]["iou"]["value"]
-    of_model, of_reference = (written["latency"][role]["whole"]["samples_ms"] for role in ("model", "reference"))
-    by_round = sorted(a / b for a, b in zip(of_model, of_reference, strict=True))
-    middle = len(by_round) // 2
-    assert found.latency.whole_ratio is not None
-    assert found.latency.whole_ratio.value == pytest.approx((by_round[middle - 1] + by_round[middle]) / 2)
-    assert found.latency.whole_cpu_ratio is None, "what was not measured then is not made up now"
-    assert found.machine.throttled is None
-
-
 def test_a_field_of_a_later_edgematte_is_passed_over(result: Result) -> None:
     content = json.loads(to_json(result))
     content["moon_phase"] = "full"
@@ -103,7 +72,8 @@ def test_a_newer_version_asks_for_an_update(result: Result) -> None:
         ("[]", "holds no object"),
         ("{}", "holds no schema"),
         ('{"schema": "lighthouse"}', "holds lighthouse; expected edgematte.bench.run"),
-        ('{"schema": "edgematte.bench.run"}', "schema version None"),
+        ('{"schema": "edgematte.bench.run"}', "schema version None, expected 2"),
+        ('{"schema": "edgematte.bench.run", "schema_version": 1}', "schema version 1, expected 2; measure again"),
         ('{"schema": "edgematte.bench.run", "schema_version": 2}', "made_by is missing"),
     ],
 )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from edgematte.convert.onnx.lower import FloatModel
 from edgematte.convert.tflite.builder import Builder
+from edgematte.convert.tflite.float_model import FloatModel
+from edgematte.convert.tflite.graph import TfliteGraph
 from edgematte.runtime.network.interpreter import load
 from edgematte.runtime.network.tensors import resize
 from edgematte.runtime.picture.images import Image
@@ -121,7 +120,7 @@ class Net:
         """With a logistic at the end."""
         alpha = self.unary("alpha", "LOGISTIC", logits)
         tflite = self.builder.finish({"image": self.image}, {"alpha": alpha})
-        return FloatModel(tflite, (SIDE, SIDE), self.scale, self.zero_point, {}, {})
+        return FloatModel(TfliteGraph(tflite), (SIDE, SIDE), self.scale, self.zero_point, {}, {})
 
     @staticmethod
     def _window(options: schema.Conv2DOptionsT | schema.DepthwiseConv2DOptionsT, stride: int, act: str) -> None:
@@ -159,18 +158,16 @@ def uneven_depthwise() -> FloatModel:
 
 def scaled_output(model: FloatModel, layer: str, factors: NDArray) -> FloatModel:
     """The same network with a convolution's output channels multiplied."""
-    from edgematte.convert.tflite.graph import TfliteGraph
-
-    graph = TfliteGraph(model.tflite)
+    graph = model.graph.copy()
     for part, shape in (("weights", (-1, 1, 1, 1)), ("bias", (-1,))):
         tensor = graph.numbers[f"{layer}/{part}"]
         graph.set_constant(tensor, (graph.constant(tensor) * factors.reshape(shape)).astype(np.float32))
-    return replace(model, tflite=graph.to_bytes())
+    return model.with_graph(graph)
 
 
-def alpha(content: bytes, model: FloatModel, image: Image) -> NDArray[np.float32]:
+def alpha(content: bytes | TfliteGraph, model: FloatModel, image: Image) -> NDArray[np.float32]:
     """Alpha 0…1 (rows, columns) of a float network or its int8 form."""
-    network = load(content, threads=1)
+    network = load(content if isinstance(content, bytes) else content.to_bytes(), threads=1)
     pixels = resize(image, model.size)
     if network.inputs[0].dtype == np.float32:
         return network.run(model.to_input(pixels))[0, :, :, 0]

@@ -22,8 +22,7 @@ def test_layers_that_stay_in_float_are_left_out_and_the_others_measured(
     """What passes from one float operator to the next has no int8 value to compare."""
     images = [np.asarray(resize(read(astronaut), (64, 64)), np.uint8)]  # the network's size
     quantised = to_int8(unet(), images, steps=Steps(methods=("minmax",), bias_corrections=(False,), roundings=(False,)))
-    measured = {
-        layer.tensor: layer for layer in quantisation_errors(quantised.model, quantised.with_islands(islands), images)
-    }
+    mixed = quantised.with_islands(islands).to_bytes()
+    measured = {layer.tensor: layer for layer in quantisation_errors(quantised.model, mixed, images)}
     assert ("deep" in measured) == (not islands)
     assert 0 < measured["last"].error < 0.1

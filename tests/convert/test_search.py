@@ -9,9 +9,10 @@ import pytest
 
 from edgematte.convert.quantise.to_int8 import Steps, to_int8
 from edgematte.convert.search import Point, pareto, search
-from edgematte.convert.tflite.graph import float_operators
+from edgematte.convert.tflite.graph import TfliteGraph, float_operators
 from edgematte.runtime.errors import GateRefusedError
-from edgematte.runtime.picture.images import find_photos, read
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
 
 from .float_nets import alpha, unet
 
@@ -33,7 +34,7 @@ def sabotaged(quantised):
     """One layer's range is far too narrow, so that int8 cuts off most of what it computes."""
     ranges = {**quantised.ranges, "last": (0.0, quantised.ranges["last"][1] / 50)}
     broken = replace(quantised, ranges=ranges)
-    return replace(broken, tflite=broken.with_islands(()))
+    return replace(broken, graph=broken.with_islands(()))
 
 
 def drop_on(images):
@@ -45,7 +46,7 @@ def drop_on(images):
 
 def by_islands(content: bytes) -> float:
     """A latency that counts float operators: exact, and the same on every machine."""
-    return 0.3 + 0.05 * len(float_operators(content))
+    return 0.3 + 0.05 * len(float_operators(TfliteGraph(content)))
 
 
 def test_full_int8_that_is_good_enough_is_left_alone(quantised, images) -> None:
@@ -70,7 +71,7 @@ def test_what_is_raised_without_need_goes_back_to_int8(quantised) -> None:
     needed = {"skip", "logits"}
 
     def drop(content: bytes) -> float:
-        raised = {title.split("'")[1].removesuffix("_float") for title in float_operators(content)}
+        raised = {title.split("'")[1].removesuffix("_float") for title in float_operators(TfliteGraph(content))}
         return 0.0 if needed <= raised else 0.1 + 0.01 * sum(name not in raised for name in names)
 
     result = search(quantised, drop=drop, latency_ratio=by_islands, max_drop=0.05)
@@ -81,7 +82,7 @@ def test_what_is_raised_without_need_goes_back_to_int8(quantised) -> None:
 def test_forbidden_islands_leave_full_int8_or_a_refusal(sabotaged, quantised, images) -> None:
     drop = drop_on(images)
     good = search(quantised, drop=drop, latency_ratio=by_islands, max_drop=BUDGET, forbid_islands=True)
-    assert float_operators(good.tflite) == []
+    assert float_operators(TfliteGraph(good.tflite)) == []
     with pytest.raises(GateRefusedError, match="full int8"):
         search(sabotaged, drop=drop, latency_ratio=by_islands, max_drop=BUDGET, forbid_islands=True)
 

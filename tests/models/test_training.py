@@ -12,7 +12,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is missing; make test-training installs it apart from the rest")
 
-from edgematte.models.training import augment, export, fit, photos, recipes, train, unet  # noqa: E402
+from edgematte.models.training import export, fit, recipes, train, unet  # noqa: E402
+from edgematte.models.training.samples import augment, painting, photos, spoiling  # noqa: E402
 
 TINY = unet.UNetShape(encoder=(8, 8, 8), residuals=(0, 0, 1))
 
@@ -42,7 +43,7 @@ def recipe() -> recipes.Recipe:
 
 
 def test_reading_keeps_subjects_and_empty_rooms(folder: Path) -> None:
-    read = photos.read_photos(folder)
+    read = photos.read_photos(folder, rule="people")
     assert [photo.source for photo in read] == ["walls", "portraits", "portraits"]
     assert all(photo.alpha.any() == (photo.kind == "people") for photo in read), "a background holds no subject"
     assert all(max(photo.image.shape[:2]) == photos.LONGEST_SIDE_PX for photo in read[1:3])
@@ -55,7 +56,7 @@ def test_the_part_of_a_photo_beside_its_subject_is_an_empty_place(folder: Path) 
     portraits = folder / "people" / "portraits"
     cv2.imwrite(str(portraits / "images" / "aside.png"), pictured)
     cv2.imwrite(str(portraits / "masks" / "aside.png"), mask)
-    (place,) = [photo for photo in photos.read_photos(folder) if photo.source == photos.PLACES]
+    (place,) = [photo for photo in photos.read_photos(folder, rule="people") if photo.source == photos.PLACES]
     assert place.kind == "backgrounds"
     assert not place.alpha.any()
     assert np.array_equal(place.image, cv2.cvtColor(pictured, cv2.COLOR_BGR2RGB)[:, 90 : 90 + place.image.shape[1]])
@@ -63,13 +64,14 @@ def test_the_part_of_a_photo_beside_its_subject_is_an_empty_place(folder: Path) 
 
 def test_an_empty_room_stays_empty_with_things_in_it(folder: Path) -> None:
     (wall, *_), (portrait, *_) = (
-        [photo for photo in photos.read_photos(folder) if photo.kind == kind] for kind in ("backgrounds", "people")
+        [photo for photo in photos.read_photos(folder, rule="people") if photo.kind == kind]
+        for kind in ("backgrounds", "people")
     )
-    mug = replace(portrait, kind="objects", source="mugs")
+    mug = replace(portrait, kind="objects", source="mugs", thing=portrait.alpha, people=False)
     seen = []
     for clutter in ((), ("mugs",)):
         mix = augment.Mix(source_weights={"backgrounds": 1.0}, clutter=clutter)
-        images, alphas = augment.Sampler([wall, mug], mix, size=(64, 64), seed=3).batch(16)
+        images, alphas, _ = augment.Sampler([wall, mug], mix, size=(64, 64), seed=3).batch(16)
         assert not alphas.any()
         seen.append(np.mean([image.std() for image in images]))
     assert seen[1] > seen[0] + 10, "things and cloths are seen before the plain wall"
@@ -96,7 +98,11 @@ def test_a_network_that_flickers_pays_for_it() -> None:
                 4, 1, 32, 32
             )
 
-    batch = (torch.zeros(4, 32, 32, 3, dtype=torch.uint8), *torch.zeros(2, 4, 32, 32, dtype=torch.uint8))
+    batch = (
+        torch.zeros(4, 32, 32, 3, dtype=torch.uint8),
+        *torch.zeros(2, 4, 32, 32, dtype=torch.uint8),
+        torch.full((4, 32, 32), 255, dtype=torch.uint8),
+    )
     cost = [
         float(train.loss_of(Flickering(change), batch, twins=2) - train.loss_of(Flickering(change), batch))
         for change in (0.0, 1.0)
@@ -105,26 +111,8 @@ def test_a_network_that_flickers_pays_for_it() -> None:
     assert cost[1] > 0.1
 
 
-def test_fusing_takes_the_soft_edge_where_mask_and_alpha_agree() -> None:
-    mask = np.zeros((100, 100), np.uint8)
-    mask[20:80, 20:80] = 255
-    soft = cv2.GaussianBlur(mask, (0, 0), 2)
-    fused = photos.fuse(mask, soft)
-    assert fused is not None
-    assert 0 < fused[50, 19] < 255, "the edge is soft"
-
-
-def test_fusing_keeps_the_hand_mask_where_the_alpha_speaks_of_something_else() -> None:
-    mask, elsewhere = np.zeros((100, 100), np.uint8), np.zeros((100, 100), np.uint8)
-    mask[20:80, 20:50], elsewhere[10:30, 60:90] = 255, 255
-    fused = photos.fuse(mask, elsewhere)
-    assert fused is not None
-    assert fused[50, 35] == 255
-    assert fused[20, 75] == 0
-
-
 def test_the_same_seed_draws_the_same_samples(folder: Path, recipe: recipes.Recipe) -> None:
-    labelled = photos.read_photos(folder)
+    labelled = photos.read_photos(folder, rule="people")
     first, second = (augment.Sampler(labelled, recipe.mix, size=recipe.size, seed=3).batch(4) for _ in range(2))
     assert np.array_equal(first[0], second[0])
     assert np.array_equal(first[1], second[1])
@@ -134,7 +122,7 @@ def test_the_same_seed_draws_the_same_samples(folder: Path, recipe: recipes.Reci
 
 def test_blending_shows_the_front_where_alpha_is_full_and_the_back_where_it_is_empty() -> None:
     front, behind = np.full((2, 2, 3), 200, np.uint8), np.full((2, 2, 3), 40, np.uint8)
-    blended = augment.blend(front, np.array([[255, 0], [255, 0]], np.uint8), behind)
+    blended = painting.blend(front, np.array([[255, 0], [255, 0]], np.uint8), behind)
     assert blended[:, 0].tolist() == [[200] * 3] * 2
     assert blended[:, 1].tolist() == [[40] * 3] * 2
 
@@ -144,14 +132,14 @@ def test_a_thing_and_its_alpha_move_together() -> None:
     alpha[20:40, 30:50] = 255
     thing = cv2.merge([alpha] * 3)
     for seed in range(20):
-        moved, moved_alpha = augment.put_somewhere(thing, alpha, np.random.default_rng(seed))
+        moved, moved_alpha = painting.put_somewhere(thing, alpha, np.random.default_rng(seed))
         assert np.array_equal(moved[..., 0], moved_alpha)
 
 
 def test_cloth_covers_a_part_of_the_background_and_leaves_the_rest_alone() -> None:
     behind = np.full((96, 128, 3), 77, np.uint8)
     untouched = [
-        (augment.hang_cloth(behind, np.random.default_rng(seed)) == 77).all(axis=2).mean() for seed in range(40)
+        (painting.hang_cloth(behind, np.random.default_rng(seed)) == 77).all(axis=2).mean() for seed in range(40)
     ]
     assert min(untouched) > 0.2, "a cloth beside the subject, not a new background"
     assert np.mean(untouched) < 0.97, "most cloths are to be seen"
@@ -159,7 +147,7 @@ def test_cloth_covers_a_part_of_the_background_and_leaves_the_rest_alone() -> No
 
 def test_a_cloth_can_show_a_picture() -> None:
     behind, picture = np.full((96, 128, 3), 20, np.uint8), np.full((96, 128, 3), 200, np.uint8)
-    shown = [augment.hang_cloth(behind, np.random.default_rng(seed), cloth=picture) for seed in range(10)]
+    shown = [painting.hang_cloth(behind, np.random.default_rng(seed), cloth=picture) for seed in range(10)]
     brightest = max(int(one.max()) for one in shown)
     assert 190 <= brightest <= 255, "the picture, its folds a little brighter and darker"
     assert all((one == 20).any() for one in shown), "some of the background is left"
@@ -167,14 +155,14 @@ def test_a_cloth_can_show_a_picture() -> None:
 
 def test_a_painted_wall_is_plain() -> None:
     for seed in range(20):
-        wall = augment.paint_wall((128, 96), np.random.default_rng(seed))
+        wall = painting.paint_wall((128, 96), np.random.default_rng(seed))
         assert wall.shape == (96, 128, 3)
         steps = np.abs(np.diff(wall.astype(int), axis=1))
         assert steps.max() < 12, "light and mottling, no edge that could be a subject's"
 
 
 def test_a_motion_kernel_keeps_the_brightness() -> None:
-    assert augment.motion_kernel(7, 0.4).sum() == pytest.approx(1.0, abs=1e-6)
+    assert spoiling.motion_kernel(7, 0.4).sum() == pytest.approx(1.0, abs=1e-6)
 
 
 def test_the_live_network_has_the_size_its_card_says() -> None:
@@ -197,10 +185,20 @@ def test_a_new_training_can_begin_with_the_weights_of_an_earlier_one(
     torch.set_num_threads(1)
     earlier = unet.UNet(TINY).state_dict()
     torch.save({"averaged": earlier}, tmp_path / "earlier.pt")
-    labelled, cpu = photos.read_photos(folder), torch.device("cpu")
+    labelled, cpu = photos.read_photos(folder, rule="people"), torch.device("cpu")
     one_step = replace(recipe, steps=1, learning_rate=1e-9)
     begun = train.train(one_step, labelled, tmp_path / "run", minutes=None, device=cpu, start=tmp_path / "earlier.pt")
     assert torch.allclose(begun.head.weight, earlier["head.weight"], atol=1e-6)
+
+
+def test_a_training_that_continues_is_slower_and_leaves_out_the_smallest_pictures() -> None:
+    recipe = recipes.RECIPES["unet-live"]
+    on = train.continued(recipe)
+    assert on.size_at(0.0) == (192, 192)
+    assert on.size_at(0.99) == recipe.size
+    assert on.learning_rate == pytest.approx(train.CONTINUED_PACE * recipe.learning_rate)
+    coarse = train.continued(replace(recipe, growth=((0.0, 0.5),)))
+    assert coarse.size_at(0.0) == recipe.size
 
 
 def test_a_residual_block_starts_as_the_identity() -> None:
@@ -223,17 +221,29 @@ def test_a_mistake_beside_an_edge_costs_more_than_one_far_from_it() -> None:
     edge = torch.from_numpy(train.edges_of((alpha[:, 0] * 255).byte().numpy()))[:, None].float() / 255
     near, far = 8 * (2 * alpha - 1), 8 * (2 * alpha - 1)
     near[0, 0, 5, 14], far[0, 0, 5, 3] = 8, 8
-    assert train.matte_loss(near, alpha, edge) > train.matte_loss(far, alpha, edge)
+    judged = torch.ones_like(alpha)
+    assert train.matte_loss(near, alpha, edge, judged) > train.matte_loss(far, alpha, edge, judged)
 
 
-def test_a_teacher_counts_only_where_it_sees_the_subject_of_the_label() -> None:
-    alpha = torch.zeros(2, 1, 16, 16)
-    alpha[0, ..., :8] = 1  # the left half is a person; the second picture is of an empty room
-    person, thing = alpha.clone(), alpha.flip(3)
-    unsure = torch.zeros(2, 1, 16, 16)
-    assert train.taught(unsure, person, alpha) == pytest.approx(np.log(2) / 2)
-    assert train.taught(20 * (2 * alpha - 1), person, alpha) == pytest.approx(0, abs=1e-6)
-    assert train.taught(unsure, thing, alpha) == 0
+def test_what_is_not_judged_costs_nothing() -> None:
+    alpha, judged = torch.zeros(1, 1, 32, 32), torch.ones(1, 1, 32, 32)
+    alpha[..., 16:] = 1
+    judged[..., :8] = 0
+    edge = torch.zeros_like(alpha)
+    right = 8 * (2 * alpha - 1)
+    wrong_there, wrong_here = right.clone(), right.clone()
+    wrong_there[..., :8] = 8
+    wrong_here[..., 8:12] = 8
+    cost = [float(train.matte_loss(logits, alpha, edge, judged)) for logits in (right, wrong_there, wrong_here)]
+    assert cost[1] == pytest.approx(cost[0], abs=1e-6)
+    assert cost[2] > cost[0] + 0.5
+
+
+def test_being_undecided_far_from_an_edge_costs_more_than_its_error() -> None:
+    alpha, judged = torch.ones(1, 1, 32, 32), torch.ones(1, 1, 32, 32)
+    grey = torch.full_like(alpha, 1.0)  # alpha 0.73
+    costs = [float(train.matte_loss(grey, alpha, torch.full_like(alpha, edge), judged)) for edge in (0.0, 1e-9)]
+    assert costs[0] - costs[1] == pytest.approx(train.UNDECIDED * 0.73 * 0.27, abs=0.002)
 
 
 def test_the_learning_rate_rises_and_falls_to_what_is_to_be_left_of_it() -> None:
@@ -283,7 +293,7 @@ def test_fine_tuning_goes_on_from_the_trained_weights_under_int8_s_rounding(
     folder: Path, recipe: recipes.Recipe, tmp_path: Path
 ) -> None:
     torch.set_num_threads(1)
-    labelled, run = photos.read_photos(folder), tmp_path / "run"
+    labelled, run = photos.read_photos(folder, rule="people"), tmp_path / "run"
     trained = train.train(recipe, labelled, run, minutes=None, device=torch.device("cpu"))
     rounded = train.train(replace(recipe, rounded_steps=5), labelled, run, minutes=None, device=torch.device("cpu"))
     assert (run / train.ROUNDED / "checkpoint.pt").exists()
@@ -297,7 +307,7 @@ def test_fine_tuning_goes_on_from_the_trained_weights_under_int8_s_rounding(
 @pytest.mark.filterwarnings("ignore")  # PyTorch warns about its own exporter and loader
 def test_training_learns_resumes_and_exports(folder: Path, recipe: recipes.Recipe, tmp_path: Path) -> None:
     torch.set_num_threads(1)  # tiny layers: threads would wait for each other
-    labelled, run = photos.read_photos(folder), tmp_path / "run"
+    labelled, run = photos.read_photos(folder, rule="people"), tmp_path / "run"
     train.train(replace(recipe, steps=100), labelled, run, minutes=None, device=torch.device("cpu"))
     network = train.train(replace(recipe, steps=200), labelled, run, minutes=None, device=torch.device("cpu"))
     log = (run / "log.csv").read_text().splitlines()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -15,6 +14,8 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
+
+from .warm_program import WarmProgram
 
 WIDTH, HEIGHT = 48, 32
 Ending = Literal["sigmoid", "logits", "softmax", "scores", "labels", "flat", "custom"]
@@ -215,12 +216,7 @@ def flag_file(tmp_path: Path, flag: NDArray[np.uint8]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def run_program() -> Callable[..., subprocess.CompletedProcess[bytes]]:
-    """Runs `edgematte` as a user does, in a process of its own."""
-
-    def run(*words: object, stdin: bytes = b"", cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
-        code = "from edgematte.runtime.cli import main; main()"
-        command = [sys.executable, "-c", code, *map(str, words)]
-        return subprocess.run(command, input=stdin, capture_output=True, cwd=cwd, timeout=180, check=False)
-
-    return run
+def run_program() -> Iterator[Callable[..., subprocess.CompletedProcess[bytes]]]:
+    """Runs `edgematte` as a user does, in a process of its own: (*words, stdin=b"", cwd=None) → what it left."""
+    with WarmProgram() as program:
+        yield program.run

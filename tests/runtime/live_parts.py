@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgematte.runtime.errors import SinkError
 from edgematte.runtime.live.frames import Buffers
 from edgematte.runtime.live.sinks.base import Sink, StreamFormat
-from edgematte.runtime.live.sinks.mp4_times import write_times
+from edgematte.runtime.live.sinks.video import write_times
 from edgematte.runtime.live.sources.opencv import OpenCvSource
 
 SIZE = (96, 64)

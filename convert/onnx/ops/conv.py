@@ -25,12 +25,21 @@ def conv(lowering: Lowering, node: Node) -> None:
     value = lowering.picture(node, node.inputs[0])
     window = window_of(lowering, node, weights.shape[2:], value.shape[2:])
     _check_groups(lowering, node, value, weights)
-    result = convolution(lowering, value, weights, bias, window, node.outputs[0], groups=node.integer("group", 1))
+    groups, source = node.integer("group", 1), node.inputs[1]
+    result = convolution(lowering, value, weights, bias, window, node.outputs[0], groups=groups, source=source)
     lowering.bind(node.outputs[0], result)
 
 
 def convolution(
-    lowering: Lowering, value: Value, weights: NDArray, bias: NDArray, window: Window, name: str, *, groups: int = 1
+    lowering: Lowering,
+    value: Value,
+    weights: NDArray,
+    bias: NDArray,
+    window: Window,
+    name: str,
+    *,
+    groups: int = 1,
+    source: str = "",
 ) -> Value:
     """One convolution of an NHWC picture, zero pads as SAME where TFLite places them alike, as PAD elsewhere."""
     weights, window = _without_holes(weights, window)
@@ -53,7 +62,7 @@ def convolution(
     options.dilationHFactor, options.dilationWFactor = window.dilations
     code = Code.DEPTHWISE_CONV_2D if depthwise else Code.CONV_2D
     stored = weights.transpose(1, 2, 3, 0) if depthwise else weights.transpose(0, 2, 3, 1)
-    inputs = [value, lowering.floats(f"{name}/weights", stored), lowering.floats(f"{name}/bias", bias)]
+    inputs = [value, lowering.weights(f"{name}/weights", stored, source), lowering.floats(f"{name}/bias", bias)]
     return lowering.emit(code, inputs, name, shape, NHWC, options)
 
 
@@ -119,8 +128,12 @@ def conv_transpose(lowering: Lowering, node: Node) -> None:
     size, kernel = value.shape[2:], weights.shape[2:]
     output, crop = _output_and_crop(lowering, node, size, kernel, strides)
     bias = _bias(lowering, node, weights.shape[1])
-    result = transposed(lowering, value, weights, bias, (strides[0], strides[-1]), output, crop, node.outputs[0])
-    lowering.bind(node.outputs[0], result)
+    name = node.outputs[0]
+    result = transposed(lowering, value, weights, bias, (strides[0], strides[-1]), output, crop, name)
+    grid = lowering.graph.kept.grids.get(node.inputs[1])
+    if grid is not None and groups == 1:
+        lowering.grids.update(dict.fromkeys((f"{name}/weights", f"{name}/full/weights"), grid))
+    lowering.bind(name, result)
 
 
 def transposed(

@@ -6,16 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from edgematte.benchmarks.measure.latency import Effort
 from edgematte.benchmarks.studies import conversions
+from edgematte.benchmarks.studies.__main__ import program
 from edgematte.benchmarks.studies.conversions import OWN, PEER, TENSORFLOW, Plan, Row, measure
-from edgematte.benchmarks.studies.converters import main
-from edgematte.benchmarks.studies.converters_table import HEADINGS, table
+from edgematte.benchmarks.studies.converters import HEADINGS, table
 from edgematte.benchmarks.studies.networks import subject
 from edgematte.convert.onnx import onnx_tf
+from edgematte.runtime import cli
 from edgematte.runtime.errors import UsageError
 
 from ..conftest import SaveOnnx
@@ -85,9 +84,9 @@ def test_the_table_shows_what_was_measured_and_what_was_not() -> None:
 
 
 def run(*words: str | Path) -> int:
-    program = typer.Typer()
-    program.command()(main)
-    return CliRunner().invoke(program, list(map(str, words))).exit_code
+    with pytest.raises(SystemExit) as ended:
+        cli.run(program("converters"), [str(word) for word in words], "study converters")
+    return int(ended.value.code or 0)
 
 
 def test_one_command_writes_the_page_and_the_figures(orange: Path, photos: Path, tmp_path: Path) -> None:

@@ -41,4 +41,7 @@ def test_a_row_is_measured_in_and_out_of_a_process(astronaut: Path) -> None:
     assert all(len(timing.samples_ms) == 2 for timing in row.timings.values())
     assert row.process_ms[0] > row.timings["network"].median_ms
     assert row.peak_memory_mb is None or 50 < row.peak_memory_mb < 1000
-    assert photo_stages.table([row]).row_count == 1
+    cells = [next(iter(column.cells)) for column in photo_stages.table([row]).columns]
+    assert cells[:2] == ["720p", "1"]
+    assert cells[2].startswith(f"{row.timings['decode'].median_ms:.1f} (")
+    assert cells[-2] == f"{row.process_ms[0]:.0f}"

@@ -8,8 +8,10 @@ import pytest
 from edgematte.convert.quantise.bias_correction import correct_biases, half_step
 from edgematte.convert.quantise.calibrate import calibrate, observe
 from edgematte.convert.quantise.emit import quantize
+from edgematte.convert.tflite.graph import TfliteGraph
 from edgematte.convert.tflite.kernels import encode
-from edgematte.runtime.picture.images import find_photos, read
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
 
 from ..float_nets import alpha, unet
 
@@ -26,7 +28,7 @@ def test_a_shifted_layer_is_found_and_shifted_back(images) -> None:
     ranges = calibrate(model, images)
     wrong = {"last": np.full(8, SABOTAGE)}
 
-    def sabotaged(corrections) -> bytes:
+    def sabotaged(corrections) -> TfliteGraph:
         return quantize(
             model, ranges, bias_corrections={**corrections, "last": wrong["last"] + corrections.get("last", 0.0)}
         )

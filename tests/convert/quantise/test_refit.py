@@ -14,7 +14,8 @@ from edgematte.convert.tflite.kernels import encode
 from edgematte.convert.tflite.slice import runner
 from edgematte.runtime.network.interpreter import load
 from edgematte.runtime.network.tensors import resize
-from edgematte.runtime.picture.images import find_photos, read
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
 
 from ..float_nets import alpha, unet
 
@@ -24,9 +25,9 @@ def images(photos):
     return [read(path) for path in find_photos(photos / "images")]
 
 
-def logit_error(model, content: bytes, images) -> float:
+def logit_error(model, content: TfliteGraph, images) -> float:
     """Mean squared difference of an int8 network's logits to the float ones."""
-    found, expected = real_values(content, ["logits"]), real_values(model.tflite, ["logits"])
+    found, expected = real_values(content, ["logits"]), real_values(model.graph, ["logits"])
     pictures = [resize(image, model.size) for image in images]
     pairs = [(*found(p[np.newaxis]), *expected(model.to_input(p))) for p in pictures]
     return float(np.mean([np.square(one - other).mean() for one, other in pairs]))
@@ -84,7 +85,7 @@ def test_a_large_network_is_fitted_to_fewer_photos(images, monkeypatch) -> None:
 
 def test_an_operator_alone_gives_what_it_gives_in_the_network(images) -> None:
     model = unet()
-    graph = TfliteGraph(quantize(model, calibrate(model, images)))
+    graph = quantize(model, calibrate(model, images))
     picture = resize(images[0], model.size)[np.newaxis]
     values = {graph.inputs[0]: picture}
     for operator in graph.operators:

@@ -8,10 +8,10 @@ import pytest
 from edgematte.convert.quantise.calibrate import calibrate
 from edgematte.convert.quantise.emit import quantize, weight_scales
 from edgematte.convert.quantise.refit import refit
-from edgematte.convert.tflite.graph import TfliteGraph
 from edgematte.runtime.network.interpreter import load
 from edgematte.runtime.network.tensors import resize
-from edgematte.runtime.picture.images import find_photos, read
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
 
 from ..float_nets import Net, scaled_output, unet
 
@@ -28,7 +28,7 @@ def output_error(model, layer: str, values, images) -> float:
         network = load(content, threads=1)
         return [network.run(model.to_input(resize(image, model.size))) for image in images]
 
-    graph = TfliteGraph(model.tflite)
+    graph = model.graph.copy()
     exposed = [graph.numbers[layer]]
     expected = outputs(graph.expose(exposed))
     graph.set_constant(graph.numbers[f"{layer}/weights"], values.astype(np.float32))
@@ -52,7 +52,7 @@ def linear(kind: str):
 @pytest.mark.parametrize(("kind", "axis"), [("conv", 0), ("depthwise", 3)])
 def test_a_layer_s_output_is_closer_than_with_rounding_to_nearest(images, kind, axis) -> None:
     model = linear(kind)
-    graph = TfliteGraph(model.tflite)
+    graph = model.graph.copy()
     weights = graph.constant(graph.numbers["layer/weights"]).astype(np.float64)
     shape = [-1 if i == axis else 1 for i in range(4)]
     scales = weight_scales(weights, axis).reshape(shape)
@@ -69,7 +69,7 @@ def test_every_convolution_is_rounded_and_stays_near() -> None:
     model = unet()
     grey = [np.full((8, 8, 3), 90, np.uint8)]  # a picture without any variance: nothing to trade, so round to nearest
     rounded = round_weights(model, grey)
-    graph = TfliteGraph(model.tflite)
+    graph = model.graph.copy()
     assert {name.split("/")[0] for name in rounded} == {"skip", "deep", "middle", "last", "logits"}
     for name, weights in rounded.items():
         assert weights.values.shape == graph.shape(graph.numbers[name])

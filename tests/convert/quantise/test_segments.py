@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from edgematte.convert.layers import real_values
-from edgematte.convert.onnx.lower import FloatModel
 from edgematte.convert.quantise.calibrate import choose_ranges, observe, with_unseen
 from edgematte.convert.quantise.segments import SEGMENTS, with_segments
 from edgematte.convert.quantise.to_int8 import PLAIN, rewritten
-from edgematte.convert.tflite.graph import TfliteGraph
+from edgematte.convert.tflite.float_model import FloatModel
 from edgematte.convert.tflite.kernels import encode
 from edgematte.runtime.network.tensors import resize
-from edgematte.runtime.picture.images import find_photos, read
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
 
 from ..float_nets import Net, alpha
 
@@ -45,7 +45,7 @@ def gated(act: str) -> FloatModel:
 def test_the_function_stays_the_same(act: str, images) -> None:
     model = gated(act)
     divided, statistics = with_segments(model, observe(model, images))
-    graph = TfliteGraph(divided.tflite)
+    graph = divided.graph.copy()
     assert graph.shape(graph.numbers["squeezed/segments"])[-1] in (SEGMENTS * 12, (SEGMENTS + 1) * 12)
     assert "squeezed/segments" in statistics
     for image in images:
@@ -61,10 +61,10 @@ def test_the_vector_s_rounding_is_a_fraction(act: str, images) -> None:
     def error(which: FloatModel, ranges, name: str) -> float:
         """Of what is read from the vector when nothing but the vector is rounded."""
         encoding = encode(*ranges[name])
-        graph = TfliteGraph(which.tflite)
+        graph = which.graph.copy()
         (reader,) = (o for o in graph.operators if graph.numbers[name] in o.inputs)
         weights, total = graph.constant(reader.inputs[1])[:, 0, 0], 0.0
-        of_float = real_values(which.tflite, [name])
+        of_float = real_values(which.graph, [name])
         for image in images:
             values = next(of_float(which.to_input(resize(image, which.size))))[0, 0, 0]
             stored = np.clip(np.rint(values / encoding.scale) + encoding.zero_point, -128, 127)
@@ -78,9 +78,9 @@ def test_the_vector_s_rounding_is_a_fraction(act: str, images) -> None:
 
 def test_a_vector_that_is_always_zero_is_left_alone(images) -> None:
     model = gated("RELU")
-    graph = TfliteGraph(model.tflite)
+    graph = model.graph.copy()
     bias = graph.numbers["squeezed/bias"]
     graph.set_constant(bias, graph.constant(bias) - 1e3)
-    dead = replace(model, tflite=graph.to_bytes())
+    dead = model.with_graph(graph)
     divided, _ = with_segments(dead, observe(dead, images))
-    assert "squeezed/segments" not in TfliteGraph(divided.tflite).numbers
+    assert "squeezed/segments" not in divided.graph.copy().numbers

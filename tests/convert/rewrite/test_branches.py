@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgematte.convert.onnx.lower import FloatModel
 from edgematte.convert.quantise.calibrate import observe, visible
 from edgematte.convert.quantise.to_int8 import PLAIN, to_int8
 from edgematte.convert.rewrite.branches import MOST_WORK, with_branches
-from edgematte.convert.tflite.graph import TfliteGraph
-from edgematte.runtime.picture.images import find_photos, read
+from edgematte.convert.tflite.float_model import FloatModel
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
 
 from ..float_nets import Net, alpha
 
@@ -35,16 +35,16 @@ def swishes() -> FloatModel:
     first = hard_swish(net, "first", net.conv("x", net.image, 8, size=3, stride=2, act="NONE"))
     second = hard_swish(net, "second", net.depthwise("y", first, act="NONE"))
     model = net.finish(net.conv("logits", second, 1, size=1, act="NONE"))
-    graph = TfliteGraph(model.tflite)
+    graph = model.graph.copy()
     weights = graph.numbers["x/weights"]
     graph.set_constant(
         weights, graph.constant(weights) * np.geomspace(0.3, 10, 8, dtype=np.float32)[:, None, None, None]
     )
-    return FloatModel(graph.to_bytes(), model.size, model.input_scale, model.input_zero_point, {}, {})
+    return model.with_graph(graph)
 
 
 def kinds(model: FloatModel) -> list[str]:
-    graph = TfliteGraph(model.tflite)
+    graph = model.graph.copy()
     return [graph.kind(operator) for operator in graph.operators]
 
 
@@ -86,7 +86,7 @@ def test_a_logistic_beside_other_readers_reads_a_copy(images) -> None:
     x = net.depthwise("x", net.conv("first", net.image, 8, stride=2), act="NONE")
     model = net.finish(net.conv("logits", net.mul("silu", x, net.unary("gate", "LOGISTIC", x)), 1, act="NONE"))
     branched = with_branches(model)
-    graph = TfliteGraph(branched.tflite)
+    graph = branched.graph.copy()
     readers = graph.consumers()
     assert [graph.kind(o) for o in readers[graph.numbers["x"]]] == ["MUL"]
     assert [graph.kind(o) for o in readers[graph.numbers["x/copy"]]] == ["LOGISTIC"]

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgematte.convert.onnx.lower import FloatModel
 from edgematte.convert.quantise.to_int8 import PLAIN, to_int8
 from edgematte.convert.rewrite.gates import with_gates
-from edgematte.convert.tflite.graph import TfliteGraph
-from edgematte.runtime.picture.images import find_photos, read
+from edgematte.convert.tflite.float_model import FloatModel
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
 
 from ..float_nets import Net, alpha
 
@@ -35,14 +35,14 @@ def swish() -> FloatModel:
     weights = np.random.default_rng(7).normal(0, 1 / 3, (1, 3, 3, 8)) * UNLIKE
     x = net.depthwise("x", net.conv("first", net.image, 8, stride=2), act="NONE", weights=weights)
     model = net.finish(net.conv("logits", net.mul("swish", x, gate(net, x)), 1, size=1, act="NONE"))
-    graph = TfliteGraph(model.tflite)
+    graph = model.graph.copy()
     reading = graph.numbers["logits/weights"]
     graph.set_constant(reading, (np.asarray(graph.constant(reading)) / UNLIKE).astype(np.float32))
-    return replace(model, tflite=graph.to_bytes())
+    return model.with_graph(graph)
 
 
 def kinds(model: FloatModel) -> list[str]:
-    graph = TfliteGraph(model.tflite)
+    graph = model.graph.copy()
     return [graph.kind(operator) for operator in graph.operators]
 
 

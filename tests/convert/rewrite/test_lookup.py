@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from edgematte.convert.onnx.lower import FloatModel
 from edgematte.convert.quantise.to_int8 import PLAIN, to_int8
-from edgematte.convert.tflite.graph import float_operators
-from edgematte.runtime.picture.images import find_photos, read
+from edgematte.convert.tflite.float_model import FloatModel
+from edgematte.convert.tflite.graph import TfliteGraph, float_operators
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
 
 from ..float_nets import CODE, Net, alpha
 
@@ -42,7 +43,7 @@ def bent(kind: str) -> FloatModel:
 def test_the_function_is_kept_in_integers(kind: str, images) -> None:
     model = bent(kind)
     int8 = to_int8(model, images, steps=replace(PLAIN, int8_forms=True)).tflite
-    assert float_operators(int8) == []
+    assert float_operators(TfliteGraph(int8)) == []
     for image in images:
         # Three roundings of 256 levels each, seen through the logistic's slope of a quarter.
         assert np.abs(alpha(int8, model, image) - alpha(model.tflite, model, image)).mean() < 0.01

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgematte.convert.onnx.lower import FloatModel, lower
 from edgematte.convert.rewrite.shuffles import without_shuffles
-from edgematte.convert.tflite.graph import TfliteGraph
+from edgematte.convert.tflite.float_model import FloatModel
 from edgematte.runtime.network.interpreter import load as load_network
 
-from ..tiny import Op, floats, ints, load, model_of, op
+from ..tiny import Op, floats, ints, load, lower, model_of, op
 
 
 def shuffle(source: str, groups: int, rows: int, columns: int, names: tuple[str, str, str]) -> list[Op]:
@@ -34,7 +33,7 @@ def test_no_transpose_is_left_and_the_function_stays(groups: int, before: str) -
     ops = [*head, *shuffle(made, 4, rows, columns, ("split", "turned", "mixed")), tail]
     model = lower(load(model_of(ops, rows=rows, columns=columns)))
     folded = without_shuffles(model)
-    graph = TfliteGraph(folded.tflite)
+    graph = folded.graph.copy()
     kinds = [graph.kind(operator) for operator in graph.operators]
     assert not {"TRANSPOSE", "RESHAPE"}.intersection(kinds)
     picture = np.random.default_rng(2).integers(0, 256, (rows, columns, 3), np.uint8)

@@ -178,7 +178,7 @@ def with_program(monkeypatch: pytest.MonkeyPatch) -> None:
         assert wheels is None
         lib.mkdir(parents=True)
         copy(lib)
-        (lib / "edgematte/runtime/cli.py").write_text(conftest.PROGRAM.format(says="here", behaves="well"))
+        (lib / "edgematte" / "runtime" / "cli.py").write_text(conftest.PROGRAM.format(says="here", behaves="well"))
         return []
 
     monkeypatch.setattr(conftest, "UNPACK", unpack)

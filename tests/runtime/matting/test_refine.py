@@ -12,6 +12,7 @@ from edgematte import read, refine
 from edgematte.runtime.errors import UsageError
 from edgematte.runtime.matting import colour_line
 from edgematte.runtime.matting.blocks import for_each_block
+from edgematte.runtime.matting.edge_tiles import EdgeNetwork, bundled_edge_network
 from edgematte.runtime.matting.refine import MODES, times_halved
 from edgematte.runtime.picture.images import Alpha, Image
 from edgematte.runtime.picture.scale import halve
@@ -95,6 +96,43 @@ def test_no_picture_with_true_alpha_gets_worse_and_fur_gets_much_better(
     assert max(left.values()) <= 1.0, left
     # An alpha that was only averaged still holds most of the truth; a network's is softer.
     assert np.mean(list(left.values())) < (0.55 if blur_px else 0.8), left
+
+
+@pytest.mark.parametrize("mode", REFINEMENTS)
+def test_colours_decide_only_next_to_the_coarse_edge(mode: str) -> None:
+    """A stripe of the wall's colour runs two coarse pixels inside the edge: it is the subject's, and is kept."""
+    truth = np.zeros((HEIGHT, WIDTH), np.uint8)
+    truth[:, 300:] = 255
+    image = blend(np.full((HEIGHT, WIDTH, 3), 40.0), np.full((HEIGHT, WIDTH, 3), 200.0), truth)
+    image[:, 300 + 2 * REDUCED : 300 + 3 * REDUCED] = 200
+    stripe = refine(image, coarsened(truth), mode)[50:-50, 300 + 2 * REDUCED + 2 : 300 + 3 * REDUCED]
+    assert stripe.mean() > 240
+    edge = refine(image, coarsened(truth), mode)[50:-50, 300 - REDUCED : 300 + REDUCED].astype(int)
+    assert np.abs(edge - truth[50:-50, 300 - REDUCED : 300 + REDUCED]).mean() < 16, "while the edge itself is found"
+
+
+class Generous(EdgeNetwork):
+    """The bundled edge network, answering 255 to everything."""
+
+    def refined(self, image: Image, alpha: Alpha) -> Alpha:
+        return np.full_like(super().refined(image, alpha), 255)
+
+
+def test_the_edge_network_moves_a_doubtful_alpha_a_third_of_the_way() -> None:
+    """Before a grey picture colours tell nothing. What the network says of an edge that is twice as soft as it need
+    be then counts by a third, and nowhere else."""
+    truth = np.zeros((HEIGHT, WIDTH), np.uint8)
+    truth[:, 300:] = 255
+    coarse = coarsened(truth, 2.0)
+    image = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
+    path = bundled_edge_network()
+    assert path is not None
+    plain = refine(image, coarse, "fast").astype(float)
+    moved = refine(image, coarse, edges=Generous(path, threads=1)).astype(float)
+    middle = slice(100, -100), slice(298, 303)
+    share = (moved - plain)[middle] / (255 - plain[middle])
+    assert 0.3 < share.mean() < 0.4
+    assert np.array_equal(moved[:, :200], plain[:, :200])
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -11,8 +11,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from edgematte.runtime.errors import ModelError
-from edgematte.runtime.network.model_file import ModelCard, parse, read_card
-from edgematte.runtime.network.operator_names import OPERATOR_NAMES, operator_name
+from edgematte.runtime.network.model_file import OPERATOR_NAMES, ModelCard, operator_name, parse, read_card
 
 
 def test_the_operator_numbers_are_those_of_the_schema() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -37,16 +38,15 @@ def test_every_photo_is_cut_once_and_a_bad_one_is_named(many: Path, model: Path)
 
 def test_a_process_that_is_killed_costs_one_photo_and_is_replaced(many: Path, model: Path) -> None:
     """As the kernel does when memory runs out. The photo in the killed process's hands is named."""
-    for copy in range(150):  # enough for the second process to load its network before the first has done them all
+    for copy in range(40):
         shutil.copy(many / "a.png", many / f"more{copy}.png")
     jobs = plan([str(many)], None, "cutout").jobs
     outcomes: list[Outcome] = []
     victim: int | None = None
     with Workers(CutOptions(str(model)), 2) as workers:
         for outcome in workers.run(jobs):
-            busy = [worker.process.pid for worker in workers._workers if worker.ready and worker.job is not None]
-            if victim is None and busy:
-                victim = busy[0]
+            if victim is None:
+                victim = multiprocessing.active_children()[0].pid
                 assert victim is not None
                 os.kill(victim, signal.SIGKILL)
             outcomes.append(outcome)
@@ -54,15 +54,15 @@ def test_a_process_that_is_killed_costs_one_photo_and_is_replaced(many: Path, mo
     killed = [outcome for outcome in outcomes if "SIGKILL; perhaps for want of memory" in str(outcome.error)]
     # It may have sent its last outcome just before it died; then the photo given to it next is the one that is lost.
     assert len(killed) == 1
-    assert len(list(many.rglob("*.cutout.png"))) in (157, 158), "158 sound photos; the lost one may have been written"
+    assert len(list(many.rglob("*.cutout.png"))) in (47, 48), "48 sound photos; the lost one may have been written"
 
 
-def test_a_network_that_cannot_be_loaded_is_said_once(many: Path, tmp_path: Path) -> None:
+def test_a_network_that_cannot_be_loaded_is_said_once(tmp_path: Path) -> None:
     broken = tmp_path / "broken.tflite"
     broken.write_bytes(b"no model")
-    jobs = plan([str(many)], None, "cutout").jobs
-    with Workers(CutOptions(str(broken)), 2) as workers, pytest.raises(EdgeMatteError, match=r"broken\.tflite"):
-        list(workers.run(jobs))
+    with pytest.raises(EdgeMatteError, match=r"broken\.tflite"), Workers(CutOptions(str(broken)), 2):
+        pass
+    assert multiprocessing.active_children() == []
 
 
 def test_the_cores_are_shared_out(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

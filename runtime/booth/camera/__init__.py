@@ -1,0 +1,1 @@
+"""A camera → what guests see of themselves, and the photo."""

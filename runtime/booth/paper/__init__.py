@@ -1,0 +1,1 @@
+"""Finished photos → sheets, and sheets → the printer."""

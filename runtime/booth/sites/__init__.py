@@ -1,0 +1,1 @@
+"""What each listener of the booth answers: its own screen, a guest's telephone."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 import tempfile
 from dataclasses import dataclass
 from importlib import metadata
@@ -167,12 +168,28 @@ def _site(site: Site, built: Path, trees: Path, date_s: int) -> None:
     if site.config is not None:
         if not site.config.is_file():
             raise UsageError(f"--config {site.config}: there is no such file")
+        _check_data(site.config)
         shutil.copyfile(site.config, home / SITE_CONFIG)
     if site.backgrounds is not None:
         if not site.backgrounds.is_dir():
             raise UsageError(f"--backgrounds {site.backgrounds}: there is no such folder")
         shutil.copytree(site.backgrounds, home / SITE_BACKGROUNDS, copy_function=shutil.copyfile)
     _pack("site", "edgematte-site", site.version, "all", {"Description": "A site's own files"}, tree, built, date_s)
+
+
+def _check_data(config: Path) -> None:
+    """Guests' pictures must not lie in the site's folder: the update after the next throws that away."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        data = tomllib.loads(config.read_text(encoding="utf-8")).get("data", "")
+    except ValueError as error:
+        raise UsageError(f"{config} is no TOML: {error}") from error
+    if not str(data).startswith("/"):
+        found = f"data is {data}" if data else "it names no data"
+        raise UsageError(f'{config}: {found}; expected a folder of the device, such as data = "/opt/booth-data"')
 
 
 def _pack(

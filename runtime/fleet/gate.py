@@ -129,9 +129,9 @@ def _camera(source: str) -> str:
 def usual_camera(root: Path = Path("/")) -> str | None:
     """The camera of the release's booth.toml, or the first that the kernel knows; a virtual webcam is none."""
     with suppress(OSError):
-        import tomllib
-
         told = (Path(os.environ.get(RELEASE_VARIABLE, "")) / "site" / "booth.toml").read_text(encoding="utf-8")
+        import tomllib  # a device's Python has it
+
         if source := tomllib.loads(told).get("camera", {}).get("source"):
             return str(source)
     devices = sorted((root / "sys/class/video4linux").glob("video*"))

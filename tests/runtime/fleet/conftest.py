@@ -101,7 +101,7 @@ def pack(order: Order, folder: Path, device: Target) -> Path:
     if order.site is not None:
         files = folder.with_name(f"{folder.name}-site")
         files.mkdir(parents=True)
-        (files / "booth.toml").write_text("title = 'Wedding'\n")
+        (files / "booth.toml").write_text("title = 'Wedding'\ndata = '/opt/pictures'\n")
         site = Site(order.site, files / "booth.toml", None)
     contents = Contents(
         target=order.target or device,

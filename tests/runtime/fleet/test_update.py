@@ -86,7 +86,7 @@ def test_one_better_model_leaves_the_others_in_place(installed: Home, stick: Sti
 
 def test_a_site_brings_its_own_files(installed: Home, stick: Stick) -> None:
     update(installed, str(stick(program=None, site="7")), say=quiet)
-    assert (installed.folder / "current" / "site" / "booth.toml").read_text() == "title = 'Wedding'\n"
+    assert (installed.folder / "current" / "site" / "booth.toml").read_text().startswith("title = 'Wedding'")
     assert says(installed) == "1.0 is here"
 
 

@@ -110,7 +110,8 @@ class Stick:
     def _refusal(self, said: str) -> EdgeMatteError:
         if "Hash Sum mismatch" in said or "unexpected size" in said:
             return RefusedError(f"{self.place} was changed after it was signed; copy the bundle again")
-        gone = EdgeMatteError(f"{self.place} cannot be read any more; was the stick pulled out?")
+        why = "is the server up?" if "://" in self.place else "was the stick pulled out?"
+        gone = EdgeMatteError(f"{self.place} cannot be read any more; {why}")
         if not self._is_there():
             return gone
         if any(sign in said for sign in SIGNS_OF_A_SIGNATURE):

@@ -6,6 +6,9 @@ import json
 import os
 import shutil
 import subprocess
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -103,6 +106,18 @@ def test_a_stick_with_bundles_for_several_devices_gives_the_one_that_fits(
     stick("all/for-others", program="1.1", target=other_architecture(device_target))
     stick("all/for-us", program="1.1")
     assert update(installed, str(tmp_path / "all"), say=quiet).outcome == "confirmed"
+
+
+def test_a_local_server_will_do_as_a_stick(installed: Home, stick: Stick, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(stick(program="1.1")))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        place = f"http://127.0.0.1:{server.server_port}"
+        assert update(installed, place, say=quiet).outcome == "confirmed"
+        server.shutdown()
+    refused(installed, place, "is the server up")
 
 
 def other_architecture(device: Target) -> Target:

@@ -66,6 +66,7 @@ def bundle(
         program=version if only in (None, "program") else None,
         models=tuple(models or bundled_models()) if only in (None, "models") else (),
         models_version=models_version or version,
+        models_add=only == "models" and bool(models),
         site=site if only in (None, "site") else None,
         oldest=oldest,
         trust=tuple(trust or ()),

@@ -64,6 +64,7 @@ class Offer:
     architecture: str
     python: str  # of programs: the device's Python must be this one
     depends: tuple[str, ...]
+    adds: bool  # of models: those that are here and not in the package stay
     package_bytes: int
     unpacked_bytes: int
     sha256: str
@@ -109,7 +110,8 @@ class Stick:
     def _refusal(self, said: str) -> EdgeMatteError:
         if "Hash Sum mismatch" in said or "unexpected size" in said:
             return RefusedError(f"{self.place} was changed after it was signed; copy the bundle again")
-        gone = EdgeMatteError(f"{self.place} cannot be read any more; was the stick pulled out?")
+        why = "is the server up?" if "://" in self.place else "was the stick pulled out?"
+        gone = EdgeMatteError(f"{self.place} cannot be read any more; {why}")
         if not self._is_there():
             return gone
         if any(sign in said for sign in SIGNS_OF_A_SIGNATURE):
@@ -164,6 +166,7 @@ def _offer(stanza: str) -> Offer:
         architecture=fields["Architecture"],
         python=fields.get("Edgematte-Python", ""),
         depends=tuple(name.strip() for name in fields.get("Depends", "").split(",") if name.strip()),
+        adds=fields.get("Edgematte-Adds") == "yes",
         package_bytes=int(fields["Size"]),
         unpacked_bytes=int(fields["Installed-Size"]) * 1024,
         sha256=fields["SHA256"],

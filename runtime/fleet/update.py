@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from ..device.release import HOME, LAUNCHER, RESTARTED, last_update
 from ..errors import EdgeMatteError
+from ..network.store import SUMS
 from . import units
 from .releases import KEEP, KEYS, KINDS, LEAST_FREE_BYTES, OLDEST, SHA256, Home, Release, part, size_bytes
 from .repository import HOME as PACKED_HOME
@@ -249,9 +249,22 @@ def _install(home: Home, stick: Stick, plan: Plan, *, at: str, say: Say) -> Rele
             # For users who may not write here: without it they would compile at every start.
             names = ("-s", unpacked, "-p", home.folder / name)  # the files' places, once they are there
             run([PYTHON, "-m", "compileall", "-q", "-j", "0", *names, unpacked / "lib"])
+        if offer.adds and plan.now is not None:
+            _keep_models(home.folder / part("models", plan.now.models), unpacked)
         (unpacked / SHA256).write_text(f"{offer.sha256}\n", encoding="ascii")
         home.adopt(unpacked, name)
     return home.make(plan.parts, at=at)
+
+
+def _keep_models(old: Path, new: Path) -> None:
+    """The models that are here and that the package does not bring stay, as links to the same bytes."""
+    for file in old.rglob("*"):
+        copy = new / file.relative_to(old)
+        if file.is_file() and file.name != SHA256 and not copy.exists():
+            copy.parent.mkdir(exist_ok=True)
+            copy.hardlink_to(file)
+    lines = {line.split()[1]: line for folder in (old, new) for line in (folder / SUMS).read_text().splitlines()}
+    (new / SUMS).write_text("".join(f"{lines[name]}\n" for name in sorted(lines)))
 
 
 def _gate(home: Home, release: Release, *, camera: bool, say: Say) -> None:
@@ -269,7 +282,7 @@ def _gate(home: Home, release: Release, *, camera: bool, say: Say) -> None:
 
 def _first(home: Home, release: Release) -> None:
     """Nothing ran before: there is nothing to go back to, and no unit yet."""
-    home.note("recover", (files(__package__ or "") / "recover.sh").read_bytes())
+    home.note("recover", Path(__file__).with_name("recover.sh").read_bytes())
     _keep_what_it_brought(home, release)
     home.switch(release)
     if home.folder == HOME:
@@ -279,7 +292,7 @@ def _first(home: Home, release: Release) -> None:
 def _try_out(home: Home, release: Release, *, begun: Callable[[], object], say: Say) -> None:
     """Raises RolledBackError where it is not well; then the release before runs again."""
     running = units.running()
-    home.note("recover", (files(__package__ or "") / "recover.sh").read_bytes())
+    home.note("recover", Path(__file__).with_name("recover.sh").read_bytes())
     home.begin_trial(running)
     begun()
     until_s = time.monotonic() + TRIAL_S

@@ -76,10 +76,10 @@ class Kiosk:
     """A machine that is off. `work` keeps downloads; `folder` is the kiosk's own."""
 
     def __init__(self, *, core: Core | None, work: Path, folder: Path) -> None:
-        """`core` None: user-mode Linux."""
+        """`core` None: user-mode Linux, which only a PC with an x86 processor can be."""
         self.core, self.folder = core, folder
         folder.mkdir(parents=True, exist_ok=True)
-        architecture = "arm64" if core else debian.this_architecture()
+        architecture = "arm64" if core else "amd64"
         system = debian.unpack(architecture, PACKAGES, work / f"kiosk-{architecture}")
         kernel = debian.unpack(
             architecture, [f"linux-image-cloud-{architecture}", "busybox-static"], work / f"kernel-{architecture}"

@@ -39,6 +39,7 @@ class Order:
     program: str | None = "1.0"
     behaves: str = "well"
     models: str | None = None  # a version
+    adds: str | None = None  # only this model, beside those that a device has
     site: str | None = None
     key: str = "Workstation"
     oldest: str = "0"
@@ -100,13 +101,14 @@ def pack(order: Order, folder: Path, device: Target) -> Path:
     if order.site is not None:
         files = folder.with_name(f"{folder.name}-site")
         files.mkdir(parents=True)
-        (files / "booth.toml").write_text("title = 'Wedding'\n")
+        (files / "booth.toml").write_text("title = 'Wedding'\ndata = '/opt/pictures'\n")
         site = Site(order.site, files / "booth.toml", None)
     contents = Contents(
         target=order.target or device,
         program=order.program,
-        models=(MODEL,) if order.models else (),
+        models=(order.adds or MODEL,) if order.models else (),
         models_version=order.models or MODELS_VERSION,
+        models_add=order.adds is not None,
         site=site,
         oldest=order.oldest,
         trust=order.trust,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgematte.runtime.errors import UsageError
-from edgematte.runtime.fleet import wheels
+from edgematte.runtime.fleet import bundle, wheels
 from edgematte.runtime.fleet.repository import signing_key
 from edgematte.runtime.fleet.targets import Target, target
 
@@ -182,3 +182,10 @@ def with_program(monkeypatch: pytest.MonkeyPatch) -> None:
         return []
 
     monkeypatch.setattr(conftest, "UNPACK", unpack)
+
+
+@pytest.mark.parametrize("content", ["title = 'no data'", "data = 'pictures'", "data ="])
+def test_pictures_of_guests_never_lie_where_an_update_throws_things_away(tmp_path: Path, content: str) -> None:
+    (tmp_path / "booth.toml").write_text(content)
+    with pytest.raises(UsageError, match=r"expected a folder of the device|is no TOML"):
+        bundle._check_data(tmp_path / "booth.toml")

@@ -69,7 +69,9 @@ def test_a_unit_starts_what_runs_after_the_next_update_too(monkeypatch: pytest.M
     monkeypatch.setenv("EDGEMATTE_RELEASE", "/opt/edgematte/releases/7")
     assert start_words() == ["/opt/edgematte/current/program/bin/edgematte"]
     assert running_release() == 7
-    assert "ExecStart=/opt/edgematte/current/program/bin/edgematte camera" in unit(["camera"], user="pi")
+    assert "ExecStart=/opt/edgematte/current/program/bin/edgematte camera" in unit(
+        ["camera"], user="pi", folder=Path("/home/pi")
+    )
 
 
 def test_a_fleet_hears_what_runs_and_how_the_last_update_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

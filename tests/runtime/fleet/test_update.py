@@ -6,6 +6,9 @@ import json
 import os
 import shutil
 import subprocess
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -75,9 +78,18 @@ def test_models_alone_are_updated_the_same_way(installed: Home, stick: Stick) ->
     assert says(installed) == "1.0 is here"
 
 
+def test_one_better_model_leaves_the_others_in_place(installed: Home, stick: Stick) -> None:
+    update(installed, str(stick(program=None, models="2", adds="unet-edge")), say=quiet)
+    models = installed.folder / "current" / "models"
+    assert {path.stem for path in models.glob("*.tflite")} == {"unet-live", "unet-edge"}
+    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=models, check=True, capture_output=True)
+    assert len((models / "SHA256SUMS").read_text().splitlines()) == 2
+    assert (models / "expected" / "unet-live.png").is_file(), "the gate still looks at it"
+
+
 def test_a_site_brings_its_own_files(installed: Home, stick: Stick) -> None:
     update(installed, str(stick(program=None, site="7")), say=quiet)
-    assert (installed.folder / "current" / "site" / "booth.toml").read_text() == "title = 'Wedding'\n"
+    assert (installed.folder / "current" / "site" / "booth.toml").read_text().startswith("title = 'Wedding'")
     assert says(installed) == "1.0 is here"
 
 
@@ -94,6 +106,18 @@ def test_a_stick_with_bundles_for_several_devices_gives_the_one_that_fits(
     stick("all/for-others", program="1.1", target=other_architecture(device_target))
     stick("all/for-us", program="1.1")
     assert update(installed, str(tmp_path / "all"), say=quiet).outcome == "confirmed"
+
+
+def test_a_local_server_will_do_as_a_stick(installed: Home, stick: Stick, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(stick(program="1.1")))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        place = f"http://127.0.0.1:{server.server_port}"
+        assert update(installed, place, say=quiet).outcome == "confirmed"
+        server.shutdown()
+    refused(installed, place, "is the server up")
 
 
 def other_architecture(device: Target) -> Target:

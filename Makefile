@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PHOTOS := tests/photos
 
-.PHONY: demo test check study dist sizes mutants test-training test-onnx-tf test-npu test-pi32-operators test-pi test-pi32 test-pi-boot test-cluster test-serve test-booth test-plugins test-endurance clean
+.PHONY: demo test check study dist sizes mutants test-training test-onnx-tf test-npu test-pi32-operators test-pi test-pi32 test-pi-boot test-fleet test-cluster test-serve test-booth test-plugins test-endurance clean
 
 demo: $(VENV)/installed  ## convert the bundled U-Net to int8, cut out a photo, compare int8 with full precision
 	$(BIN)/edgematte convert models/unet-live.onnx -o demo/unet-live.tflite --calibrate $(PHOTOS)/images --mean 128 --std 128 --data $(PHOTOS) --report demo/report --overwrite
@@ -40,7 +40,7 @@ dist: | $(BIN)/python  ## wheel and sdist, each installed into a bare environmen
 	done
 	@echo; ls -l dist
 
-EXTRAS := convert bench booth ethos-u virtualcam gpio mqtt cluster fleet
+EXTRAS := convert bench pictures heic booth ethos-u virtualcam gpio mqtt cluster fleet
 sizes: | $(BIN)/python  ## megabytes that a device install takes, and that each extra adds to it
 	rm -rf build/sizes
 	$(BIN)/python -m pip install --quiet --no-compile --target build/sizes/device .
@@ -62,7 +62,7 @@ test-pi32-operators: $(VENV)/installed-for-tests .venv-tflite-runtime/installed 
 
 # What emulated boards measured is written here as JSON; benchmarks/results/README.md says which files.
 test-pi: RESULTS ?= build/pi/results
-test-pi32 test-pi-boot: RESULTS ?= benchmarks/results
+test-pi32 test-pi-boot test-fleet: RESULTS ?= benchmarks/results
 
 test-pi: $(VENV)/installed-for-tests .venv-tflite-runtime/installed  ## a 64-bit Pi's programs under QEMU; a Python up to 3.11
 	$(BIN)/python -m pytest tests/pi/test_user_space.py tests/pi/test_instructions.py --results $(RESULTS) $(PI_OPTIONS)
@@ -72,6 +72,10 @@ test-pi32: $(VENV)/installed-for-tests .venv-tflite-runtime/installed  ## a 32-b
 
 test-pi-boot: $(VENV)/installed-for-tests  ## a whole 64-bit system with 512 MB
 	$(BIN)/python -m pytest tests/pi/test_boot.py --results $(RESULTS)
+
+test-fleet: $(VENV)/installed-for-fleet  ## a kiosk that is installed, updated, and loses its power a hundred times; hours
+	EDGEMATTE_ENDURANCE=1 $(BIN)/python -m pytest tests/runtime/fleet
+	$(BIN)/python -m pytest tests/pi/test_fleet.py --results $(RESULTS)
 
 test-endurance: $(VENV)/installed-for-tests  ## 10,000 frames without growing, 200 unplugged cameras, 200 killed recordings; minutes
 	EDGEMATTE_ENDURANCE=1 $(BIN)/python -m pytest tests/runtime/live/test_pipeline.py tests/runtime/live/sinks/test_recording.py
@@ -104,6 +108,10 @@ $(VENV)/installed: pyproject.toml | $(BIN)/python
 
 $(VENV)/installed-for-tests: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable '.[booth,mqtt,heic]' --group dev
+	@touch $@
+
+$(VENV)/installed-for-fleet: $(VENV)/installed-for-tests
+	$(BIN)/python -m pip install --quiet --editable '.[fleet]'
 	@touch $@
 
 $(VENV)/installed-for-cluster: $(VENV)/installed-for-tests

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..runtime.device.files import write_together
-from ..runtime.errors import ConversionError, GateRefusedError
+from ..runtime.errors import ConversionError, GateRefusedError, UsageError
 from ..runtime.network.interpreter import load
 from ..runtime.network.model_file import CARD_NAME, ModelCard
 from ..runtime.picture.images import Image
@@ -26,22 +26,36 @@ from .onnx.evidence import decide, outputs_on
 from .onnx.lower import lower
 from .onnx.reading import Reading
 from .photos import Photo, PhotoSet, Split, gather, gather_pairs, split
+from .quantise.kept import kept_scales
 from .quantise.shared_scales import Ranges
 from .quantise.to_int8 import Quantised, to_int8
 from .recipe import WARN_BELOW_IOU, Recipe
 from .rewrite.subpixel import with_subpixels
-from .search import SearchResult, search
+from .search import SearchResult, ranked, search
 from .targets import accelerators, pi32
 from .targets.coverage import Coverage
 from .targets.partitions import partitions
 from .tflite.builder import add_metadata
 from .tflite.float_model import FloatModel
 from .tflite.graph import TfliteGraph, float_operators
-from .verify import Agreement, GroundTruth, Parity, check_activations, mae, mattes, parity, refuse_difference
+from .verify import (
+    SAME_LEVELS,
+    Agreement,
+    GroundTruth,
+    Parity,
+    check_activations,
+    mae,
+    mattes,
+    parity,
+    refuse_difference,
+    same_levels,
+)
 from .verify import compare as compare_mattes
 
 READING_PHOTOS = 16  # on which the output is looked at; the parity photos are all held to what that says
 RANKING_PHOTOS = 16  # enough to order layers by what int8 costs them; the choice itself is measured on all
+COSTLY_MAE = 0.012  # of int8 mattes to float ones: above it, the layers that cost it are looked for
+COSTLY_LAYERS, COSTLY_PHOTOS = 3, 4  # so many are named, found on so many photos
 PI32_MAE = 0.005  # tflite-runtime rounds halves otherwise, which a steep sigmoid enlarges along contours
 Progress = Callable[[str, float], None]  # what is being done, and the share of it that is, 0…1
 
@@ -72,6 +86,7 @@ class Conversion:
     # For --target pi32: mean absolute difference of tflite-runtime 2.14's matte from ours on a photo, 0…1; None: it is
     # not installed, so that only the operators' versions were checked.
     tflite_runtime_mae: float | None
+    same_levels: float | None  # of a network quantised elsewhere: share of its matte within one level of the file's
     unproven: tuple[str, ...]  # why the comparison proves little; empty where it does
     warnings: tuple[str, ...]  # what a user should know before shipping
     stages: tuple[tuple[str, float], ...]  # (stage, seconds)
@@ -148,15 +163,24 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
     quantised: Quantised | None = None
     if other is None:
         with stages.stage("calibrating and quantising") as tell:
-            quantised = to_int8(model, photos.calibration.images, progress=tell)
+            make = kept_scales if model.levels else to_int8
+            quantised = make(model, photos.calibration.images, progress=tell)
     int8 = quantised.tflite if quantised else other or b""
     searched: SearchResult | None = None
     if quantised and recipe.max_drop is not None:
         with stages.stage("looking for precisions within the budget") as tell:
             searched = _searched(recipe, model, quantised, judges, tell)
             int8 = searched.tflite
+    blame = ""
+    if quantised and searched is None:
+        with stages.stage("looking for the layers that cost most") as tell:
+            blame = _blame(model, quantised, judges[:: max(1, len(judges) // COSTLY_PHOTOS)][:COSTLY_PHOTOS], tell)
     if not accelerators.is_one(recipe.target):  # they take TRANSPOSE_CONV, and DEPTH_TO_SPACE hardly anywhere
         int8 = with_subpixels(TfliteGraph(int8)).to_bytes()
+    levels: float | None = None
+    if graph.kept.levels:
+        with stages.stage("comparing int8 with the quantised file"):
+            levels = same_levels(graph, reading, int8, chosen)
     with stages.stage("comparing int8 with float") as tell:
         of_float = mattes(model, judges, progress=lambda share: tell(share / 2))
         of_int8 = mattes(int8, judges, progress=lambda share: tell(0.5 + share / 2))
@@ -178,9 +202,9 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
         search=searched, tflite=tflite, card=card, parity=same,
         agreement=agreed, truth=truth, latency=latency, verification=photos.verification,
         calibration_photos=len(photos.calibration.photos), held_out=photos.held_out, coverage=coverage,
-        tflite_runtime_mae=ran, unproven=unproven, warnings=(), stages=tuple(stages.done),
+        tflite_runtime_mae=ran, same_levels=levels, unproven=unproven, warnings=(), stages=tuple(stages.done),
     )  # fmt: skip
-    return replace(result, warnings=tuple(_warnings(result, photos)))
+    return replace(result, warnings=(*_warnings(result, photos), *([blame] if blame else [])))
 
 
 def _loaded(path: Path, recipe: Recipe) -> onnx_graph.Graph:
@@ -204,7 +228,15 @@ def _refuse_doubtful(recipe: Recipe, unproven: Sequence[str]) -> None:
 
 def _photos(recipe: Recipe, graph: onnx_graph.Graph, tell: Callable[[float], None]) -> Split:
     size, channels = graph.size, graph.channels
-    found = gather(recipe.calibrate, size, most=recipe.calibration_photos, channels=channels, progress=tell)
+    try:
+        found = gather(recipe.calibrate, size, most=recipe.calibration_photos, channels=channels, progress=tell)
+    except UsageError as error:
+        if channels == onnx_graph.RGB:
+            raise
+        raise UsageError(
+            f"input '{graph.input}' {list(graph.shapes[graph.input])} takes four channels: of such networks only "
+            f"refiners are converted, which take RGB and a coarse alpha. {error}"
+        ) from error
     if recipe.data is None:
         return split(found, most=recipe.verification_photos)
     judges = gather_pairs(recipe.data, size, most=recipe.verification_photos, channels=channels, progress=tell)
@@ -245,6 +277,26 @@ def _searched(
     )
 
 
+def _blame(model: FloatModel, quantised: Quantised, photos: Sequence[Photo], tell: Callable[[float], None]) -> str:
+    """Which layers make full int8 as different from float as it is, in one line; empty where it is close enough."""
+    of_float = mattes(model, photos)
+
+    def apart(content: bytes) -> float:
+        return compare_mattes(of_float, mattes(content, photos), photos)[0].mae
+
+    whole = apart(quantised.tflite)
+    if whole <= COSTLY_MAE:
+        return ""
+    worst = ranked(quantised, apart, tell)[:COSTLY_LAYERS]
+    first = ", ".join(f"'{candidate.operators[0]}'" for candidate in worst)
+    islands = [name for candidate in worst for name in candidate.operators]
+    left = apart(quantised.with_islands(islands).to_bytes())
+    return (
+        f"full int8 is {whole:.4f} from float on average, more than {COSTLY_MAE}. Most of it is lost from {first} on: "
+        f"with these {len(islands)} operators in float32 it is {left:.4f}; --max-drop X looks for the fewest"
+    )
+
+
 def _refuse_slow(recipe: Recipe, latency: Latency) -> None:
     # With a drop to keep as well, the search has held the latency against the same bar.
     if recipe.max_latency_ratio is None or recipe.max_drop is not None or latency.ratio <= recipe.max_latency_ratio:
@@ -278,6 +330,11 @@ def _warnings(result: Conversion, photos: Split) -> Iterator[str]:
             f"the matte's range, no operator by more than {result.parity.operator_error or 0:.1e} on the same input"
         )
     yield from result.unproven
+    if result.same_levels is not None and result.same_levels < SAME_LEVELS:
+        yield (
+            f"{result.same_levels:.2%} of the int8 matte is within one level of the quantised file's, not "
+            f"{SAME_LEVELS:.1%}: linear enlarging and padded means round ties otherwise"
+        )
     if result.agreement.iou < WARN_BELOW_IOU:
         yield (
             f"int8 masks overlap the float ones by {result.agreement.iou:.3f} only (below {WARN_BELOW_IOU}): look at "
@@ -327,13 +384,14 @@ def _card(
     islands = len(float_operators(TfliteGraph(int8)))
     precision = f"int8 with {islands} operators in float32" if islands else "full int8"
     whose = "by TensorFlow" if recipe.importer == "onnx-tf" else "per channel"
+    whose = "with the file's own scales" if graph.kept.levels else whose
     return ModelCard(
         name=recipe.name or path.stem,
         role="segmenter" if graph.channels == onnx_graph.RGB else "refiner",
         source_sha256=graph.sha256,
         licence=recipe.licence,
         training_data=recipe.training_data,
-        preprocessing=reading.preprocessing.in_words(),
+        preprocessing="; ".join(reading.in_words()),
         reading=reading.to_card(),
         quantisation=f"{precision}, {whose}, ranges from {len(photos.calibration.photos)} photos",
         float_parity=same.max_error,

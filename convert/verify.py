@@ -27,6 +27,9 @@ from .tflite.float_model import FloatModel
 STRICTER = (
     10  # operators looked at one by one must agree ten times better than mattes, which may then differ ten times more
 )
+# Of the matte, at most one level apart, where the file was quantised already. Convolutions, sums, products and
+# functions of one number agree to the bit; a linear Resize and a padded mean round ties otherwise.
+SAME_LEVELS, FEWEST_LEVELS = 0.999, 0.9
 HALF_TOLERANCE = 0.02  # of the matte's range: what half precision makes of a network, against single
 LEVEL = 1.01 / 255  # a file that ends in whole numbers cuts off up to one of 255
 Progress = Callable[[float], None]
@@ -148,7 +151,7 @@ def parity(
     """
     original, network = OriginalMatte(graph, reading), load(model.tflite, threads=1)
     # What half precision or whole numbers round off is no fault of the lowering, whose float32 is held to its own bar.
-    single = session(graph.model.SerializeToString()) if graph.half else None
+    single = session(graph.model.SerializeToString()) if graph.half or graph.kept.levels else None
     allowed = max(tolerance, HALF_TOLERANCE if graph.half else 0.0, LEVEL if reading.matte.counted else 0.0)
     low, high, largest, rounding, worst = np.inf, -np.inf, -1.0, 0.0, photos[0].image
     for number, photo in enumerate(photos):
@@ -176,7 +179,7 @@ def parity(
     span = (high - low) or 1.0
     bar = tolerance if single is not None else allowed
     result = Parity(largest / span, bar, len(photos), file_rounding=rounding / span)
-    if rounding / span > allowed:
+    if graph.half and rounding / span > allowed:
         raise GateRefusedError(
             f"{graph.name}: in single precision the network differs from the file, which computes in half, by "
             f"{rounding / span:.2g} of the matte's range; at most {allowed:.2g} is allowed. Export it in float32"
@@ -187,6 +190,22 @@ def parity(
     first = next((layer for layer in layers if layer.error > tolerance / STRICTER), None)
     own = max((layer.error for layer in layers), default=None)
     return replace(result, first_difference=first, operator_error=own)
+
+
+def same_levels(graph: Graph, reading: Reading, int8: bytes, photos: Sequence[Photo]) -> float:
+    """How much of the mattes is at most one level of 255 from what a file that was quantised already gives, 0…1.
+
+    Raises GateRefusedError where that is too little.
+    """
+    original, found = OriginalMatte(graph, reading), matte_maker(int8)
+    apart = [np.abs(np.rint(original.alpha(p.image) * 255) - found(p.image).astype(np.float32)) for p in photos]
+    share = float(np.mean([difference <= 1 for difference in apart]))
+    if share < FEWEST_LEVELS:
+        raise GateRefusedError(
+            f"{graph.name}: {share:.2%} of the int8 matte is within one level of what the quantised file gives; at "
+            f"least {FEWEST_LEVELS:.0%} is asked. Nothing was written; convert the full-precision original"
+        )
+    return share
 
 
 def check_activations(graph: Graph, reading: Reading, image: Image) -> None:

@@ -23,6 +23,7 @@ from .matting.segmenter import Segmenter
 from .network import LIVE_MODEL
 from .network.installed import Installed, installed
 from .network.interpreter import EDGE_TPU_LIBRARY, INTERPRETERS
+from .picture.jpeg import tells_of_damage
 
 State = Literal["well", "note", "wrong"]
 
@@ -71,6 +72,7 @@ def examine(root: Path = ROOT, *, model: str = LIVE_MODEL, seconds: float = MEAS
         *_accelerators(root),
         *_cameras(root),
         *_programs(),
+        *_pictures(),
     ]
     fps: float | None = None
     try:
@@ -174,6 +176,13 @@ def _cameras(root: Path) -> Iterator[Finding]:
     if virtual and find_spec("pyvirtualcam") is None:
         words = "pyvirtualcam is missing, so nothing can be shown there"
         yield Finding("virtual webcam", "note", words, "pip install 'edgematte[virtualcam]'")
+
+
+def _pictures() -> Iterator[Finding]:
+    if tells_of_damage():
+        yield Finding("pictures", "well", "damaged JPEGs are told from sound ones")
+    else:
+        yield Finding("pictures", "wrong", "damaged JPEGs are taken for sound ones", "sudo apt install libturbojpeg0")
 
 
 def _programs() -> Iterator[Finding]:

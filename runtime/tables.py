@@ -94,7 +94,7 @@ def _card_rows(card: ModelCard) -> list[tuple[str, str]]:
     rows = []
     for field in fields(card):
         value = getattr(card, field.name)
-        if value not in (None, ""):
+        if value not in (None, "") and field.name != "reading":  # which "preprocessing" says in words
             rows.append((f"card: {field.name.replace('_', ' ')}", str(value)))
     return rows
 

@@ -40,9 +40,11 @@ class SeveralOutputsError(ConversionError):
 
     def __init__(self, file: str, names: Sequence[str], described: Sequence[str]) -> None:
         self.file, self.names = file, tuple(names)
+        # A matte has one channel; a picture of the foreground three, a state many.
+        likely = next((name for name, said in zip(names, described, strict=True) if "[1, 1, " in said), names[0])
         super().__init__(
             f"{file} has {len(names)} outputs: {'; '.join(described)}. Say which holds the matte with --output NAME, "
-            f"such as --output {names[0]}"
+            f"such as --output {likely}"
         )
 
 
@@ -56,7 +58,7 @@ class Ending:
 
 
 def ending(model: ModelProto, file: str, wanted: str | None) -> Ending:
-    """The one output, or the tensor called `wanted`. Casts to whole numbers behind it become casts to float, in place.
+    """The one output, or the tensor called `wanted`. Casts to whole numbers after it become casts to float, in place.
 
     An ArgMax that ends the network is cut off, because a matte is what goes into it. Raises SeveralOutputsError,
     UsageError for a tensor that the network does not have, ConversionError for an output that nothing computes.
@@ -116,10 +118,11 @@ def image_input(model: ModelProto, file: str, read: set[str], frozen: Frozen) ->
         raise ConversionError(f"{file}: the output depends on no input; expected one image")
     if len(left) > 1:
         described = ", ".join(f"'{entry.name}' {_shape(entry)}" for entry in left)
-        other = next((entry.name for entry in left if not _is_picture(entry)), left[-1].name)
+        picture = next((entry for entry in left if _is_picture(entry)), left[0])
+        others = [entry.name for entry in left if entry is not picture]
         raise ConversionError(
-            f"{file}: {len(left)} inputs are open: {described}; expected one, the image. Freeze the others, such as "
-            f"--input {other}=0 or --input {other}=FILE.npy"
+            f"{file}: {len(left)} inputs are open: {described}; expected one, the image. Say what the others hold: "
+            f"{' '.join(f'--input {name}=0' for name in others)}, or a file, --input {others[0]}=FILE.npy"
         )
     return left[0]
 

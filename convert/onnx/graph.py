@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from ...runtime.errors import ConversionError, ModelError
 from ...runtime.picture.images import Size
 from . import fold
 from .edges import Ending, Frozen, channels_last, dtype_of, ending, freeze, image_input
+from .qdq import Kept, gives_whole_numbers, keep_scales
 
 OLDEST_OPSET = 7  # broadcasting as numpy does it; new ones are read by their operators
 LARGEST_BYTES = 2**31 - 1  # a protobuf message, and a TFLite flatbuffer, cannot be larger
@@ -79,6 +80,7 @@ class Graph:
     frozen: Frozen  # the file's other inputs, as they were said
     feeds: Mapping[str, NDArray]  # and what they hold
     half: bool  # the file computes in half precision
+    kept: Kept  # the scales of a network that was quantised already
 
     @property
     def channels_last(self) -> bool:
@@ -125,7 +127,10 @@ def _loaded(path: Path, size: Size | None, output: str | None, frozen: Frozen) -
     opset = _opset(model, path)
     model = inliner.inline_local_functions(model) if model.functions else model
     types, half = _single_precision(model)
+    whole = gives_whole_numbers(model, output)
+    kept = keep_scales(model, path.name)
     end = ending(model, path.name, output)
+    end = replace(end, counted=end.counted or whole)
     _sort(model, end.tensor, path)
     read = {name for node in model.graph.node for name in _inputs(node)}
     entry = image_input(model, path.name, read, frozen)
@@ -142,7 +147,7 @@ def _loaded(path: Path, size: Size | None, output: str | None, frozen: Frozen) -
     constants = {name: array for name, array in folded.constants.items() if name in used}
     return Graph(
         nodes, image, end.tensor, constants, folded.shapes, opset, model, _sha256(path), path.stem, path, dtype, end,
-        frozen, feeds, half,
+        frozen, feeds, half, kept,
     )  # fmt: skip
 
 

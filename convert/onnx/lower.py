@@ -16,6 +16,7 @@ from .ops import LOWERINGS, Lowering, Value
 from .ops.context import NHWC, plain
 from .ops.conv import convolution
 from .ops.padding import Window
+from .qdq import Level
 from .reading import Preprocessing, Reading
 
 INPUT, OUTPUT = "image", "alpha"  # names in the signature, and of the tensors
@@ -36,6 +37,9 @@ def lower(graph: Graph, reading: Reading) -> FloatModel:
     picture = _normalised(lowering, Value(image, (1, channels, rows, columns), NHWC), preprocessing)
     if graph.channels_last:
         picture = replace(picture, shape=graph.shapes[graph.input], order=plain(4))
+    if preprocessing.carried_by_input:
+        scale, zero = 1 / preprocessing.std[0], int(preprocessing.mean[0])
+        lowering.levels[image] = Level(scale, zero - 128)
     lowering.bind(graph.input, picture)
     output = _finished(lowering, lower_nodes(lowering), reading.matte.size)
     names = {n: lowering.values[n].tensor for tensors in lowering.names_of.values() for n in tensors}
@@ -50,6 +54,12 @@ def lower(graph: Graph, reading: Reading) -> FloatModel:
         input_zero_point=int(preprocessing.mean[0]) if carried else 0,
         tensor_of={name: lowering.builder.tensors[tensor].name for name, tensor in known.items()},
         layout_of={name: lowering.values[name].order for name in known},
+        levels={
+            lowering.builder.tensors[tensor].name: (level.scale, level.zero_point)
+            for tensor, level in lowering.levels.items()
+            if tensor != image
+        },
+        grids=lowering.grids,
     )
 
 
@@ -67,7 +77,10 @@ def lower_nodes(lowering: Lowering) -> Value:
 
 def _advice(op: str) -> str:
     if "QuantizeLinear" in op or op.startswith("QLinear") or op.endswith("Integer"):
-        return "the network is quantised already; expected the full-precision original"
+        return (
+            "it computes on stored integers; expected QuantizeLinear and DequantizeLinear about operators in floating "
+            "point (the QDQ format), or the full-precision original"
+        )
     if "." in op:
         return "an operator of another vendor, as graph optimisers leave them; expected the network as it was exported"
     return "there is no lowering for this operator; export the network without it"

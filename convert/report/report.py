@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...runtime.device.files import write_together
+from ...runtime.device.machine import peak_memory_bytes, this_machine
 from ...runtime.network.model_file import parse
 from ...runtime.network.tensors import resize
 from ...runtime.picture.images import Alpha
@@ -28,6 +27,7 @@ from ..targets.coverage import Coverage
 from ..targets.partitions import partitions
 from ..verify import matte_maker
 from . import charts, coverage, page
+from .node_data import NODE_DATA, node_data
 from .page import Tone
 
 WORST_PHOTOS = 8
@@ -35,7 +35,6 @@ LAYER_PHOTOS = 4  # the figures per layer settle after a few; each runs both net
 WORST_LAYERS = 12
 GAIN = 4  # the difference picture shows differences this many times larger
 GOOD_IOU, GOOD_MAE = 0.985, 0.01
-PACKAGES = ("ai-edge-litert", "numpy", "onnx", "onnxruntime", "opencv-python-headless")
 
 
 @dataclass(frozen=True)
@@ -94,16 +93,18 @@ class Summary:
     float_model: Figures
     int8_model: Figures
     photos: tuple[PhotoFigures, ...]
+    same_levels: float | None  # of a network quantised elsewhere: share of its matte within one level of the file's
     unproven: tuple[str, ...]  # why the comparison proves little; empty where it does
     warnings: tuple[str, ...]
     stage_seconds: dict[str, float]
+    peak_memory_bytes: int | None  # of this process, from its start to the end of the conversion
     versions: dict[str, str]
     machine: str
 
 
 def summary(result: Conversion) -> Summary:
     """The figures of a conversion in plain types."""
-    truth, latency = result.truth, result.latency
+    truth, latency, machine = result.truth, result.latency, this_machine()
     of_photo = {photo.name: photo for photo in truth.photos} if truth else {}
     photos = []
     for photo in result.agreement.photos:
@@ -137,16 +138,22 @@ def summary(result: Conversion) -> Summary:
         float_model=_figures(result.float_model.tflite, latency.float_ms, latency.float_p95_ms),
         int8_model=_figures(result.tflite, latency.int8_ms, latency.int8_p95_ms),
         photos=tuple(photos),
+        same_levels=result.same_levels,
         unproven=result.unproven,
         warnings=result.warnings,
         stage_seconds={name: round(seconds, 3) for name, seconds in result.stages},
-        versions=_versions(),
-        machine=_machine(),
+        peak_memory_bytes=peak_memory_bytes(),
+        versions={
+            "edgematte": own_version(),
+            "python": machine.python,
+            **{p.name: p.version for p in machine.packages},
+        },
+        machine=f"{machine.cpu or machine.architecture}, {machine.system}",
     )
 
 
 def write_report(result: Conversion, folder: Path, *, command: str, overwrite: bool = False) -> None:
-    """`folder/index.html` and `folder/report.json`, both or neither.
+    """`folder/index.html`, `report.json` and `node-data.json`, all or none.
 
     Raises OutputExistsError when one is there and `overwrite` is not given, EdgeMatteError when the disk refuses.
     """
@@ -165,8 +172,9 @@ def report_files(result: Conversion, folder: Path, *, command: str) -> dict[Path
         "precisions": None if result.search is None else [asdict(point) for point in result.search.points],
     }
     data = json.dumps(content, indent=1).encode()
+    overlay = json.dumps(node_data(layers), indent=1).encode()
     html = page.page(f"{result.card.name}: int8 conversion", _body(result, figures, layers, command)).encode()
-    return {folder / "report.json": data, folder / "index.html": html}
+    return {folder / "report.json": data, folder / NODE_DATA: overlay, folder / "index.html": html}
 
 
 def _figures(model: bytes, median_ms: float, p95_ms: float) -> Figures:
@@ -307,7 +315,7 @@ def _layers(layers: Sequence[LayerError]) -> str:
         page.paragraph(
             f"Root mean square difference between int8 and float activations, as a share of the float one's range, "
             f"{LAYER_PHOTOS} photos at most. Eight bits alone cost 0.11 %; what is above has piled up on the way, "
-            f"or was cut off on purpose, as scores are where the sigmoid behind them is flat."
+            f"or was cut off on purpose, as scores are where the sigmoid after them is flat."
         ),
         charts.columns(
             percent,
@@ -327,7 +335,7 @@ def _machines(figures: Summary) -> str:
     return page.section(
         "Size and time",
         page.paragraph(
-            f"Inference alone, one thread, medians of {figures.latency_rounds} rounds in which both ran by turns. "
+            f"Inference alone, one thread, medians of {figures.latency_rounds} rounds in which both ran alternately. "
             f"{figures.machine}."
         ),
         page.table(
@@ -406,23 +414,3 @@ def _provenance(result: Conversion, figures: Summary, command: str) -> str:
         ("time taken", ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.stages if seconds >= 0.05)),
     ]
     return page.section("How it was made", page.preformatted(command), page.table(("", ""), rows))
-
-
-def _versions() -> dict[str, str]:
-    found = {"edgematte": own_version(), "python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _machine() -> str:
-    """The processor's name as the system gives it, and the system."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
-    return f"{named[0] if named else platform.processor() or platform.machine()}, {platform.system()}"

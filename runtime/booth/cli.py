@@ -78,6 +78,7 @@ def _serve(settings: Settings, stack: ExitStack, *, mqtt: str | None) -> bool:
     from ..device.mqtt import Reporter, parse_broker
     from ..device.systemd import notify
     from ..device.web import LOOPBACK, Running, address, listen, run
+    from ..network.installed import installed_facts
     from .album import Album, Limits
     from .booth import Booth
     from .button import Button
@@ -108,7 +109,8 @@ def _serve(settings: Settings, stack: ExitStack, *, mqtt: str | None) -> bool:
     preview = preview_of(settings)
     reporter = None
     if mqtt is not None:
-        reporter = stack.enter_context(Reporter(parse_broker(mqtt), verb="booth", complain=complain))
+        broker = parse_broker(mqtt)
+        reporter = stack.enter_context(Reporter(broker, verb="booth", complain=complain, installed=installed_facts))
     ready = False
 
     def alive(vitals: Vitals) -> None:

@@ -10,12 +10,13 @@ environment, for TLS also EDGEMATTE_MQTT_CA, EDGEMATTE_MQTT_CERT and EDGEMATTE_M
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -74,12 +75,21 @@ class Reporter:
     gets a line when the broker is lost, or does not let us in.
     """
 
-    def __init__(self, broker: Broker, *, verb: str, complain: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        verb: str,
+        complain: Callable[[str], None],
+        installed: Callable[[], Mapping[str, Any]] | None = None,
+    ) -> None:
+        """`installed` tells what software runs here; each status carries it."""
         self.broker = broker
         self.verb = verb
         device = re.sub(r"[^\w.-]", "-", socket.gethostname()) or "device"
         self.topic = f"{broker.prefix}/{device}/{verb}"
         self._complain = complain
+        self._installed = installed
         self._client: Client | None = None
         self._status = ""
         self._trouble = ""
@@ -119,6 +129,8 @@ class Reporter:
 
     def say(self, status: str) -> None:
         """The newest status, as JSON; kept for the broker's return while it is away. Said twice it is sent once."""
+        if self._installed is not None:
+            status = json.dumps({**json.loads(status), "installed": self._installed()})
         if status == self._status:
             return
         self._status = status

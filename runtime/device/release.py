@@ -13,6 +13,7 @@ HOME = Path("/opt/edgematte")
 HOME_VARIABLE = "EDGEMATTE_ROOT"  # another folder than HOME
 RELEASE_VARIABLE = "EDGEMATTE_RELEASE"  # set by the launcher of an installed program
 CURRENT, TRIAL, LAST_UPDATE = "current", "trial", "last-update.json"
+RESTARTED = "the device restarted, or the update was killed, before it was confirmed"
 LAUNCHER = Path("program/bin/edgematte")  # in a release
 
 
@@ -50,5 +51,5 @@ def last_update(folder: Path | None = None) -> dict[str, Any] | None:
     if found.get("outcome") == "trial" and not (folder / TRIAL).exists():
         arrived = os.path.realpath(folder / CURRENT).rpartition("/")[2] == str(found.get("to"))
         found["outcome"] = "confirmed" if arrived else "rolled back"
-        found["words"] = "" if arrived else "it was not confirmed before its time was up or the device restarted"
+        found["words"] = "" if arrived else RESTARTED
     return found

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 import tempfile
 from dataclasses import dataclass
 from importlib import metadata
-from importlib.resources import files
 from pathlib import Path
 
 from ..errors import UsageError
@@ -67,6 +67,7 @@ class Contents:
     program: str | None  # its version; None leaves the program out
     models: tuple[str, ...]  # names or files; none leaves them out
     models_version: str
+    models_add: bool  # whether a device keeps the models that it has beside these
     site: Site | None
     oldest: str  # no device that has run this may go back to an older program than that
     trust: tuple[str, ...]  # fingerprints of the keys, beside the one that signs, that devices trust from now on
@@ -104,7 +105,7 @@ def bundle(contents: Contents, folder: Path, *, key: str, overwrite: bool) -> Bu
             _site(contents.site, built, trees, date_s)
         packages = {file.name: file.stat().st_size for file in sorted(built.glob("*.deb"))}
         (built / KEYS).write_bytes(trusted)
-        (built / INSTALLER).write_bytes((files(__package__ or "") / INSTALLER).read_bytes())
+        (built / INSTALLER).write_bytes(Path(__file__).with_name(INSTALLER).read_bytes())
         facts = {"target": contents.target.name, "python": contents.target.python, "fingerprint": signer.fingerprint}
         (built / PAGE).write_text(README.format(packages="\n".join(packages), **facts), encoding="utf-8")
         sign(built, signer, date_s=date_s)
@@ -156,7 +157,7 @@ def _models(contents: Contents, built: Path, trees: Path, date_s: int) -> None:
     found = sorted(home.glob(f"*{MODEL_SUFFIX}"))
     (home / SUMS).write_text("".join(f"{sha256(path)}  {path.name}\n" for path in found), encoding="utf-8")
     write_expected(home)
-    fields = {"Description": "Networks for EdgeMatte"}
+    fields = {"Edgematte-Adds": "yes" if contents.models_add else "no", "Description": "Networks for EdgeMatte"}
     _pack("models", "edgematte-models", version, "all", fields, tree, built, date_s)
 
 
@@ -167,12 +168,28 @@ def _site(site: Site, built: Path, trees: Path, date_s: int) -> None:
     if site.config is not None:
         if not site.config.is_file():
             raise UsageError(f"--config {site.config}: there is no such file")
+        _check_data(site.config)
         shutil.copyfile(site.config, home / SITE_CONFIG)
     if site.backgrounds is not None:
         if not site.backgrounds.is_dir():
             raise UsageError(f"--backgrounds {site.backgrounds}: there is no such folder")
         shutil.copytree(site.backgrounds, home / SITE_BACKGROUNDS, copy_function=shutil.copyfile)
     _pack("site", "edgematte-site", site.version, "all", {"Description": "A site's own files"}, tree, built, date_s)
+
+
+def _check_data(config: Path) -> None:
+    """Guests' pictures must not lie in the site's folder: the update after the next throws that away."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        data = tomllib.loads(config.read_text(encoding="utf-8")).get("data", "")
+    except ValueError as error:
+        raise UsageError(f"{config} is no TOML: {error}") from error
+    if not str(data).startswith("/"):
+        found = f"data is {data}" if data else "it names no data"
+        raise UsageError(f'{config}: {found}; expected a folder of the device, such as data = "/opt/booth-data"')
 
 
 def _pack(

@@ -66,6 +66,7 @@ def bundle(
         program=version if only in (None, "program") else None,
         models=tuple(models or bundled_models()) if only in (None, "models") else (),
         models_version=models_version or version,
+        models_add=only == "models" and bool(models),
         site=site if only in (None, "site") else None,
         oldest=oldest,
         trust=tuple(trust or ()),
@@ -97,7 +98,7 @@ def update(
     from ..device.release import home
     from . import units
     from .releases import Home
-    from .update import look
+    from .update import opened
     from .update import update as install
 
     if on_stick is not None:
@@ -110,7 +111,8 @@ def update(
         raise UsageError("where from? expected --from STICK, a folder made by: edgematte bundle")
     folder = Home(home())
     if check:
-        plan = look(folder, source, older=older)
+        with opened(folder, source, older=older) as (_, plan):
+            pass
         found = [f"{offer.kind} {offer.version}" for offer in plan.offers]
         if as_json:
             typer.echo(

@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib import metadata
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +93,7 @@ def _release(version: str) -> tuple[int, int]:
 def _alpha(model: Path) -> Alpha:
     from ..matting.segmenter import Segmenter
 
-    picture = decode((files(__package__ or "") / PICTURE).read_bytes(), name=PICTURE)
+    picture = decode(Path(__file__).with_name(PICTURE).read_bytes(), name=PICTURE)
     return Segmenter(model).matte(picture)
 
 
@@ -130,9 +129,9 @@ def _camera(source: str) -> str:
 def usual_camera(root: Path = Path("/")) -> str | None:
     """The camera of the release's booth.toml, or the first that the kernel knows; a virtual webcam is none."""
     with suppress(OSError):
-        import tomllib
-
         told = (Path(os.environ.get(RELEASE_VARIABLE, "")) / "site" / "booth.toml").read_text(encoding="utf-8")
+        import tomllib  # a device's Python has it
+
         if source := tomllib.loads(told).get("camera", {}).get("source"):
             return str(source)
     devices = sorted((root / "sys/class/video4linux").glob("video*"))

@@ -15,11 +15,11 @@ done
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 export GNUPGHOME="$scratch"
-found=$(gpg --batch --quiet --with-colons --show-keys "$here/keys.gpg" | awk -F: '/^fpr/ && !n++ { print $10 }')
+found=$(gpg --batch --quiet --with-colons --show-keys "$here/keys.gpg" 2>/dev/null | awk -F: '/^fpr/ && !n++ { print $10 }')
 if [ -f "$home/keys.gpg" ]; then
   say "this device has its keys already; they decide"
 elif [ -n "${1:-}" ]; then
-  gpg --batch --quiet --with-colons --show-keys "$here/keys.gpg" | grep -q "^fpr:::::::::$1:" ||
+  gpg --batch --quiet --with-colons --show-keys "$here/keys.gpg" 2>/dev/null | grep -q "^fpr:::::::::$1:" ||
     refuse "the bundle's key is $found, you expected $1; nothing was installed"
 else
   say "this bundle is signed by $found"
@@ -61,7 +61,7 @@ package=$(cat "$scratch"/lists/*Packages | awk -v arch="$(dpkg --print-architect
 
 # Only the part of the program that installs; it verifies everything again and does the rest.
 dpkg-deb --fsys-tarfile "$scratch/$package"_*.deb |
-  tar -x -C "$scratch/program" --wildcards './opt/edgematte/*/lib/edgematte'
+  tar -x --warning=no-timestamp -C "$scratch/program" --wildcards './opt/edgematte/*/lib/edgematte'
 if [ ! -f "$home/keys.gpg" ]; then
   mkdir -p "$home"
   cp "$keys" "$home/.keys.new"

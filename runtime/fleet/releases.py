@@ -130,10 +130,7 @@ class Home:
         sync_folder(self.folder)
 
     def make(self, parts: dict[str, str], *, at: str) -> Release:
-        """A release of these parts, which are here; one that is here already is used again."""
-        for release in self.releases():
-            if release.parts == parts:
-                return release
+        """A release of these parts, which are here."""
         now = self.current()
         number = max([release.number for release in self.releases()], default=0) + 1
         release = Release(number, parts["program"], parts["models"], parts.get("site"), now.number if now else None, at)

@@ -71,7 +71,8 @@ def build_package(tree: Path, control: Mapping[str, str], package: Path, *, date
         path.chmod(EXECUTABLE if executable else PLAIN)
         size += 4096 + (path.stat().st_size if path.is_file() else 0)  # a block for each name, about
     description = tree / "DEBIAN"
-    description.mkdir(mode=EXECUTABLE)
+    description.mkdir()
+    description.chmod(EXECUTABLE)  # whatever the umask says
     fields = {**control, "Installed-Size": str(size // 1024 + 1)}
     (description / "control").write_text("".join(f"{name}: {value}\n" for name, value in fields.items()))
     (description / "control").chmod(PLAIN)

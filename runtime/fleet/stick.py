@@ -19,7 +19,7 @@ from .repository import SIGNED
 from .tools import run, tool
 
 APT_S = 1800  # for a slow stick
-SIGNS_OF_A_SIGNATURE = ("NO_PUBKEY", "BADSIG", "EXPKEYSIG", "REVKEYSIG", "not signed", "signature", "Missing key")
+SIGNS_OF_A_SIGNATURE = ("NO_PUBKEY", "BADSIG", "EXPKEYSIG", "REVKEYSIG", "not signed", "signature", "Clearsigned")
 SIGNS_OF_ABSENCE = (
     "File not found",
     "Failed to stat",
@@ -64,6 +64,7 @@ class Offer:
     architecture: str
     python: str  # of programs: the device's Python must be this one
     depends: tuple[str, ...]
+    adds: bool  # of models: those that are here and not in the package stay
     package_bytes: int
     unpacked_bytes: int
     sha256: str
@@ -109,10 +110,14 @@ class Stick:
     def _refusal(self, said: str) -> EdgeMatteError:
         if "Hash Sum mismatch" in said or "unexpected size" in said:
             return RefusedError(f"{self.place} was changed after it was signed; copy the bundle again")
-        if not self._is_there() or any(sign in said for sign in SIGNS_OF_ABSENCE):
-            return EdgeMatteError(f"{self.place} cannot be read any more; was the stick pulled out?")
+        why = "is the server up?" if "://" in self.place else "was the stick pulled out?"
+        gone = EdgeMatteError(f"{self.place} cannot be read any more; {why}")
+        if not self._is_there():
+            return gone
         if any(sign in said for sign in SIGNS_OF_A_SIGNATURE):
             return RefusedError(f"{self.place} is not signed by a key that this device trusts; nothing was installed")
+        if any(sign in said for sign in SIGNS_OF_ABSENCE):
+            return gone
         lines = [line.strip() for line in said.splitlines() if line.strip()]
         return EdgeMatteError(f"{self.place} cannot be read: {'; '.join(lines[-2:])}")
 
@@ -161,6 +166,7 @@ def _offer(stanza: str) -> Offer:
         architecture=fields["Architecture"],
         python=fields.get("Edgematte-Python", ""),
         depends=tuple(name.strip() for name in fields.get("Depends", "").split(",") if name.strip()),
+        adds=fields.get("Edgematte-Adds") == "yes",
         package_bytes=int(fields["Size"]),
         unpacked_bytes=int(fields["Installed-Size"]) * 1024,
         sha256=fields["SHA256"],

@@ -74,7 +74,8 @@ def stop(units: Sequence[str]) -> None:
 def start(units: Sequence[str]) -> None:
     """Returns before they are ready: whether they will be is what `trouble` waits for."""
     if units:
-        _systemctl("reset-failed", *units)
+        # Of those that failed too often; systemd calls it an error where there is none.
+        run([tool("systemctl", "systemd"), "reset-failed", *units], seconds=SYSTEMCTL_S)
         _systemctl("--no-block", "start", *units)
 
 

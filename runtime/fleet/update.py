@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-from ..device.release import HOME, LAUNCHER, last_update
+from ..device.release import HOME, LAUNCHER, RESTARTED, last_update
 from ..errors import EdgeMatteError
+from ..network.store import SUMS
 from . import units
 from .releases import KEEP, KEYS, KINDS, LEAST_FREE_BYTES, OLDEST, SHA256, Home, Release, part, size_bytes
 from .repository import HOME as PACKED_HOME
@@ -27,6 +29,7 @@ TRIAL_S = 120.0  # from stopping the old units until the new ones are up and ste
 RECOVER_S = TRIAL_S + 30.0  # then systemd goes back, whatever became of this process
 RESERVE_BYTES = 32 * 2**20  # of the disk, which are nobody's
 COMPILED_SHARE = 0.25  # what compiled Python adds to a program
+MOST_TRIES = 3  # of an update during which the device restarted: by a power cut, or because of it
 PYTHON = "/usr/bin/python3"  # the system's own
 
 Say = Callable[[str], None]
@@ -56,22 +59,27 @@ class Outcome:
     words: str  # what was wrong
     source: str
     parts: dict[str, str]
+    tries: int = 1  # of this update, one after the other
     to: int | None = None  # the release's number
     at: str = ""  # when it began, by the device's clock
     seconds: float = 0.0
     written_bytes: int = 0  # what was added to the disk
 
 
-def look(home: Home, place: str, *, older: bool) -> Plan:
-    """Verifies the bundle and says what it would bring. Raises RefusedError where this device must not take it."""
+@contextmanager
+def opened(home: Home, place: str, *, older: bool) -> Iterator[tuple[Stick, Plan]]:
+    """The bundle, verified, and what it would bring. Raises RefusedError where this device must not take it."""
     refusals: list[EdgeMatteError] = []
-    for bundle in find(place):
-        with tempfile.TemporaryDirectory(prefix="edgematte-apt-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="edgematte-apt-") as scratch:
+        for number, bundle in enumerate(find(place)):
             try:
-                stick = Stick(bundle, keys=home.folder / KEYS, scratch=Path(scratch))
-                return _plan(home, stick, older=older)
+                stick = Stick(bundle, keys=home.folder / KEYS, scratch=Path(scratch) / str(number))
+                plan = _plan(home, stick, older=older)
             except EdgeMatteError as error:
                 refusals.append(error)
+                continue
+            yield stick, plan
+            return
     raise refusals[0]
 
 
@@ -80,7 +88,12 @@ def update(home: Home, place: str, *, older: bool = False, again: bool = False, 
 
     Raises EdgeMatteError where the device runs what it ran before; what happened is noted for the fleet's people too.
     """
+    if home.on_trial():
+        raise EdgeMatteError("a release is on trial already; wait until it is confirmed, or restart the device")
+    home.sweep()
+    last = last_update(home.folder) or {}
     began_s, at = time.monotonic(), datetime.now(timezone.utc).isoformat(timespec="seconds")
+    release: Release | None = None
     facts = Outcome("failed", "", place, {}, at=at)
 
     def note(outcome: str, words: str, **more: object) -> Outcome:
@@ -92,35 +105,39 @@ def update(home: Home, place: str, *, older: bool = False, again: bool = False, 
         return facts
 
     try:
-        if home.on_trial():
-            raise EdgeMatteError("a release is on trial already; wait until it is confirmed, or restart the device")
-        home.sweep()
-        plan = look(home, place, older=older)
-        if not plan.offers:
-            return note("nothing new", "")
-        facts = Outcome("failed", "", plan.place, plan.parts, at=at)
-        if not again:
-            _refuse_what_failed(home, plan)
-        _make_room(home, plan)
-        free_bytes = home.free_bytes()
-        release = _install(home, plan, at=at, say=say)
-        note("failed", "cut off before the switch", to=release.number, written_bytes=free_bytes - home.free_bytes())
+        with opened(home, place, older=older) as (stick, plan):
+            if not plan.offers:
+                return note("nothing new", "")
+            same = last.get("parts") == plan.parts
+            facts = Outcome("failed", "", plan.place, plan.parts, at=at, tries=last.get("tries", 0) + 1 if same else 1)
+            if same and not again and _had_its_chance(last):
+                facts = Outcome(**last)  # stays what the fleet hears of
+                raise RefusedError(f"it was rolled back on {last['at']}, {last['words']}; --again tries it again")
+            _make_room(home, plan)
+            free_bytes = home.free_bytes()
+            release = _install(home, stick, plan, at=at, say=say)
+            written_bytes = free_bytes - home.free_bytes()
+        note("failed", "cut off before the switch", to=release.number, written_bytes=written_bytes)
         _gate(home, release, camera=False, say=say)
         if plan.now is None:
             _first(home, release)
         else:
-            note("trial", "")
-            _try_out(home, release, say=say)
-        _keep_what_it_brought(home, release)
+            _try_out(home, release, begun=lambda: note("trial", ""), say=say)
         done = note("confirmed", "")
     except BaseException as error:
-        outcome = {RefusedError: "refused", RolledBackError: "rolled back"}.get(type(error), "failed")
-        note(outcome, str(error) or type(error).__name__)
+        if facts.outcome != "rolled back":
+            outcome = {RefusedError: "refused", RolledBackError: "rolled back"}.get(type(error), "failed")
+            note(outcome, str(error) or type(error).__name__)
         if not home.on_trial():
-            home.prune([])
+            home.prune([] if release in (None, home.current()) else [release])
         raise
     _prune(home)
     return done
+
+
+def _had_its_chance(last: dict[str, Any]) -> bool:
+    """A release that was not well, or during whose trials the device restarted again and again."""
+    return last["outcome"] == "rolled back" and (last["words"] != RESTARTED or last.get("tries", 1) >= MOST_TRIES)
 
 
 class RolledBackError(EdgeMatteError):
@@ -132,9 +149,6 @@ def roll_back(home: Home, number: int | None, *, say: Say) -> Release:
     now = home.current()
     if now is None:
         raise EdgeMatteError("nothing is installed; run install.sh from a stick")
-    if home.on_trial():
-        home.end_trial()
-        units.disarm()
     wanted = now.before if number is None else number
     release = None if wanted is None else home.release(wanted)
     if release is None:
@@ -145,6 +159,9 @@ def roll_back(home: Home, number: int | None, *, say: Say) -> Release:
     running = units.running()
     units.stop(running)
     home.switch(release)
+    if home.on_trial():  # of an update that was killed
+        home.end_trial()
+        units.disarm()
     units.start(running)
     say(f"release {release.number} runs: edgematte {release.program}, models {release.models}")
     return release
@@ -158,24 +175,30 @@ def _plan(home: Home, stick: Stick, *, older: bool) -> Plan:
         best = newest.get(offer.kind)
         if offer.architecture in (own, "all") and (best is None or newer(offer.version, best.version)):
             newest[offer.kind] = offer
-    if not newest:
-        found = ", ".join(sorted({offer.architecture for offer in stick.offers})) or "nothing"
+    programs = {offer.architecture for offer in stick.offers if offer.kind == "program"}
+    if not newest or (programs and "program" not in newest):
+        found = ", ".join(sorted(programs)) or "nothing"
         raise RefusedError(f"{stick.place} is for {found}, this device is {own}; nothing was installed")
     parts = dict(now.parts) if now else {}
-    wanted = []
+    wanted, outdated = [], []
     for kind in KINDS:
         if (offer := newest.get(kind)) is None:
             continue
-        _refuse_what_does_not_fit(home, offer, parts.get(kind), older=older)
+        if kind in parts and newer(parts[kind], offer.version) and not older:
+            outdated.append(f"{kind} {offer.version} is older than {parts[kind]}, which runs here")
+            continue
+        _refuse_what_does_not_fit(home, offer)
         if parts.get(kind) != offer.version:
             wanted.append(offer)
         parts[kind] = offer.version
+    if outdated and not wanted:
+        raise RefusedError(f"{', '.join(outdated)}; add --older to install it all the same")
     if missing := [kind for kind in ("program", "models") if kind not in parts]:
         raise RefusedError(f"{stick.place} brings no {' and no '.join(missing)}, and this device has none yet")
     return Plan(stick.place, tuple(wanted), parts, now)
 
 
-def _refuse_what_does_not_fit(home: Home, offer: Offer, now: str | None, *, older: bool) -> None:
+def _refuse_what_does_not_fit(home: Home, offer: Offer) -> None:
     what = f"{offer.kind} {offer.version}"
     if offer.python:
         words = "import sys; print('%d.%d' % sys.version_info[:2])"
@@ -190,19 +213,9 @@ def _refuse_what_does_not_fit(home: Home, offer: Offer, now: str | None, *, olde
             raise RefusedError(f"{what} needs Debian's {package}; install it with: sudo apt install {package}")
     if offer.kind == "program" and newer(home.oldest(), offer.version):
         raise RefusedError(f"{what} is older than {home.oldest()}, the oldest that may run here again")
-    if now is not None and newer(now, offer.version) and not older:
-        raise RefusedError(f"{what} is older than {now}, which runs here; add --older to install it all the same")
     here = home.holds(offer.kind, offer.version)
     if here not in (None, offer.sha256) and home.folder / part(offer.kind, offer.version) not in home.unused():
         raise RefusedError(f"another {what} is here already; bundle it again under a version of its own")
-
-
-def _refuse_what_failed(home: Home, plan: Plan) -> None:
-    last = last_update(home.folder) or {}
-    if last.get("parts") == plan.parts and last.get("outcome") == "rolled back":
-        raise RefusedError(
-            f"this update was rolled back on {last.get('at')}: {last.get('words')}; --again tries it again"
-        )
 
 
 def _make_room(home: Home, plan: Plan) -> None:
@@ -219,27 +232,39 @@ def _make_room(home: Home, plan: Plan) -> None:
     home.prune(spare)
 
 
-def _install(home: Home, plan: Plan, *, at: str, say: Say) -> Release:
-    with tempfile.TemporaryDirectory(prefix="edgematte-apt-") as scratch:
-        stick = Stick(plan.place, keys=home.folder / KEYS, scratch=Path(scratch))
-        for offer in plan.offers:
-            name = part(offer.kind, offer.version)
-            if home.holds(offer.kind, offer.version) == offer.sha256:
-                continue
-            say(f"installing {name}, {offer.package_bytes / 1e6:.0f} MB")
-            home.incoming.mkdir(exist_ok=True)
-            package, tree = stick.fetch(offer, home.incoming), home.incoming / "tree"
-            output_of([tool("dpkg-deb", "dpkg"), "--extract", package, tree])
-            package.unlink()
-            unpacked = tree / PACKED_HOME / name
-            if not unpacked.is_dir():
-                raise RefusedError(f"{offer.package} holds no {PACKED_HOME}/{name}; make it with: edgematte bundle")
-            if offer.kind == "program":
-                # For users who may not write here: without it they would compile at every start.
-                run([PYTHON, "-m", "compileall", "-q", "-j", "0", unpacked / "lib"])
-            (unpacked / SHA256).write_text(f"{offer.sha256}\n", encoding="ascii")
-            home.adopt(unpacked, name)
+def _install(home: Home, stick: Stick, plan: Plan, *, at: str, say: Say) -> Release:
+    for offer in plan.offers:
+        name = part(offer.kind, offer.version)
+        if home.holds(offer.kind, offer.version) == offer.sha256:
+            continue
+        say(f"installing {name}, {offer.package_bytes / 1e6:.0f} MB")
+        home.incoming.mkdir(exist_ok=True)
+        package, tree = stick.fetch(offer, home.incoming), home.incoming / "tree"
+        output_of([tool("dpkg-deb", "dpkg"), "--extract", package, tree])
+        package.unlink()
+        unpacked = tree / PACKED_HOME / name
+        if not unpacked.is_dir():
+            raise RefusedError(f"{offer.package} holds no {PACKED_HOME}/{name}; make it with: edgematte bundle")
+        if offer.kind == "program":
+            # For users who may not write here: without it they would compile at every start.
+            names = ("-s", unpacked, "-p", home.folder / name)  # the files' places, once they are there
+            run([PYTHON, "-m", "compileall", "-q", "-j", "0", *names, unpacked / "lib"])
+        if offer.adds and plan.now is not None:
+            _keep_models(home.folder / part("models", plan.now.models), unpacked)
+        (unpacked / SHA256).write_text(f"{offer.sha256}\n", encoding="ascii")
+        home.adopt(unpacked, name)
     return home.make(plan.parts, at=at)
+
+
+def _keep_models(old: Path, new: Path) -> None:
+    """The models that are here and that the package does not bring stay, as links to the same bytes."""
+    for file in old.rglob("*"):
+        copy = new / file.relative_to(old)
+        if file.is_file() and file.name != SHA256 and not copy.exists():
+            copy.parent.mkdir(exist_ok=True)
+            copy.hardlink_to(file)
+    lines = {line.split()[1]: line for folder in (old, new) for line in (folder / SUMS).read_text().splitlines()}
+    (new / SUMS).write_text("".join(f"{lines[name]}\n" for name in sorted(lines)))
 
 
 def _gate(home: Home, release: Release, *, camera: bool, say: Say) -> None:
@@ -257,17 +282,19 @@ def _gate(home: Home, release: Release, *, camera: bool, say: Say) -> None:
 
 def _first(home: Home, release: Release) -> None:
     """Nothing ran before: there is nothing to go back to, and no unit yet."""
-    home.note("recover", (files(__package__ or "") / "recover.sh").read_bytes())
+    home.note("recover", Path(__file__).with_name("recover.sh").read_bytes())
+    _keep_what_it_brought(home, release)
     home.switch(release)
     if home.folder == HOME:
         units.settle(home.folder)
 
 
-def _try_out(home: Home, release: Release, *, say: Say) -> None:
+def _try_out(home: Home, release: Release, *, begun: Callable[[], object], say: Say) -> None:
     """Raises RolledBackError where it is not well; then the release before runs again."""
     running = units.running()
-    home.note("recover", (files(__package__ or "") / "recover.sh").read_bytes())
+    home.note("recover", Path(__file__).with_name("recover.sh").read_bytes())
     home.begin_trial(running)
+    begun()
     until_s = time.monotonic() + TRIAL_S
     try:
         units.arm(home.folder, seconds=RECOVER_S)
@@ -281,6 +308,7 @@ def _try_out(home: Home, release: Release, *, say: Say) -> None:
             raise RolledBackError(wrong)
         if not home.on_trial():
             raise RolledBackError("its time was up")
+        _keep_what_it_brought(home, release)
     except BaseException as error:
         _go_back(home, running)
         if isinstance(error, EdgeMatteError):

@@ -118,7 +118,7 @@ def _left_out(target: Target, folder: Path) -> list[str]:
 def _copy_edgematte(folder: Path) -> None:
     """What a device runs of this program; models are a package of their own, and converting is not for devices."""
     source, copy = Path(edgematte.__file__).parent, folder / "edgematte"
-    shutil.copytree(source / "runtime", copy / "runtime", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(source / "runtime", copy / "runtime", ignore=shutil.ignore_patterns("__pycache__", "*.md"))
     (copy / "models").mkdir()
     for name in ("__init__.py", "models/__init__.py"):
         shutil.copyfile(source / name, copy / name)

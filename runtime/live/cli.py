@@ -385,8 +385,9 @@ def _fleet_told(address: str | None) -> Iterator[Callable[[Status], None]]:
         yield lambda _status: None
         return
     from ..device.mqtt import Reporter, parse_broker
+    from ..network.installed import installed_facts
 
-    with Reporter(parse_broker(address), verb="camera", complain=complain) as reporter:
+    with Reporter(parse_broker(address), verb="camera", complain=complain, installed=installed_facts) as reporter:
         yield _sparing(lambda status: reporter.say(status.to_json()), JSON_EVERY_S)
 
 

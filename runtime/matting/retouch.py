@@ -8,6 +8,7 @@ All this happens at a small size; then the edge snaps to the photo by the usual 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TypeAlias
 
 import cv2
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..network.tensors import resize
-from ..picture.images import Alpha, Image, Size, check_sizes, made_of
+from ..picture.images import Alpha, Image, Size, check_sizes, made_of, read, read_picture_bytes
 from .blocks import Block
 from .refine import DEFAULT_MODE, Refine, refine
 
@@ -34,6 +35,7 @@ GAIN = 2.0  # the walk ends softer than an alpha is
 STEPS, ENOUGH = 200, 1e-5  # of the solver, and the error at which it may stop
 MOVED = 0.005  # of alpha's range: less is no change
 KEEP_FROM, REMOVE_TO = 192, 63  # of a hint's grey; between them it says nothing
+HALF = 128
 
 
 def retouch(
@@ -66,6 +68,16 @@ def retouch(
     return made_of(image, result)
 
 
+def read_hint(path: str | Path) -> Mask:
+    """A picture file → the grey (H, W) of a hint; what is transparent says nothing. Raises ImageError."""
+    image = read(path)
+    stored = cv2.imdecode(np.frombuffer(read_picture_bytes(path), np.uint8), cv2.IMREAD_UNCHANGED)
+    hint = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+    if stored is not None and stored.shape == (*hint.shape, 4):
+        hint[stored[:, :, 3] < HALF] = HALF
+    return hint
+
+
 def hinted(hint: Mask) -> tuple[Mask, Mask]:
     """A grey picture → what it keeps (white) and what it removes (black)."""
     return (hint >= KEEP_FROM).astype(np.uint8) * 255, (hint <= REMOVE_TO).astype(np.uint8) * 255
@@ -82,7 +94,7 @@ def painted(
 ) -> Alpha:
     """A photo's alpha (H, W) with the refined part of it where the coarse one (h, w) moved."""
     height, width = after.shape
-    changed = cv2.compare(cv2.absdiff(before, after), 255 * MOVED, cv2.CMP_GT)
+    changed = cv2.inRange(cv2.absdiff(before, after), int(255 * MOVED) + 1, 255)
     changed = np.asarray(cv2.dilate(changed, np.ones((5, 5), np.uint8)), np.uint8)
     left, top, columns, rows = cv2.boundingRect(changed)
     result = alpha.copy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib import metadata
 from typing import Any
@@ -25,6 +25,11 @@ class Installed:
 def installed() -> Installed:
     """As it is now; the hashes as they were when this process asked first."""
     return Installed(metadata.version("edgematte"), running_release(), _hashes(), last_update())
+
+
+def installed_facts() -> dict[str, Any]:
+    """The same for JSON."""
+    return asdict(installed())
 
 
 @lru_cache(maxsize=1)

@@ -114,7 +114,7 @@ class ModelCard:
     source_sha256: str  # of the full-precision file it was made from
     licence: str = ""
     training_data: str = ""
-    preprocessing: str = ""  # in words: what the model does to the pixels it is given
+    preprocessing: str = ""  # in words: how pixels become the source network's input, and its output alpha
     # The same for a program, and how the source network's output is read (`convert.onnx.reading`); None: older cards,
     # which say what there is to say in the four fields below.
     reading: Mapping[str, Any] | None = None

@@ -123,8 +123,8 @@ def cut(
 
     from ..matting.composite import read_background
     from ..matting.refine import check_mode
+    from ..matting.retouch import read_hint
     from ..network.store import model_path
-    from ..picture.images import read
 
     options = CutOptions(
         str(model_path(model)),
@@ -138,7 +138,7 @@ def cut(
         cast("Fit", fit),
         "linear" if linear_light else "display",
         trim,
-        None if hint is None else read(hint)[:, :, 1],
+        None if hint is None else read_hint(hint),
     )
     signal.signal(signal.SIGTERM, _interrupt)  # how services are stopped; it leaves whole files as Ctrl-C does
     with ExitStack() as stack:

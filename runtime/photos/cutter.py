@@ -17,7 +17,7 @@ from ..matting.retouch import hinted, retouch
 from ..matting.segmenter import Segmenter
 from ..network import PHOTO_MODEL
 from ..network.tensors import resize
-from ..picture.images import LARGEST_PICTURE_PIXELS, Alpha, Image, Photo, decode, encode, encode_cutout, made_of
+from ..picture.images import LARGEST_PICTURE_PIXELS, Alpha, Image, Photo, decode, encode, encode_cutout, made_of, photo
 from ..picture.png import Rows
 
 Kind = Literal["cutout", "mask", "composite"]
@@ -62,26 +62,26 @@ class Cutter:
     def __call__(self, photo: bytes, *, name: str, suffix: str) -> Cut:
         """`name` is for messages, `suffix` the format to write. Raises ImageError."""
         image = self._shrunk(decode(photo, name=name, largest_pixels=self.options.largest_pixels))
-        about, threads = made_of(image, image[:0]), self.options.threads
+        about, remarks, threads = made_of(image, image[:0]), image.remarks, self.options.threads
         alpha = self._hinted(image, self.segment(image), name)
         place = trimmed(alpha) if self.options.trim and self.options.kind != "composite" else (slice(None), slice(None))
         height, width = alpha[place].shape
         if self.options.kind == "mask":
-            return Cut(encode(made_of(image, alpha[place]), suffix, threads=threads), width, height, about.remarks)
+            return Cut(encode(made_of(image, alpha[place]), suffix, threads=threads), width, height, remarks)
         if self.options.kind == "composite":
             subject = foreground(image, alpha, threads=threads)
             try:
                 whole = self._composite(image, subject, alpha)
             except ImageError as error:
                 raise ImageError(f"{name}: {error}") from error
-            return Cut(encode(whole, suffix, threads=threads), width, height, about.remarks)
+            return Cut(encode(whole, suffix, threads=threads), width, height, remarks)
         if suffix.lower() == ".png":
             subject = self._subject(image, alpha, place)
         else:
             subject = foreground(image, alpha, threads=threads)[place]
         del image
         data = encode_cutout(subject, alpha[place], suffix, about=about, threads=threads)
-        return Cut(data, width, height, about.remarks)
+        return Cut(data, width, height, remarks)
 
     def _hinted(self, image: Image, alpha: Alpha, name: str) -> Alpha:
         hint = self.options.hint
@@ -104,7 +104,8 @@ class Cutter:
         if most is None or width * height <= most:
             return image
         scale = math.sqrt(most / (width * height))
-        return made_of(image, np.asarray(resize(image, (max(1, int(width * scale)), max(1, int(height * scale))))))
+        small = resize(image, (max(1, int(width * scale)), max(1, int(height * scale))))
+        return photo(np.asarray(small, np.uint8), image.profile, image.exif, image.png_colour, image.remarks)
 
     def _composite(self, image: Image, subject: Image, alpha: Alpha) -> Image:
         behind, options = self.options.background, self.options

@@ -107,7 +107,7 @@ class CutReport:
             parts.append(f"{left_out} outputs of an earlier run left out")
         if plan.others:
             endings = ", ".join(f"{count} {ending}" for ending, count in plan.others)
-            parts.append(f"{sum(count for _, count in plan.others)} files that are no pictures left out ({endings})")
+            parts.append(f"left out, for they are no pictures: {endings}")
         say(", ".join([*parts, f"{time.perf_counter() - self._start:.1f} s"]), sys.stderr)
 
 

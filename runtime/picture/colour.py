@@ -131,9 +131,9 @@ def _transform(source: bytes | None, target: bytes | None, mode: str) -> ImageCm
 
     from PIL import ImageCms
 
-    ends = [
+    first, second = (
         ImageCms.createProfile("sRGB") if profile is None else ImageCms.ImageCmsProfile(io.BytesIO(profile))
         for profile in (source, target)
-    ]
+    )
     intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
-    return ImageCms.buildTransform(*ends, mode, "RGB", intent, ImageCms.Flags.BLACKPOINTCOMPENSATION)
+    return ImageCms.buildTransform(first, second, mode, "RGB", intent, ImageCms.Flags.BLACKPOINTCOMPENSATION)

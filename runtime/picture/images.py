@@ -82,6 +82,10 @@ class Photo(np.ndarray):
             if (value := getattr(source, name, None)) is not None:
                 setattr(self, name, value)
 
+    def __array_wrap__(self, array: NDArray, context: Any = None, return_scalar: bool = False) -> Any:
+        # A mean or a sum is a number, not a photo of no size.
+        return array[()] if array.ndim == 0 else super().__array_wrap__(array, context)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return photo, (np.array(self), *(getattr(self, name) for name in _MEANING))
 
@@ -248,7 +252,7 @@ def _by_opencv_decoded(data: bytes, header: PictureFile) -> Image:
     if header.clear and (pixels.ndim == 2 or pixels.shape[2] == 3):  # which OpenCV leaves as it is
         key = header.clear[0] if pixels.ndim == 2 else header.clear[::-1]
         hidden = pixels == key
-        pixels[hidden if pixels.ndim == 2 else hidden.all(axis=2)] = np.iinfo(pixels.dtype).max
+        pixels[hidden if pixels.ndim == 2 else hidden.all(axis=2)] = 255 if pixels.dtype == np.uint8 else 65535
     pixels = _eight_bits(pixels)
     if pixels.ndim == 2:
         return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB), np.uint8)

@@ -52,7 +52,8 @@ def decode_jpeg(data: bytes, *, cmyk: bool = False) -> tuple[Pixels, tuple[str, 
         if length > MOST_STRAY_BYTES:
             remarks.append(f"{length} bytes that are no picture before its end were passed over")
     elif not _HARMLESS.search(complaint):
-        raise ImageError(_CUT_SHORT if "premature" in complaint.lower() and _NO_END in remarks else _DAMAGED)
+        ends_early = "premature" in complaint.lower() and _NO_END in remarks and cut_off < 2
+        raise ImageError(_CUT_SHORT if ends_early else _DAMAGED)
     return pixels, tuple(remarks)
 
 

@@ -135,8 +135,11 @@ class _Beat:
 
 def _reporter(stack: ExitStack, words: str) -> Reporter:
     from ..device.mqtt import Reporter, parse_broker
+    from ..network.installed import installed_facts
 
-    return stack.enter_context(Reporter(parse_broker(words), verb="serve", complain=complain))
+    return stack.enter_context(
+        Reporter(parse_broker(words), verb="serve", complain=complain, installed=installed_facts)
+    )
 
 
 def _check_extra() -> None:

@@ -120,9 +120,10 @@ class Session:
         height, width = before.alpha.shape
         mask = stroke.drawn(width, height)
         thin = np.asarray(cv2.resize(mask, before.coarse.shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
-        keep = cv2.max(before.keep, thin) if stroke.brush == "keep" else cv2.subtract(before.keep, thin)
-        remove = cv2.max(before.remove, thin) if stroke.brush == "remove" else cv2.subtract(before.remove, thin)
-        after = replace(before, keep=keep, remove=remove, strokes=(*before.strokes, stroke))  # type: ignore[arg-type]
+        rest = 255 - thin
+        keep = np.maximum(before.keep, thin) if stroke.brush == "keep" else np.minimum(before.keep, rest)
+        remove = np.maximum(before.remove, thin) if stroke.brush == "remove" else np.minimum(before.remove, rest)
+        after = replace(before, keep=keep, remove=remove, strokes=(*before.strokes, stroke))
         left, top, columns, rows = cv2.boundingRect(thin)
         if columns:
             place = Block(left, top, columns, rows).grown(AROUND, AROUND, before.coarse.shape[::-1]).place

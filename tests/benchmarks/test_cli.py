@@ -29,7 +29,8 @@ from edgematte.runtime.cli import main
 from edgematte.runtime.network.interpreter import CHOICE_VARIABLE
 from edgematte.runtime.network.model_file import CARD_NAME, ModelCard
 from edgematte.runtime.network.tensors import resize
-from edgematte.runtime.picture.images import find_photos, read
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
 
 from .conftest import SaveOnnx
 

@@ -202,6 +202,10 @@ TAILS: dict[str, Tail] = {
     "a recurrent state": Tail(
         "y = Add(x, state); out = Sigmoid(y)", plain, input="state", load={"frozen": {"state": 0.0}}
     ),
+    "stored bytes in and out": Tail(
+        "y = Sigmoid(x); out = QuantizeLinear(y, level, nought)", lambda o: plain(o) / 255, types={"out": U8},
+        constants={"level": f(1 / 255), "nought": np.asarray(0, np.uint8)}, level=0.51 / 255, input="stored nchw",
+    ),
     "opset 24": Tail("out = Sigmoid(x)", plain, opset=24),
 }  # fmt: skip
 
@@ -225,6 +229,10 @@ def network(tail: Tail, path: Path) -> Path:
     kind = TensorProto.FLOAT16 if half else N
     nodes, image, source = [], "image", "picture"
     last = "nhwc" in tail.input
+    if tail.input.startswith("stored"):
+        weights |= {"byte": f(1 / 255), "none": np.asarray(0, np.uint8)}
+        nodes.append(helper.make_node("DequantizeLinear", ["image", "byte", "none"], ["unit"]))
+        image = "unit"
     if tail.input.startswith("uint8"):
         nodes.append(helper.make_node("Cast", ["image"], ["numbers"], to=N))
         weights["bytes"] = f(255)
@@ -242,7 +250,7 @@ def network(tail: Tail, path: Path) -> Path:
         made, _, rest = text.strip().partition(" = ")
         call, _, settings = rest.partition(" | ")
         op, _, inputs = call.strip().removesuffix(")").partition("(")
-        attributes = eval(f"dict({settings})")
+        attributes = eval(f"dict({settings.strip()})")
         names = [name.strip() for name in inputs.split(",")]
         if op in ("Squeeze", "ReduceSum") and tail.opset < 13:
             attributes["axes"] = weights[names.pop()].tolist()
@@ -251,7 +259,9 @@ def network(tail: Tail, path: Path) -> Path:
     shape: list[int | str] = [1, ROWS, COLUMNS, 3] if last else [1, 3, ROWS, COLUMNS]
     if tail.input.startswith("open"):
         shape = ["batch", "height", "width", "channels"]
-    entries = [helper.make_tensor_value_info("image", U8 if "uint8" in tail.input else kind, shape)]
+    entries = [
+        helper.make_tensor_value_info("image", U8 if tail.input.startswith(("uint8", "stored")) else kind, shape)
+    ]
     if tail.input == "state":
         entries.append(helper.make_tensor_value_info("state", N, [1, 1, "h", "w"]))
     single = {name: array.astype(np.float16) if half and array.dtype == np.float32 else array
@@ -270,7 +280,7 @@ def network(tail: Tail, path: Path) -> Path:
 def feed_of(tail: Tail, picture: NDArray) -> Numbers:
     """What a user of the file would feed."""
     values = picture[None] if "nhwc" in tail.input else picture.transpose(2, 0, 1)[None]
-    if "uint8" not in tail.input:
+    if not tail.input.startswith(("uint8", "stored")):
         values = (values / np.float32(255)).astype(np.float16 if tail.input == "half" else np.float32)
     return {"image": values, **({"state": np.zeros((1, 1, 1, 1), np.float32)} if tail.input == "state" else {})}
 

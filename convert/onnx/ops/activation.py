@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from ..graph import Node
-from .affine import Activation, affine, fuse, unfolded
+from .affine import Activation, affine, fuse, non_negative, unfolded
 from .context import Code, Lowering, Value, lowers, natural, with_last
 
 UNBOUNDED = 1e30  # exporters write float32's largest number for "no bound"
@@ -28,6 +28,10 @@ def unary(lowering: Lowering, code: int, value: Value, name: str, options: Any =
 @lowers("Relu")
 def relu(lowering: Lowering, node: Node) -> None:
     value, name = lowering.value(node.inputs[0]), node.outputs[0]
+    if name in lowering.graph.kept.levels:
+        value = value if non_negative(lowering, value) else rectified(lowering, value, name)
+        lowering.bind_levels(name, value)
+        return
     lowering.bind(name, rectified(lowering, value, name))
 
 
@@ -133,6 +137,10 @@ def leaky(lowering: Lowering, value: Value, slopes: NDArray, name: str) -> Value
     """
     if not np.any(slopes):
         return rectified(lowering, value, name)
+    if slopes.size == 1 and lowering.graph.kept.levels:  # no tensors in between, which would have no levels
+        options = schema.LeakyReluOptionsT()
+        options.alpha = float(slopes.reshape(-1)[0])
+        return unary(lowering, Code.LEAKY_RELU, value, name, options)
     before, value = value, lowering.kept(value)
     full = slopes.reshape((1,) * (value.rank - slopes.ndim) + slopes.shape)
     varying = [axis for axis, n in enumerate(full.shape) if n > 1]

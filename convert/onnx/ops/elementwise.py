@@ -71,6 +71,15 @@ def power(lowering: Lowering, node: Node) -> None:
     lowering.bind(name, result)
 
 
+@lowers("Swish")
+def swish(lowering: Lowering, node: Node) -> None:
+    """x · sigmoid(alpha · x)."""
+    value, name = lowering.kept(lowering.value(node.inputs[0])), node.outputs[0]
+    steep = affine(lowering, value, node.number("alpha", 1.0), 0.0, f"{name}/steep")
+    gate = unary(lowering, Code.LOGISTIC, steep, f"{name}/gate")
+    lowering.bind(name, combined(lowering, "Mul", value, gate, name))
+
+
 @lowers("Gelu")
 def gelu(lowering: Lowering, node: Node) -> None:
     value, name = lowering.value(node.inputs[0]), node.outputs[0]

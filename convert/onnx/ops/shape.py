@@ -26,7 +26,8 @@ _PASSED = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE,
 
 @lowers("Identity", "Dropout", "CastLike")
 def identity(lowering: Lowering, node: Node) -> None:
-    lowering.bind(node.outputs[0], lowering.value(node.inputs[0]))
+    value, name = lowering.value(node.inputs[0]), node.outputs[0]
+    (lowering.bind_levels if name in lowering.graph.kept.levels else lowering.bind)(name, value)
 
 
 @lowers("Cast")

@@ -22,7 +22,7 @@ from typing import IO
 from ...errors import SourceError
 from ...picture.images import Size
 from ..frames import Buffers, Frame, SourceInfo
-from ..program import SCALE_MATRICES, VideoFile, find_ffmpeg, local, probe
+from ..program import LARGEST_SD_HEIGHT, SCALE_MATRICES, VideoFile, find_ffmpeg, local, probe
 from .address import Address
 from .opencv import OpenCvSource
 
@@ -70,10 +70,12 @@ class FfmpegSource:
     def __enter__(self) -> FfmpegSource:
         """Raises SourceError when there is nothing to read."""
         if self._address is not None:
-            self._open(_stream_input(self._address, self._timeout_s), "0:V:0", SQUARE)
-            if self._words is not None and self._words.interlaced:
+            words = self._open(_stream_input(self._address, self._timeout_s), "0:V:0", SQUARE)
+            square = f"{SQUARE}:in_color_matrix=bt709" if words.untagged_hd else SQUARE
+            filters = f"{DEINTERLACE},{square}" if words.interlaced else square
+            if filters != SQUARE:  # known only now
                 self._close()
-                self._open(_stream_input(self._address, self._timeout_s), "0:V:0", f"{DEINTERLACE},{SQUARE}")
+                self._open(_stream_input(self._address, self._timeout_s), "0:V:0", filters)
             return self
         file = probe(self._target)
         notes = list[str]()
@@ -89,8 +91,8 @@ class FfmpegSource:
         matrix = f"{SQUARE}:in_color_matrix={SCALE_MATRICES[file.colours.matrix]}"
         filters = f"{DEINTERLACE},{matrix}" if file.interlaced else matrix
         again = ["-stream_loop", "-1"] if self._loop else []
-        self._open([*again, "-i", local(self._target)], f"0:{file.stream}", filters)
-        self.info = replace(self.info, size=self._words.size if self._words else None)
+        words = self._open([*again, "-i", local(self._target)], f"0:{file.stream}", filters)
+        self.info = replace(self.info, size=words.size)
         return self
 
     def __exit__(
@@ -153,7 +155,7 @@ class FfmpegSource:
             of = f" of the {file.duration_s:.1f} s it announces" if missing > 0 and file.duration_s else ""
             raise SourceError(f"{self.info.name} is cut short: its pictures end after {end_s:.1f} s{of}")
 
-    def _open(self, where: list[str], stream: str, filters: str) -> None:
+    def _open(self, where: list[str], stream: str, filters: str) -> _Words:
         """Starts the program and waits for its first picture. Raises SourceError."""
         command = [find_ffmpeg() or "ffmpeg", "-hide_banner", "-nostats", "-nostdin", "-v", LEVELS, *where]
         command += ["-map", stream, "-vf", f"{filters},setsar=1,format=rgb24,showinfo=checksum=0"]
@@ -174,6 +176,7 @@ class FfmpegSource:
         if not self._words.wait(2 * self._timeout_s if self.info.live else None):
             self._close()
             raise SourceError(self._why_not(late=time.monotonic() - began_s >= 0.9 * self._timeout_s))
+        return self._words
 
     def _next(self, number: int) -> Frame | None:
         """None at the end, and when a stream says nothing for too long."""
@@ -184,7 +187,7 @@ class FfmpegSource:
             return None
         width, height = stamp.size
         image = self._buffers.take((height, width, 3))
-        if not self._filled(self._process.stdout.fileno(), memoryview(image).cast("B")):
+        if not self._filled(self._process.stdout.fileno(), image.data.cast("B")):
             return None
         if self._start_s is None:
             # Where a stream's clock may jump ffmpeg lets the first picture begin at 0, elsewhere the file.
@@ -236,7 +239,7 @@ class _Words(threading.Thread):
     def __init__(self, stream: IO[bytes]) -> None:
         super().__init__(name="ffmpeg", daemon=True)
         self.last: deque[str] = deque(maxlen=WORDS_KEPT)
-        self.damaged = self.cut_short = self.interlaced = False
+        self.damaged = self.cut_short = self.interlaced = self.untagged_hd = False
         self.packets = self.decoded = self.smeared = 0
         self._stream, self._tick_s = stream, 0.0
         self._stamps: deque[Stamp] = deque()
@@ -280,6 +283,13 @@ class _Words(threading.Thread):
             return
         if PICTURES.search(line) and "rawvideo" not in line:
             self.interlaced |= " first" in line
+            size = re.search(r", \d+x(\d+)", line)
+            self.untagged_hd |= (
+                size is not None
+                and int(size[1]) > LARGEST_SD_HEIGHT
+                and re.search(r"\byuv4", line) is not None
+                and not any(matrix in line for matrix in SCALE_MATRICES)
+            )
         elif read := READ.search(line):
             self.packets, self.decoded = int(read[1]), int(read[2])
         self.cut_short |= CUT_SHORT.search(line) is not None

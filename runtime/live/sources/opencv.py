@@ -112,7 +112,7 @@ class OpenCvSource:
             bad = 0
             black += self._kind == "file" and not raw.any()
             if self._aspect != 1.0:
-                raw = _square(raw, self._aspect)
+                raw = _square(np.asarray(raw, np.uint8), self._aspect)
             image = self._buffers.take((*raw.shape[:2], 3))
             cv2.cvtColor(raw, cv2.COLOR_GRAY2RGB if raw.ndim == 2 else cv2.COLOR_BGR2RGB, dst=image)
             if self.info.live:

@@ -138,7 +138,7 @@ def test_a_second_image_input_is_refused(tmp_path: Path) -> None:
     model.graph.input.append(helper.make_tensor_value_info("background", TensorProto.FLOAT, [1, 8, 9, 12]))
     with pytest.raises(
         ConversionError,
-        match=r"2 inputs are open: .*--input background=0 or --input background=FILE.npy",
+        match=r"2 inputs are open: .*--input background=0, or a file, --input background=FILE.npy",
     ):
         onnx_graph.load(saved(model, tmp_path))
 

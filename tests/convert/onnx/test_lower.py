@@ -22,7 +22,8 @@ from edgematte.convert.tflite.float_model import FloatModel
 from edgematte.convert.tflite.graph import TfliteGraph
 from edgematte.runtime.errors import ConversionError, ModelError, UsageError
 from edgematte.runtime.network import interpreter
-from edgematte.runtime.picture.images import Image, find_photos, read
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import Image, read
 
 from ..tiny import Op, floats, ints, load, lower, lowered, model_of, op
 

@@ -14,7 +14,8 @@ from edgematte.convert.targets.partitions import partitions
 from edgematte.convert.tflite.graph import TfliteGraph, float_operators
 from edgematte.runtime.errors import ConversionError
 from edgematte.runtime.network.interpreter import load
-from edgematte.runtime.picture.images import find_photos, read
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
 
 from ..float_nets import CODE, Net, alpha, unet
 

@@ -8,7 +8,8 @@ import pytest
 from edgematte.convert.quantise.calibrate import choose_ranges, observe
 from edgematte.convert.quantise.emit import quantize
 from edgematte.convert.quantise.equalize import equalize
-from edgematte.runtime.picture.images import find_photos, read
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
 
 from ..float_nets import Net, alpha, scaled_output, unet, uneven_depthwise
 

@@ -16,7 +16,8 @@ from edgematte.convert.rewrite.subpixel import with_subpixels
 from edgematte.convert.targets.partitions import partitions
 from edgematte.convert.tflite.graph import TfliteGraph
 from edgematte.runtime.network import interpreter
-from edgematte.runtime.picture.images import find_photos, read
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
 
 from ..tiny import floats, load, lower, model_of, op
 

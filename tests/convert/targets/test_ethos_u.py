@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import edgematte
-from edgematte.convert.onnx.lower import Preprocessing
+from edgematte.convert.onnx.reading import Preprocessing
 from edgematte.convert.recipe import Recipe
 from edgematte.convert.targets import ethos_u, vela
 from edgematte.runtime.errors import ConversionError, ModelError, UsageError

@@ -262,3 +262,11 @@ def test_certificates_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPat
         Reporter(parse_broker("mqtts://host"), verb="serve", complain=print),
     ):
         pass
+
+
+def test_a_status_says_what_software_it_comes_from() -> None:
+    reporter = Reporter(
+        parse_broker("mqtt://host"), verb="camera", complain=lambda _line: None, installed=lambda: {"version": "1.2"}
+    )
+    reporter.say('{"state": "running"}')
+    assert json.loads(reporter._status) == {"state": "running", "installed": {"version": "1.2"}}

@@ -295,8 +295,9 @@ def test_what_cannot_work_is_said_in_one_line(run_program: Run, model: Path, tmp
         (["camera", "--size", "big"], 2, "expected e.g. 1280x720"),
         (["camera", "--rotate", "45"], 2, "expected 0, 90, 180 or 270"),
         (["camera", "--crop", "1,2"], 2, "expected X,Y,W,H"),
+        (["camera", "--segment", "10m"], 2, "is for recordings; name a file"),
         (["camera", "--keep", "7d"], 2, "add their length, e.g. --segment 10m"),
-        (["camera", "--segment", "10"], 2, "expected e.g. 30s, 10m or 1h"),
+        (["camera", "--sink", "a.mp4", "--segment", "10"], 2, "expected e.g. 30s, 10m or 1h"),
     ):
         done = run_program(*words, "-m", model)
         lines = done.stderr.decode().splitlines()

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgematte import Segmenter, read, retouch
-from edgematte.runtime.matting.retouch import hinted
+from edgematte import Segmenter, read, retouch, write
+from edgematte.runtime.matting.retouch import hinted, read_hint
 from edgematte.runtime.picture.images import Alpha, Image
 
 STROKES, BRUSH = 10, 0.04  # of the long side
@@ -75,6 +75,14 @@ def test_an_alpha_of_any_size_may_be_given(scene: tuple[Image, Alpha, Alpha]) ->
 
 def test_a_hint_is_white_black_or_silent() -> None:
     keep, remove = hinted(np.array([[255, 128, 0]], np.uint8))
+    assert (keep.tolist(), remove.tolist()) == ([[255, 0, 0]], [[0, 0, 255]])
+
+
+def test_strokes_on_a_transparent_layer_are_a_hint(tmp_path: Path) -> None:
+    layer = np.zeros((1, 3, 4), np.uint8)
+    layer[0, 0], layer[0, 2] = (255, 255, 255, 255), (0, 0, 0, 255)
+    write(tmp_path / "layer.png", layer)
+    keep, remove = hinted(read_hint(tmp_path / "layer.png"))
     assert (keep.tolist(), remove.tolist()) == ([[255, 0, 0]], [[0, 0, 255]])
 
 

@@ -311,7 +311,7 @@ def test_photos_of_kinds_that_are_not_read_are_counted_with_the_next_command(
     assert sum("raw file of a camera; develop it" in line for line in said) == 3
     assert any(line.startswith("edgematte: 3 raw files of a camera were not cut (") for line in said)
     assert any("darktable-cli" in line for line in said)
-    assert "3 cut, 3 failed, 1 files that are no pictures left out (1 .txt)" in said[-1]
+    assert "3 cut, 3 failed, left out, for they are no pictures: 1 .txt" in said[-1]
 
 
 def test_a_full_standard_output_loses_words_and_no_picture(tree: Path, model: Path) -> None:
@@ -363,3 +363,20 @@ def test_a_user_without_name_and_home_cuts_photos(tree: Path, model: Path) -> No
     command = [*user, PROGRAM, "cut", str(tree / "a.png"), "-m", str(model), "-o", str(out)]
     done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_hint_is_obeyed_and_is_for_one_photo(run_program: Run, tree: Path, model: Path) -> None:
+    """The subject is red on the left, blue on the right; the hint says that blue is kept and red removed."""
+    hint = Image.new("L", (90, 60), 128)
+    hint.paste(255, (60, 20, 80, 40))
+    hint.paste(0, (10, 20, 30, 40))
+    hint.save(tree.parent / "hint.png")
+    words = "--hint", tree.parent / "hint.png", "-m", model
+    assert run_program("cut", tree / "a.png", *words).returncode == 0
+    with Image.open(tree / "a.cutout.png") as cut:
+        assert cut.getpixel((20, 30))[3] == 0  # type: ignore[index]
+        assert cut.getpixel((70, 30))[3] == 255  # type: ignore[index]
+    assert run_program("cut", tree, *words).returncode == 2
+    Image.new("L", (9, 9)).save(tree.parent / "hint.png")
+    done = run_program("cut", tree / "a.png", *words, "--overwrite")
+    assert (done.returncode, "have 90x60 and 9x9 pixels" in lines(done)[0]) == (1, True)

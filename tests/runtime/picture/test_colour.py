@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import struct
 import sys
 import zlib
@@ -56,6 +57,17 @@ def test_what_is_read_can_be_written_with_its_profile(suffix: str, pixels: NDArr
         write(tmp_path / f"{name}.png", made)
         with Image.open(tmp_path / f"{name}.png") as found:
             assert found.info["icc_profile"] == profile, name
+
+
+def test_a_photo_is_an_array_like_any_other(pixels: NDArray[np.uint8]) -> None:
+    image = photo(pixels, icc(DISPLAY_P3), remarks=("odd",))
+    assert type(image.mean()) is np.float64
+    assert type(image[0, 0, 0]) is np.uint8
+    assert isinstance(image.max().item(), int)
+    there_and_back = pickle.loads(pickle.dumps(image))
+    assert np.array_equal(there_and_back, pixels)
+    assert (there_and_back.profile, there_and_back.remarks) == (image.profile, ("odd",))
+    assert decode(encode(pixels, ".png"), name="plain").profile is None
 
 
 @pytest.mark.parametrize("space", [DISPLAY_P3, ADOBE_RGB])

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgematte.runtime.errors import SourceError
@@ -76,6 +77,18 @@ def test_a_camera_that_asks_for_a_password_gets_it_from_the_environment(
         with FfmpegSource(address, live=True, buffers=Buffers(), timeout_s=5.0) as source:
             assert next(iter(source)).image.shape == (90, 160, 3)
             assert source.info.name == address
+
+
+def test_an_hd_stream_that_tags_no_colours_means_bt_709_and_fields_are_put_together(tmp_path: Path) -> None:
+    green = ["-f", "lavfi", "-i", "color=0x00c000:s=1280x720:r=25:d=3,format=gbrp", "-vf"]
+    green += ["scale=out_color_matrix=bt709:out_range=tv,format=yuv420p", "-c:v", "libx264", "-preset", "ultrafast"]
+    laced = ["-g", "5", "-flags", "+ilme+ildct", "-f", "mpegts"]
+    subprocess.run(["ffmpeg", "-v", "error", *green, *laced, str(tmp_path / "a.ts")], check=True)
+    with rtsp_camera(tmp_path / "a.ts") as port:
+        address = f"rtsp://127.0.0.1:{port}/1"
+        with FfmpegSource(address, live=True, buffers=Buffers(), timeout_s=5.0) as source:
+            image = next(iter(source)).image
+    assert np.abs(image.astype(int) - [0, 0xC0, 0]).max() <= 4, "read as BT.601 it would be 20 off"
 
 
 def test_user_password_and_query_are_left_out_of_every_name() -> None:

@@ -28,7 +28,7 @@ from ...errors import EdgeMatteError, UsageError
 from ...matting.composite import Colour, Rgba, cover, read_colour
 from ...picture.images import Image
 from ..looks.overlay import Overlay, read_rgba
-from ..settings import loads
+from ..toml_file import loads
 from .layout import Design, Layout, ink_on
 from .lettering import draw_logo, draw_text
 

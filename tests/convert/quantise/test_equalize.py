@@ -13,7 +13,7 @@ from edgematte.convert.tflite.float_model import FloatModel
 from edgematte.runtime.picture.folders import find_photos
 from edgematte.runtime.picture.images import read
 
-from ..float_nets import Net, alpha, scaled_output, unet, uneven_depthwise
+from ..float_nets import Net, alpha, grouped, scaled_output, unet, uneven_depthwise
 
 EQUALIZE = "edgematte.convert.quantise.equalize"
 
@@ -34,7 +34,7 @@ def inverted_residual():
     return net.finish(net.conv("logits", net.double("up", total), 1, size=1, act="NONE"))
 
 
-@pytest.mark.parametrize("network", [unet, uneven_depthwise, inverted_residual])
+@pytest.mark.parametrize("network", [unet, uneven_depthwise, inverted_residual, grouped])
 def test_the_function_stays_the_same(network, images) -> None:
     model = network()
     equalised = equalize(model, observe(model, images)).model

@@ -15,7 +15,7 @@ from edgematte.runtime.errors import EdgeMatteError, ImageError, OutputExistsErr
 from edgematte.runtime.picture import images
 from edgematte.runtime.picture.embed import embed
 from edgematte.runtime.picture.folders import find_photos
-from edgematte.runtime.picture.headers import inspect_picture
+from edgematte.runtime.picture.headers import inspect_picture, read_bytes
 from edgematte.runtime.picture.images import decode, encode
 
 # A colour profile's header; nothing here reads further than its size, colour space and mark.
@@ -211,6 +211,27 @@ def test_a_picture_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
     (tmp_path / "bomb.png").write_bytes(bomb)
     with pytest.raises(ImageError, match=r"60000x60000.*256 megapixels"):
         read(tmp_path / "bomb.png")
+
+
+class EndlessPipe(io.RawIOBase):
+    """Gives zeros for ever, and counts them."""
+
+    given = 0
+
+    def read(self, size: int = -1) -> bytes:
+        self.given += size
+        return bytes(size)
+
+
+def test_a_pipe_without_end_is_refused_before_it_fills_a_small_board() -> None:
+    pipe = EndlessPipe()
+    with pytest.raises(ImageError, match="which no picture within the limit needs"):
+        read_bytes(pipe, largest_pixels=1_000_000)
+    assert pipe.given < 512_000_000 / 5, "a Raspberry Pi Zero 2 has 512 MB for everything"
+
+
+def test_a_small_picture_may_carry_a_long_history_of_edits() -> None:
+    assert len(read_bytes(io.BytesIO(bytes(50_000_000)), largest_pixels=1)) == 50_000_000
 
 
 def test_random_bytes_behind_every_mark_raise_image_errors_only() -> None:

@@ -53,6 +53,14 @@ def test_a_jpeg_with_all_its_pixels_is_read(kind: str, sound: bytes, pixels: NDA
     assert bool(found.remarks) == (kind != "bytes after the end"), "what is odd about it is said"
 
 
+def test_a_few_bytes_that_an_encoder_left_before_the_end_are_not_worth_a_word(
+    sound: bytes, pixels: NDArray[np.uint8]
+) -> None:
+    found = decode(sound[:-2] + random_bytes(20) + END, name="careless")
+    assert np.array_equal(found, pixels)
+    assert not found.remarks
+
+
 def test_random_bytes_before_the_end_are_mostly_known_for_junk(photos: Path) -> None:
     """They look like coded pixels. Where the true ones do not end on enough ones, a sound picture is refused."""
     read_whole = 0

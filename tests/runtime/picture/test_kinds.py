@@ -216,6 +216,12 @@ def test_a_tiff_with_a_preview_behind_its_picture_is_one_picture(photo: Image.Im
     assert decode(bytes(data), name="scan").shape == (48, 64, 3)
 
 
+def test_numbers_in_the_comments_of_a_pnm_are_no_sizes(photo: Image.Image) -> None:
+    grey = np.asarray(photo.convert("L"))
+    data = b"P5 # 12 13\n# 14\n64 # wide\n48\n255\n" + grey.tobytes()
+    assert np.array_equal(decode(data, name="scan")[:, :, 0], grey)
+
+
 def test_a_side_beyond_every_decoder_is_refused_in_words() -> None:
     header = struct.pack(">IIBBBBB", 1_000_001, 1, 8, 0, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(1_000_002))), (b"IEND", b""))

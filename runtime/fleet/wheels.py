@@ -125,5 +125,7 @@ def _copy_edgematte(folder: Path) -> None:
     own = metadata.distribution("edgematte")
     info = folder / f"edgematte-{own.version}.dist-info"
     info.mkdir()
-    for name in ("METADATA", "entry_points.txt"):
-        (info / name).write_text(own.read_text(name) or "", encoding="utf-8")
+    # A checkout that was installed for work on it keeps the same facts in a file of an older name.
+    facts = {"METADATA": own.read_text("METADATA") or own.read_text("PKG-INFO")}
+    for name, text in {**facts, "entry_points.txt": own.read_text("entry_points.txt")}.items():
+        (info / name).write_text(text or "", encoding="utf-8")

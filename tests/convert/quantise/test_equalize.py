@@ -136,3 +136,14 @@ def test_channels_are_evened_out_through_a_gate_of_one_number_per_pixel(images) 
     assert np.ptp(np.log10(equalised.factors["gated"])) > 1, "a hundredfold spread is taken back for the most part"
     for image in images:
         assert np.abs(alpha(equalised.model.tflite, model, image) - alpha(model.tflite, model, image)).max() <= SAME
+
+
+def test_channels_are_evened_out_through_an_added_number(images) -> None:
+    net = Net(seed=13)
+    moved = net.add("moved", net.conv("wide", net.image, 6, act="NONE"), 0.5)
+    model = net.finish(net.conv("logits", moved, 1, size=1, act="NONE"))
+    model = scaled_output(model, "wide", np.geomspace(1, 100, 6))
+    equalised = equalize(model, observe(model, images))
+    assert np.ptp(np.log10(equalised.factors["moved"])) > 1, "the number is multiplied channel by channel"
+    for image in images:
+        assert np.abs(alpha(equalised.model.tflite, model, image) - alpha(model.tflite, model, image)).max() <= SAME

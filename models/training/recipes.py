@@ -40,7 +40,7 @@ class Recipe(Training):
 
     shape: UNetShape
     mix: Mix
-    rule: Literal["people", "anything"]  # what the network cuts out, see labels.py
+    rule: Literal["people", "anything"]  # what the network cuts out, see labels/rules.py
     channels: int = 3  # of the input
     rounded_steps: int = 0  # batches of fine-tuning with int8's rounding, after the training
     twins: int = 0  # pictures of a batch that are seen once more, as the next frame of a camera shows them
@@ -74,7 +74,7 @@ PEOPLE = Mix(
     source_weights={
         "people": 0.16,
         "people/kiosk": 0.13,
-        "people/ccp": 0.07,
+        "people/ccp": 0.13,
         "people/human_brianhuster": 0.05,
         "people/pennfudan": 0.04,
         "people/vikram_human": 0.05,

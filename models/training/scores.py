@@ -22,11 +22,11 @@ from rich.console import Console
 from rich.table import Table
 
 from ...benchmarks.measure.accuracy import SUBJECT_FROM, boundary_iou, iou, mae
-from ...runtime.picture.scale import resize
+from ...runtime.network.tensors import resize
 from .fit import load_averaged
+from .labels.places import empty_place
+from .labels.rules import PERSON, VOID, grown
 from .recipes import RECIPES, Recipe
-from .samples.labels import PERSON, VOID, grown
-from .samples.places import empty_place
 from .unet import INPUT_MEAN, INPUT_STD
 
 SETS = ("kiosk", "everyday", "people", "objects")

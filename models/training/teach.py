@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .samples.photos import Photo
+from .photos import Photo
 
 
 def taught(photos: Iterable[Photo], teacher: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Iterator[Photo]:

@@ -25,9 +25,9 @@ from .fake_quant import fake_quantise
 from .fit import Batch, fit, load_averaged
 from .lite_encoder import start_from_imagenet
 from .onnx_weights import fix_statistics, load_onnx
+from .photos import Photo, packed_photos, read_photos
 from .recipes import RECIPES, EdgeRecipe, Recipe
 from .samples.augment import Sampler
-from .samples.photos import Photo, packed_photos, read_photos
 from .scores import matting_of
 from .teach import taught
 from .unet import INPUT_MEAN, INPUT_STD, UNet, parameter_count
@@ -202,7 +202,7 @@ def main() -> None:
     parser.add_argument(
         "--data", type=Path, required=True, help="training folder: <kind>/<source>/images, masks, alphas"
     )
-    parser.add_argument("--seen", type=Path, help="folder of what DeepLab sees in the photos (see deeplab.py)")
+    parser.add_argument("--seen", type=Path, help="folder of what DeepLab sees in the photos (see labels/deeplab.py)")
     parser.add_argument("--pack", type=Path, help="file that keeps the labelled photos of this data and rule")
     parser.add_argument("--run", type=Path, help="where checkpoint and log go (default: training-runs/RECIPE)")
     parser.add_argument("--start", type=Path, help="begin with the weights of this checkpoint or .onnx file")

@@ -12,8 +12,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is missing; make test-training installs it apart from the rest")
 
-from edgematte.models.training import export, fit, recipes, train, unet  # noqa: E402
-from edgematte.models.training.samples import augment, painting, photos, spoiling  # noqa: E402
+from edgematte.models.training import export, fit, photos, recipes, train, unet  # noqa: E402
+from edgematte.models.training.samples import augment, painting, spoiling  # noqa: E402
 
 TINY = unet.UNetShape(encoder=(8, 8, 8), residuals=(0, 0, 1))
 

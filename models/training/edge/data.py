@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..samples.augment import blend, relight
+from ..samples.painting import blend, relight
 from .shapes import draw
 
 MARGIN_PX = 24  # around a tile while its coarse alpha is made, so that its border is like any other place

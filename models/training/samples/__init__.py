@@ -1,1 +1,1 @@
-"""Labelled photos → samples: read, labelled by a rule, composed, painted, spoiled as cameras spoil them."""
+"""Labelled photos → the pictures that a network sees in training."""

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..photos import Photo
 from . import booth
 from .painting import blend, hang_cloth, paint_wall, put_somewhere, relight
-from .photos import Photo
 from .spoiling import spoil
 
 Sample: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]

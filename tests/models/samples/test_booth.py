@@ -8,8 +8,8 @@ import pytest
 pytest.importorskip("torch", reason="PyTorch is missing; make test-training installs it apart from the rest")
 
 from edgematte.models.training import recipes
+from edgematte.models.training.photos import Photo
 from edgematte.models.training.samples import augment, booth
-from edgematte.models.training.samples.photos import Photo
 from edgematte.models.training.teach import taught
 
 

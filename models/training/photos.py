@@ -3,7 +3,7 @@
 The folder is laid out as `<kind>/<source>/images/` with, beside `images/` and under the same stems, any of
 `masks/` (made by hand, binary), `alphas/` (soft, predicted by a strong network), `classes/` (0 background, 1 person,
 2 animal, 3 other, 255 do not judge) and one `boxes.json` (all people of every photo). Sources under `backgrounds/` hold
-no subject. What DeepLab sees in the photos is read from a folder of its own (`deeplab.py`).
+no subject. What DeepLab sees in the photos is read from a folder of its own (`labels/deeplab.py`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .deeplab import classes_seen
-from .labels import Dropped, Evidence, Label, anything_label, people_label
-from .places import empty_place
+from .labels.deeplab import classes_seen
+from .labels.places import empty_place
+from .labels.rules import Dropped, Evidence, Label, anything_label, people_label
 
 LONGEST_SIDE_PX = 384
 PLACES = "places"  # source of the empty parts of labelled photos, of kind backgrounds

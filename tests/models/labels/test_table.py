@@ -10,7 +10,9 @@ import pytest
 
 pytest.importorskip("torch", reason="PyTorch is missing; make test-training installs it apart from the rest")
 
-from edgematte.models.training.samples import deeplab, label_table, photos
+from edgematte.models.training import photos
+from edgematte.models.training.labels import deeplab
+from edgematte.models.training.labels import table as label_table
 
 
 def put(folder: Path, name: str, image: np.ndarray, **labels: np.ndarray) -> Path:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 pytest.importorskip("torch", reason="PyTorch is missing; make test-training installs it apart from the rest")
 
-from edgematte.models.training.samples import labels
-from edgematte.models.training.samples.deeplab import PERSON as SEEN
-from edgematte.models.training.samples.labels import Dropped, Evidence, Label, anything_label, people_label
+from edgematte.models.training.labels import rules as labels
+from edgematte.models.training.labels.deeplab import PERSON as SEEN
+from edgematte.models.training.labels.rules import Dropped, Evidence, Label, anything_label, people_label
 
 SIZE = (240, 320)  # a diagonal of 400: an edge is 4 pixels wide, DeepLab's 10
 DOG = 12

@@ -1,6 +1,6 @@
 """A training folder and a rule → a table: of every source, how many photos are kept, mended, empty or dropped, and why.
 
-`python -m edgematte.models.training.samples.label_table --data DIR --seen DIR --rule people`
+`python -m edgematte.models.training.labels.table --data DIR --seen DIR --rule people`
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import cv2
 from rich.console import Console
 from rich.table import Table
 
-from .photos import RULES, Reading, readings
+from ..photos import RULES, Reading, readings
 
 COLUMNS = ("kept", "mended", "background")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgematte.models.training.samples.places import empty_place, largest_empty
+from edgematte.models.training.labels.places import empty_place, largest_empty
 
 
 def test_the_largest_empty_part_lies_beside_the_subject() -> None:

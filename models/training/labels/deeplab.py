@@ -1,6 +1,6 @@
 """Photos → what another network sees in them, VOC class by class, kept in a folder so that it looks only once.
 
-`python -m edgematte.models.training.samples.deeplab --data DIR --network FILE.tflite --seen DIR`
+`python -m edgematte.models.training.labels.deeplab --data DIR --network FILE.tflite --seen DIR`
 
 The network is DeepLabv3 (Chen et al. 2017) for the 21 classes of PASCAL VOC. Its outlines are coarse, but it knows a
 person from a horse, a sofa or a wall, which a network for salient objects does not.

@@ -1,0 +1,1 @@
+"""Masks, boxes and two networks about a photo → its label by a rule, and what became of all photos."""

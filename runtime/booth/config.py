@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 from ..matting.composite import read_colour
-from ..network import PHOTO_MODEL
+from ..network import PEOPLE_MODEL
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class BackgroundsConfig:
 class PicturesConfig:
     """How pictures are taken and what they look like."""
 
-    model: str = PHOTO_MODEL
+    model: str = PEOPLE_MODEL
     refine: Annotated[str, OneOf(("off", "fast", "best"))] = "best"
     threads: Annotated[int | None, Between(1, 64)] = None
     layouts: tuple[str, ...] = ("single", "strip", "quad", "boomerang", "poses")

@@ -13,7 +13,7 @@ from ..matting.composite import blurred, composite, read_background
 from ..matting.foreground import foreground
 from ..matting.refine import DEFAULT_MODE, Refine
 from ..matting.segmenter import Segmenter
-from ..network import PHOTO_MODEL
+from ..network import PEOPLE_MODEL
 from ..picture.images import Alpha, Image, photo
 
 
@@ -21,7 +21,7 @@ from ..picture.images import Alpha, Image, photo
 class SceneOptions:
     """What the settings of a booth say about cutting."""
 
-    model: str = PHOTO_MODEL  # a bundled model's name, or the path of a .tflite file
+    model: str = PEOPLE_MODEL  # a bundled model's name, or the path of a .tflite file
     refine: Refine = DEFAULT_MODE  # how edges are brought to the picture's size
 
 

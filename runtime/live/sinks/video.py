@@ -121,8 +121,10 @@ def _durations(times_s: Sequence[float]) -> list[int]:
     """Ticks that each frame is shown; rounding is of the times, so that errors do not add up."""
     if len(times_s) < 2:
         return []
-    ticks = [round((time_s - times_s[0]) * TICKS_PER_S) for time_s in times_s]
-    durations = [max(0, after - before) for before, after in pairwise(ticks)]
+    ticks: list[int] = []
+    for time_s in times_s:  # players leave out one of two frames of the same tick
+        ticks.append(max(round((time_s - times_s[0]) * TICKS_PER_S), ticks[-1] + 1 if ticks else 0))
+    durations = [after - before for before, after in pairwise(ticks)]
     return [*durations, durations[-1]]
 
 

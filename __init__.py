@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .runtime.matting.composite import composite, cutout
     from .runtime.matting.foreground import foreground
     from .runtime.matting.refine import refine
+    from .runtime.matting.retouch import retouch
     from .runtime.matting.segmenter import Segmenter
     from .runtime.picture.images import Alpha, Image, read, write
 
@@ -32,6 +33,7 @@ _HOMES = {
     "foreground": "runtime.matting.foreground",
     "read": "runtime.picture.images",
     "refine": "runtime.matting.refine",
+    "retouch": "runtime.matting.retouch",
     "write": "runtime.picture.images",
 }
 
@@ -48,6 +50,7 @@ __all__ = [
     "foreground",
     "read",
     "refine",
+    "retouch",
     "write",
 ]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 from rich.console import Console
@@ -18,8 +18,15 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from ..runtime.device.files import write_bytes
 from ..runtime.device.machine import Machine, remarks
-from ..runtime.errors import EdgeMatteError, GateRefusedError, OutputExistsError, UsageError
+from ..runtime.errors import (
+    EdgeMatteError,
+    GateRefusedError,
+    MissingExtraError,
+    OutputExistsError,
+    UsageError,
+)
 from ..runtime.network.convention import Color
+from ..runtime.network.interpreter import CHOICE_VARIABLE
 from ..runtime.tables import PIPE_WIDTH
 from . import result as results
 from .measure.contender import Precision, Provider
@@ -27,6 +34,10 @@ from .measure.latency import Effort
 from .run import Original, Plan, Report
 from .run import run as measure
 from .tables import show
+
+if TYPE_CHECKING:
+    from ..convert.onnx.evidence import Asked
+    from .measure.reference import Told
 
 STDOUT = "-"
 S_PER_MINUTE = 60
@@ -65,6 +76,13 @@ def run(
     csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write a line per photo.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
     device: Annotated[str, typer.Option(help="Where the model runs.")] = "cpu",
+    interpreter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ai-edge-litert|tflite-runtime|tflite-micro",
+            help="What runs it there; tflite-micro says how much RAM a microcontroller needs.",
+        ),
+    ] = None,
     pictures: Annotated[int, typer.Option(min=0, help="Keep pictures of so many of the worst photos.")] = Plan.pictures,
     starts: Annotated[
         int, typer.Option(min=0, help="Processes to start for the cold start and the memory; 0: neither is measured.")
@@ -90,24 +108,31 @@ def run(
     std: Annotated[str | None, typer.Option(metavar="R,G,B", help="Likewise.")] = None,
     color: Annotated[Color | None, typer.Option(help="Likewise.")] = None,
     channel: Annotated[int | None, typer.Option(min=0, help="Likewise.")] = None,
+    output: Annotated[str | None, typer.Option(metavar="NAME", help="Likewise.")] = None,
+    values: Annotated[str | None, typer.Option(metavar="alpha|logits|0-255|background", help="Likewise.")] = None,
 ) -> None:
     """Compare a model with its full-precision original: accuracy on real photos, and latency by turns."""
-    if against is None and (mean or std or color or channel is not None or provider != "auto" or precision != "fp32"):
+    said = (mean, std, color, channel, output, values)
+    if against is None and (said != (None,) * len(said) or provider != "auto" or precision != "fp32"):
         raise UsageError(
-            "--mean, --std, --color, --channel, --provider and --precision are for the network of --against; name one"
+            "--mean, --std, --color, --channel, --output, --values, --provider and --precision are for the network of "
+            "--against; name one"
         )
     if data is None and (csv_file is not None or limit is not None):
         raise UsageError("--csv and --limit are about photos, and there are none without --data DIR")
     json_path = None if json_file in (None, STDOUT) else Path(json_file)
-    for output in (json_path, csv_file):
-        if output is not None and os.path.lexists(output) and not overwrite:
-            raise OutputExistsError(f"{output} exists already; add --overwrite to replace it, or name another file")
+    for written in (json_path, csv_file):
+        if written is not None and os.path.lexists(written) and not overwrite:
+            raise OutputExistsError(f"{written} exists already; add --overwrite to replace it, or name another file")
 
+    if interpreter is not None:
+        os.environ[CHOICE_VARIABLE] = interpreter  # for the processes that measure starting, too
     original = None
     if against is not None:
         original = Original(
-            against, _numbers("--mean", mean), _numbers("--std", std), color, channel, provider, precision
-        )
+            against, _told(mean, std, color, channel, output, values) if any(v is not None for v in said) else None,
+            provider, precision,
+        )  # fmt: skip
     plan = Plan(
         model, original, data, limit, threads, device, Effort(seconds=seconds), pictures, starts, live_frames,
         up_to_threads,
@@ -212,16 +237,23 @@ def _warn(machine: Machine) -> None:
         typer.echo(f"edgematte: before measuring: {remark}", err=True)
 
 
-def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
+def _told(
+    mean: str | None, std: str | None, color: Color | None, channel: int | None, output: str | None, values: str | None
+) -> Told:
+    """What is said of the network of --against. Raises UsageError for numbers that mean nothing."""
     try:
-        numbers = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        numbers = ()
-    if len(numbers) not in (1, 3):
-        raise UsageError(f"{option} {text}: expected one number, or three as R,G,B")
-    return numbers
+        from ..convert.onnx.evidence import Asked
+        from ..convert.onnx.reading import typed
+        from .measure.reference import Told
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("bench run --against", "convert", error.name or "onnx") from error
+    found = typed(mean, std, color or "rgb")
+    if values is not None and values not in get_args(Asked):
+        raise UsageError(f"unknown values '{values}'; expected one of: {', '.join(get_args(Asked))}")
+    return Told(
+        found.mean if found and mean is not None else None, found.std if found and std is not None else None, color,
+        channel, output, cast("Asked | None", values),
+    )  # fmt: skip
 
 
 def _console(*, stderr: bool) -> Console:

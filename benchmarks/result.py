@@ -152,11 +152,6 @@ class Latency:
         """Of CPU time where there is one, else of the wall clock: what gates and reports go by."""
         return self.network_cpu_ratio or self.network_ratio
 
-    @property
-    def fair_whole_ratio(self) -> Interval | None:
-        """The same of the whole call."""
-        return self.whole_cpu_ratio or self.whole_ratio
-
 
 @dataclass(frozen=True)
 class ThreadsPoint:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..runtime.device.machine import Machine, this_machine
 from ..runtime.errors import ImageError, MissingExtraError
-from ..runtime.network.convention import Color
-from ..runtime.network.model_file import ModelCard
 from ..runtime.picture.images import Alpha, Image, write
 from .examples import shown, worst
 from .measure import energy
@@ -43,18 +43,19 @@ from .result import (
 )
 from .timings import Frame, frame_of, latency, sweep_threads
 
+if TYPE_CHECKING:
+    from .measure.reference import Reference, Told
+
+READING_PHOTOS = 16  # as `convert` looks at
 Report = Callable[[str, float], None]  # what is being done, and how much of it, 0…1
 
 
 @dataclass(frozen=True)
 class Original:
-    """The full-precision network, and how to feed it; None: as the model's card says, if it does."""
+    """The full-precision network, and what is said about reading it."""
 
     path: Path
-    mean: tuple[float, ...] | None = None  # as for `convert`: pixel units 0…255, the network's own channel order
-    std: tuple[float, ...] | None = None
-    color: Color | None = None
-    channel: int | None = None
+    told: Told | None = None  # None: as the model's card says, if it does
     provider: Provider = "auto"
     precision: Precision = "fp32"
 
@@ -88,7 +89,7 @@ def run(plan: Plan, *, command: str, report: Report | None = None, checked: Call
     pairs = find_pairs(plan.data) if plan.data is not None else ()
     chosen = _spread(pairs, plan.limit)
     model = Converted(plan.model, threads=plan.threads, device=plan.device)
-    reference = None if plan.against is None else _reference(plan.against, model)
+    reference = None if plan.against is None else _reference(plan.against, model, photos=_looked_at(chosen))
     machine = this_machine()
     checked(machine)
 
@@ -130,40 +131,39 @@ def _data(folder: Path, found: Sequence[Pair], chosen: Sequence[Pair], skipped: 
     return Data(str(folder), len(found), len(chosen) - len(skipped), fingerprint(chosen), tuple(skipped))
 
 
-def _reference(original: Original, model: Converted, threads: int | None = None) -> Contender:
-    """The full-precision network, fed as it was told or as the model's card says."""
+def _looked_at(pairs: Sequence[Pair]) -> list[Image]:
+    """A few photos on which the reference's numbers are looked at; those that cannot be read are named later."""
+    found = []
+    for pair in _spread(pairs, READING_PHOTOS):
+        with suppress(ImageError):
+            found.append(pair.read()[0])
+    return found
+
+
+def _reference(
+    original: Original, model: Converted, threads: int | None = None, photos: Sequence[Image] = ()
+) -> Reference:
+    """The full-precision network, read as it was told or as the model's card says."""
     try:
-        from ..convert.onnx.lower import Preprocessing
-        from .measure.reference import Reference
+        from ..convert.onnx.reading import Reading
+        from .measure.reference import Reference, Told
     except ModuleNotFoundError as error:
         raise MissingExtraError("bench run --against", "convert", error.name or "onnx") from error
-    told = _told(original, model)
+    card, told = model.segmenter.card, original.told or Told()
+    if card is not None and card.reading is None:  # an older card says less
+        told = Told(
+            told.mean or card.mean, told.std or card.std, told.color or card.color,
+            card.channel if told.channel is None else told.channel, told.output, told.values,
+        )  # fmt: skip
     return Reference(
         original.path,
-        preprocessing=Preprocessing(mean=told.mean, std=told.std, color=told.color),
-        channel=told.channel,
+        reading=Reading.from_card(card.reading) if card is not None and card.reading is not None else None,
+        told=told,
+        photos=photos,
         size=model.facts.input_size,
         threads=threads or model.facts.threads,
         provider=original.provider,
         precision=original.precision,
-    )
-
-
-@dataclass(frozen=True)
-class _Told:
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    color: Color
-    channel: int | None
-
-
-def _told(original: Original, model: Converted) -> _Told:
-    card = model.segmenter.card or ModelCard(name="", source_sha256="")
-    return _Told(
-        original.mean or card.mean or (0.0,),
-        original.std or card.std or (255.0,),
-        original.color or card.color or "rgb",
-        original.channel if original.channel is not None else card.channel,
     )
 
 
@@ -241,7 +241,7 @@ def _threads(
     )
 
 
-def _starts(plan: Plan, model: Converted, reference: Contender | None, frame: Frame, report: Report) -> Starts | None:
+def _starts(plan: Plan, model: Converted, reference: Reference | None, frame: Frame, report: Report) -> Starts | None:
     if plan.starts == 0:
         return None
     with tempfile.TemporaryDirectory(prefix="edgematte-") as folder:
@@ -249,10 +249,9 @@ def _starts(plan: Plan, model: Converted, reference: Contender | None, frame: Fr
         write(photo, frame.image)
         jobs = {"model": Job(model.facts.file, str(photo), model.facts.threads, device=plan.device)}
         if plan.against is not None and reference is not None:
-            told = _told(plan.against, model)
             jobs["reference"] = Job(
-                reference.facts.file, str(photo), reference.facts.threads, original=True, mean=told.mean, std=told.std,
-                color=told.color, channel=told.channel, size=model.facts.input_size, provider=plan.against.provider,
+                reference.facts.file, str(photo), reference.facts.threads, original=True,
+                reading=reference.reading.to_card(), size=model.facts.input_size, provider=plan.against.provider,
                 precision=plan.against.precision,
             )  # fmt: skip
         found = cold_start(jobs, starts=plan.starts, progress=partial(report, "cold starts"))

@@ -95,8 +95,11 @@ def _networks(result: Result) -> Table:
         ("input", lambda facts: f"{facts.input_size[0]}x{facts.input_size[1]}"),
         ("pixels, output", lambda facts: facts.conventions),
         ("sha256", lambda facts: facts.sha256[:16]),
+        ("arena", lambda facts: "" if facts.arena_bytes is None else f"{facts.arena_bytes:,} bytes"),
     ):
-        table.add_row(label, *(Text(value(facts)) for _, facts in columns))
+        cells = [Text(value(facts)) for _, facts in columns]
+        if any(cell.plain for cell in cells):
+            table.add_row(label, *cells)
     return table
 
 

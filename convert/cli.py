@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -18,15 +18,16 @@ from ..runtime.errors import OutputExistsError, UsageError
 
 if TYPE_CHECKING:
     from ..runtime.picture.images import Size
+    from .onnx.evidence import Asked
     from .pipeline import Progress
-    from .recipe import Importer, Target
+    from .recipe import Importer
 
 NUMBERS_HELP = "One number or three, 0 to 255, in the network's own channel order."
 
 
 def convert(
     network: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A trained network in full precision.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT.tflite", help="The int8 model to write.")],
+    path: Annotated[Path, typer.Option("-o", metavar="OUT.tflite", help="The int8 model to write.")],
     calibrate: Annotated[
         Path,
         typer.Option(
@@ -35,11 +36,33 @@ def convert(
             "transparency is the coarse alpha.",
         ),
     ],
-    mean: Annotated[str, typer.Option(metavar="R,G,B", help=f"Subtracted from pixels. {NUMBERS_HELP}")] = "0",
-    std: Annotated[str, typer.Option(metavar="R,G,B", help=f"Then divided by. {NUMBERS_HELP}")] = "255",
+    mean: Annotated[
+        str | None, typer.Option(metavar="R,G,B", help=f"Subtracted from pixels; default: 0. {NUMBERS_HELP}")
+    ] = None,
+    std: Annotated[
+        str | None, typer.Option(metavar="R,G,B", help=f"Then divided by; default: 255. {NUMBERS_HELP}")
+    ] = None,
+    units: Annotated[
+        str | None,
+        typer.Option(metavar="0-255|0-1", help="Units of --mean and --std; default: 0-255."),
+    ] = None,
     color: Annotated[str, typer.Option(metavar="rgb|bgr", help="Channel order the network was trained on.")] = "rgb",
     imgsz: Annotated[
         str | None, typer.Option(metavar="WxH", help="Input size, where the network leaves it open.")
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The output that holds the matte, where there are several.")
+    ] = None,
+    values: Annotated[
+        str | None,
+        typer.Option(
+            metavar="alpha|logits|0-255|background",
+            help="What the output holds, where it does not show.",
+        ),
+    ] = None,
+    frozen: Annotated[
+        list[str] | None,
+        typer.Option("--input", metavar="NAME=0|FILE.npy", help="What an input holds that is no picture; repeatable."),
     ] = None,
     channel: Annotated[
         int | None, typer.Option(min=0, help="The subject's class, where the output has several.")
@@ -50,12 +73,22 @@ def convert(
     max_drop: Annotated[
         float | None, typer.Option(metavar="X", help="Refuse a model that costs more IoU or MAE than this, e.g. 0.003.")
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse where the photos prove little, instead of warning.")
+    ] = False,
     max_latency_ratio: Annotated[
         float | None, typer.Option(metavar="X", help="Refuse a model that takes more than this share of float's time.")
     ] = None,
     target: Annotated[
-        str, typer.Option(metavar="generic|pi|pi32|coral", help="Check what this kind of machine can run.")
+        str,
+        typer.Option(
+            metavar="generic|pi|pi32|coral|ethos-u55|ethos-u65|ethos-u85|stm32n6",
+            help="Make the form that such a machine can run, and check it. ethos-u65-256: with the MACs per cycle.",
+        ),
     ] = "generic",
+    sram: Annotated[
+        int | None, typer.Option(metavar="KIB", min=1, help="SRAM that an Ethos-U has for the network.")
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the evidence as index.html and report.json.")
     ] = None,
@@ -73,22 +106,26 @@ def convert(
     as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON on stdout.")] = False,
 ) -> None:
     """Turn an ONNX network into a full-int8 TFLite model, and prove what that cost."""
-    _refuse_outputs(output, report, overwrite=overwrite)
-    from .onnx.lower import Preprocessing
+    _refuse_outputs(path, report, overwrite=overwrite)
+    from .onnx.edges import frozen_input
+    from .onnx.reading import typed
     from .pipeline import convert as run
     from .recipe import PARITY_TOLERANCE, Recipe
 
     recipe = Recipe(
         calibrate=calibrate,
-        preprocessing=Preprocessing(
-            _numbers("--mean", mean), _numbers("--std", std), cast('Literal["rgb", "bgr"]', color)
-        ),
+        preprocessing=typed(mean, std, color, units),
+        output=output,
+        values=cast("Asked | None", values),
+        frozen=dict(map(frozen_input, frozen or ())),
         size=None if imgsz is None else _size(imgsz),
         channel=channel,
         data=data,
         max_drop=max_drop,
+        strict=strict,
         max_latency_ratio=max_latency_ratio,
-        target=cast("Target", target),
+        target=target,
+        sram_kib=sram,
         importer=cast("Importer", importer),
         parity_tolerance=PARITY_TOLERANCE if tolerance is None else tolerance,
         name=name,
@@ -97,7 +134,7 @@ def convert(
     )
     with _progress() as tell:
         result = run(network, recipe, progress=tell)
-    files = result.files(output)
+    files = result.files(path)
     if report is not None:
         from .report.report import report_files
 
@@ -113,7 +150,7 @@ def convert(
         return
     from .report.tables import show_conversion
 
-    show_conversion(result, output, report)
+    show_conversion(result, path, report)
 
 
 def _refuse_outputs(output: Path, report: Path | None, *, overwrite: bool) -> None:
@@ -129,14 +166,6 @@ def _refuse_outputs(output: Path, report: Path | None, *, overwrite: bool) -> No
             raise OutputExistsError(f"{report} is a file; --report takes a folder")
         if (report / "index.html").exists() and not overwrite:
             raise OutputExistsError(f"{report} holds a report already; add --overwrite to replace it, or name another")
-
-
-def _numbers(option: str, text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        expected = "one number, or three separated by commas such as 123.7,116.3,103.5"
-        raise UsageError(f"{option} {text}: expected {expected}") from error
 
 
 def _size(text: str) -> Size:

@@ -1,4 +1,4 @@
-"""Two networks → how long each takes on this machine, called by turns so that their ratio holds on a noisy one."""
+"""Two networks → how long each takes on this machine, called alternately so that their ratio holds on a noisy one."""
 
 from __future__ import annotations
 

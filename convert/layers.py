@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from ..runtime.picture.images import Image
 from .onnx.graph import Graph, Node
 from .onnx.lower import INPUT
-from .onnx.reference import Reference
+from .onnx.reference import Layers
 from .tflite.activations import Activations
 from .tflite.float_model import FloatModel
 from .tflite.graph import TfliteGraph
 from .tflite.slice import cut
+
+FAINTEST = 1e-30  # what float32 holds below it has fewer digits the smaller it is, and kernels take it for zero
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class LayerError:
     error: float  # root mean square difference of int8 to float, as a share of the span between them
 
 
-def differences(graph: Graph, model: FloatModel, reference: Reference, image: Image) -> Iterator[LayerDifference]:
+def differences(graph: Graph, model: FloatModel, reference: Layers, image: Image) -> Iterator[LayerDifference]:
     """Every tensor that exists in both networks, in execution order, for one picture at the network's size.
 
     Each piece of the TFLite network between two such tensors is run on onnxruntime's values, so that an operator
@@ -74,7 +76,7 @@ def _groups(graph: Graph, model: FloatModel) -> Iterator[tuple[Node, tuple[str, 
             pending.update(dict.fromkeys(node.outputs, titles))
 
 
-def first_not_finite(graph: Graph, reference: Reference, image: Image) -> Node | None:
+def first_not_finite(graph: Graph, reference: Layers, image: Image) -> Node | None:
     """The first operator of the ONNX network that makes NaN or infinity of a picture."""
     producers = {name: node for node in graph.nodes for name in node.outputs if name}
     for name, values in reference.tensors(image, list(producers)):
@@ -130,6 +132,7 @@ def real_values(graph: TfliteGraph, names: Sequence[str]) -> Callable[[NDArray],
 
 def relative_error(found: NDArray, expected: NDArray) -> float:
     """Largest difference as a share of the expected range; NaN or infinity on one side only counts as infinite."""
+    found, expected = (np.where(np.abs(values) < FAINTEST, 0, values) for values in (found, expected))
     with np.errstate(invalid="ignore"):
         difference = np.abs(found.astype(np.float64) - expected)
     difference[~np.isfinite(found) & ~np.isfinite(expected)] = 0

@@ -14,11 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..runtime.errors import ImageError, UsageError
-from ..runtime.network.tensors import resize
-from ..runtime.picture.images import PHOTO_SUFFIXES, Alpha, Image, Size, find_photos, read, read_picture_bytes
+from ..runtime.picture.folders import find_photos
+from ..runtime.picture.images import PHOTO_SUFFIXES, Alpha, Image, Size, read, read_picture_bytes
+from ..runtime.picture.scale import resize
 from .onnx.graph import RGB, RGB_AND_COARSE
 
 HELD_OUT_EVERY = 5  # where no other photos are given, every fifth is kept from calibration and judges the result
+# Of the photos of one set together: of networks beyond 512x512 fewer photos are kept, which show as many pixels.
+MOST_PIXELS = 100 * 512 * 512
+FEWEST = 16  # however large they are
 BESIDE_PHOTOS = frozenset({"masks", "alphas", "classes"})  # what data sets keep beside images/: pictures, not photos
 FEWEST_TO_SPLIT = 10  # with fewer, all are used for both, and the figures say so
 
@@ -53,6 +57,11 @@ class Split:
     held_out: bool  # no photo did both
 
 
+def that_fit(most: int, size: Size) -> int:
+    """At most `most` photos of this size (width, height), and no more than memory should hold."""
+    return min(most, max(FEWEST, MOST_PIXELS // (size[0] * size[1])))
+
+
 def gather(
     folder: Path,
     size: Size,
@@ -69,7 +78,7 @@ def gather(
     """
     if not folder.exists():
         raise UsageError(f"{folder} is not there; name a folder of photos like those the model will see")
-    paths = [folder] if folder.is_file() else _spread(_without_masks(find_photos(folder)), most)
+    paths = [folder] if folder.is_file() else _spread(_without_masks(find_photos(folder)), that_fit(most, size))
     photos, unusable = _read_all(paths, folder, size, _reader(channels), progress)
     if not photos:
         endings = ", ".join(sorted(PHOTO_SUFFIXES))
@@ -98,7 +107,7 @@ def gather_pairs(
     paired = [path for path in find_photos(folder / "images") if path.stem in masks]
     photos: list[Photo] = []
     unusable: list[str] = []
-    for number, path in enumerate(_spread(paired, most)):
+    for number, path in enumerate(_spread(paired, that_fit(most, size))):
         try:
             image = _reader(channels)(path)
             truth = np.ascontiguousarray(read(masks[path.stem]).max(axis=2))

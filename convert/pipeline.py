@@ -13,29 +13,49 @@ from pathlib import Path
 import numpy as np
 
 from ..runtime.device.files import write_together
-from ..runtime.errors import ConversionError, GateRefusedError
+from ..runtime.errors import ConversionError, GateRefusedError, UsageError
 from ..runtime.network.interpreter import load
 from ..runtime.network.model_file import CARD_NAME, ModelCard
 from ..runtime.picture.images import Image
+from .doubts import doubts
 from .latency import Latency, compare
 from .onnx import graph as onnx_graph
 from .onnx import onnx_tf
-from .onnx.lower import Preprocessing, lower
+from .onnx.edges import SeveralOutputsError
+from .onnx.evidence import decide, outputs_on
+from .onnx.lower import lower
+from .onnx.reading import Reading
 from .photos import Photo, PhotoSet, Split, gather, gather_pairs, split
+from .quantise.kept import kept_scales
 from .quantise.shared_scales import Ranges
 from .quantise.to_int8 import Quantised, to_int8
 from .recipe import WARN_BELOW_IOU, Recipe
 from .rewrite.subpixel import with_subpixels
-from .search import SearchResult, search
-from .targets import coral, edgetpu_compiler, pi32
+from .search import SearchResult, ranked, search
+from .targets import accelerators, pi32
+from .targets.coverage import Coverage
 from .targets.partitions import partitions
 from .tflite.builder import add_metadata
 from .tflite.float_model import FloatModel
 from .tflite.graph import TfliteGraph, float_operators
-from .verify import Agreement, GroundTruth, Parity, check_activations, judge, mae, mattes, parity, refuse_difference
+from .verify import (
+    SAME_LEVELS,
+    Agreement,
+    GroundTruth,
+    Parity,
+    check_activations,
+    mae,
+    mattes,
+    parity,
+    refuse_difference,
+    same_levels,
+)
 from .verify import compare as compare_mattes
 
+READING_PHOTOS = 16  # on which the output is looked at; the parity photos are all held to what that says
 RANKING_PHOTOS = 16  # enough to order layers by what int8 costs them; the choice itself is measured on all
+COSTLY_MAE = 0.012  # of int8 mattes to float ones: above it, the layers that cost it are looked for
+COSTLY_LAYERS, COSTLY_PHOTOS = 3, 4  # so many are named, found on so many photos
 PI32_MAE = 0.005  # tflite-runtime rounds halves otherwise, which a steep sigmoid enlarges along contours
 Progress = Callable[[str, float], None]  # what is being done, and the share of it that is, 0…1
 
@@ -48,6 +68,7 @@ class Conversion:
     source: Path
     source_bytes: int  # size of the ONNX file
     opset: int
+    reading: Reading
     float_model: FloatModel
     tflite: bytes  # the int8 model, card included
     card: ModelCard
@@ -61,10 +82,12 @@ class Conversion:
     verification: PhotoSet  # the photos that judged
     calibration_photos: int
     held_out: bool  # no photo both calibrated and judged
-    coverage: coral.Coverage | None  # for --target coral
+    coverage: Coverage | None  # for a target that is an accelerator
     # For --target pi32: mean absolute difference of tflite-runtime 2.14's matte from ours on a photo, 0…1; None: it is
     # not installed, so that only the operators' versions were checked.
     tflite_runtime_mae: float | None
+    same_levels: float | None  # of a network quantised elsewhere: share of its matte within one level of the file's
+    unproven: tuple[str, ...]  # why the comparison proves little; empty where it does
     warnings: tuple[str, ...]  # what a user should know before shipping
     stages: tuple[tuple[str, float], ...]  # (stage, seconds)
 
@@ -74,7 +97,8 @@ class Conversion:
         return hashlib.sha256(self.tflite).hexdigest()
 
     def save(self, path: Path, *, overwrite: bool = False) -> None:
-        """Writes the int8 model, whole or not at all; beside it `<stem>_edgetpu.tflite` where Google's compiler ran.
+        """Writes the int8 model, whole or not at all; beside it what the chip's own compiler made of it, if it ran:
+        `<stem>_edgetpu.tflite` or `<stem>_vela.tflite`.
 
         Raises OutputExistsError when a file is there and `overwrite` is not given.
         """
@@ -82,9 +106,11 @@ class Conversion:
 
     def files(self, path: Path) -> dict[Path, bytes]:
         """What `save` writes: path → content."""
-        compiled = self.coverage.compiler if self.coverage else None
-        beside = {path.with_name(f"{path.stem}_edgetpu.tflite"): compiled.model} if compiled and compiled.model else {}
-        return {path: self.tflite, **beside}
+        files = {path: self.tflite}
+        compiled = self.coverage.compiled if self.coverage else None
+        if compiled and compiled.model:
+            files[path.with_name(f"{path.stem}{compiled.suffix}.tflite")] = compiled.model
+        return files
 
 
 class _Stages:
@@ -112,62 +138,105 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
     """
     path, stages = Path(path), _Stages(progress)
     with stages.stage("reading the network"):
-        graph = onnx_graph.load(path, size=recipe.size)
+        graph = _loaded(path, recipe)
     with stages.stage("reading photos") as tell:
         photos = _photos(recipe, graph, tell)
     judges = photos.verification.photos
-    images = [photo.image for photo in (*judges, *photos.calibration.photos)[: recipe.parity_photos]]
+    chosen = (*judges, *photos.calibration.photos)[: recipe.parity_photos]
+    with stages.stage("reading what the network gives"):
+        reading = decide(
+            graph, [photo.image for photo in chosen[:READING_PHOTOS]], preprocessing=recipe.preprocessing,
+            values=recipe.values, channel=recipe.channel,
+        )  # fmt: skip
     other: bytes | None = None
     if recipe.importer == "onnx-tf":
         onnx_tf.find_python()  # refused before a minute is spent
         with stages.stage("onnx-tf and TensorFlow, which take minutes"):
-            calibration = photos.calibration.images
-            model, other = onnx_tf.convert(graph, recipe.preprocessing, calibration, channel=recipe.channel)
+            model, other = onnx_tf.convert(graph, reading, photos.calibration.images)
     else:
         with stages.stage("lowering to float TFLite"):
-            model = lower(graph, recipe.preprocessing, channel=recipe.channel)
+            model = lower(graph, reading)
     with stages.stage("comparing float TFLite with ONNX") as tell:
-        check_activations(graph, recipe.preprocessing, images[0], recipe.channel)
-        same = parity(
-            graph, model, recipe.preprocessing, images, recipe.channel,
-            tolerance=recipe.parity_tolerance, progress=tell,
-        )  # fmt: skip
+        check_activations(graph, reading, chosen[0].image)
+        same = parity(graph, model, reading, chosen, tolerance=recipe.parity_tolerance, progress=tell)
         refuse_difference(same, importer=recipe.importer)
     quantised: Quantised | None = None
     if other is None:
         with stages.stage("calibrating and quantising") as tell:
-            quantised = to_int8(model, photos.calibration.images, progress=tell)
+            make = kept_scales if model.levels else to_int8
+            quantised = make(model, photos.calibration.images, progress=tell)
     int8 = quantised.tflite if quantised else other or b""
     searched: SearchResult | None = None
     if quantised and recipe.max_drop is not None:
         with stages.stage("looking for precisions within the budget") as tell:
             searched = _searched(recipe, model, quantised, judges, tell)
             int8 = searched.tflite
-    if recipe.target != "coral":  # whose compiler maps TRANSPOSE_CONV, and DEPTH_TO_SPACE not everywhere
+    blame = ""
+    if quantised and searched is None:
+        with stages.stage("looking for the layers that cost most") as tell:
+            blame = _blame(model, quantised, judges[:: max(1, len(judges) // COSTLY_PHOTOS)][:COSTLY_PHOTOS], tell)
+    if not accelerators.is_one(recipe.target):  # they take TRANSPOSE_CONV, and DEPTH_TO_SPACE hardly anywhere
         int8 = with_subpixels(TfliteGraph(int8)).to_bytes()
+    levels: float | None = None
+    if graph.kept.levels:
+        with stages.stage("comparing int8 with the quantised file"):
+            levels = same_levels(graph, reading, int8, chosen)
     with stages.stage("comparing int8 with float") as tell:
-        agreed, truth = judge(model, int8, judges, progress=tell)
+        of_float = mattes(model, judges, progress=lambda share: tell(share / 2))
+        of_int8 = mattes(int8, judges, progress=lambda share: tell(0.5 + share / 2))
+        agreed, truth = compare_mattes(of_float, of_int8, judges)
+        unproven = tuple(doubts(of_float, photos.verification.images, photos.calibration.images))
+    _refuse_doubtful(recipe, unproven)
     with stages.stage("timing both"):
         latency = compare(load(model.tflite, threads=1), load(int8, threads=1))
     _refuse_slow(recipe, latency)
     with stages.stage(f"checking for {recipe.target}"):
-        coverage = _coverage(recipe, int8)
-        ran = _check_pi32(int8, images[0]) if recipe.target == "pi32" else None
-    card = _card(path, recipe, graph, same, agreed, photos, int8)
+        card = _card(path, recipe, graph, reading, same, agreed, photos, int8)
+        tflite = add_metadata(int8, CARD_NAME, card.to_json())
+        coverage = accelerators.check(tflite, recipe.target, sram_kib=recipe.sram_kib)
+        ran = _check_pi32(int8, chosen[0].image) if recipe.target == "pi32" else None
     result = Conversion(
-        recipe=recipe, source=path, source_bytes=path.stat().st_size, opset=graph.opset, float_model=model,
+        recipe=recipe, source=path, source_bytes=path.stat().st_size, opset=graph.opset, reading=reading,
+        float_model=model,
         quantised_model=quantised.model if quantised else model, ranges=quantised.ranges if quantised else {},
-        search=searched, tflite=add_metadata(int8, CARD_NAME, card.to_json()), card=card, parity=same,
+        search=searched, tflite=tflite, card=card, parity=same,
         agreement=agreed, truth=truth, latency=latency, verification=photos.verification,
         calibration_photos=len(photos.calibration.photos), held_out=photos.held_out, coverage=coverage,
-        tflite_runtime_mae=ran, warnings=(), stages=tuple(stages.done),
+        tflite_runtime_mae=ran, same_levels=levels, unproven=unproven, warnings=(), stages=tuple(stages.done),
     )  # fmt: skip
-    return replace(result, warnings=tuple(_warnings(result, photos)))
+    return replace(result, warnings=(*_warnings(result, photos), *([blame] if blame else [])))
+
+
+def _loaded(path: Path, recipe: Recipe) -> onnx_graph.Graph:
+    """The graph. Raises SeveralOutputsError with what each output gives on a photo where nobody chose one."""
+    try:
+        return onnx_graph.load(path, size=recipe.size, output=recipe.output, frozen=recipe.frozen)
+    except SeveralOutputsError as error:
+        graph = onnx_graph.load(path, size=recipe.size, output=error.names[0], frozen=recipe.frozen)
+        photos = gather(recipe.calibrate, graph.size, most=1, channels=graph.channels)
+        described = outputs_on(graph, error.names, photos.images[0], recipe.preprocessing)
+        raise SeveralOutputsError(error.file, error.names, described) from error
+
+
+def _refuse_doubtful(recipe: Recipe, unproven: Sequence[str]) -> None:
+    if recipe.strict and unproven:
+        raise GateRefusedError(
+            f"the comparison proves too little (--strict): {'; '.join(unproven)}. Nothing was written; judge with "
+            "photos that show subjects, with --data DIR"
+        )
 
 
 def _photos(recipe: Recipe, graph: onnx_graph.Graph, tell: Callable[[float], None]) -> Split:
     size, channels = graph.size, graph.channels
-    found = gather(recipe.calibrate, size, most=recipe.calibration_photos, channels=channels, progress=tell)
+    try:
+        found = gather(recipe.calibrate, size, most=recipe.calibration_photos, channels=channels, progress=tell)
+    except UsageError as error:
+        if channels == onnx_graph.RGB:
+            raise
+        raise UsageError(
+            f"input '{graph.input}' {list(graph.shapes[graph.input])} takes four channels: of such networks only "
+            f"refiners are converted, which take RGB and a coarse alpha. {error}"
+        ) from error
     if recipe.data is None:
         return split(found, most=recipe.verification_photos)
     judges = gather_pairs(recipe.data, size, most=recipe.verification_photos, channels=channels, progress=tell)
@@ -203,8 +272,28 @@ def _searched(
         latency_ratio=lambda candidate: compare(full_precision, load(candidate, threads=1), seconds=1.0).ratio,
         max_drop=recipe.max_drop if recipe.max_drop is not None else 1.0,
         max_latency_ratio=recipe.max_latency_ratio,
-        forbid_islands=recipe.target == "coral",
+        forbid_islands=accelerators.is_one(recipe.target),
         progress=tell,
+    )
+
+
+def _blame(model: FloatModel, quantised: Quantised, photos: Sequence[Photo], tell: Callable[[float], None]) -> str:
+    """Which layers make full int8 as different from float as it is, in one line; empty where it is close enough."""
+    of_float = mattes(model, photos)
+
+    def apart(content: bytes) -> float:
+        return compare_mattes(of_float, mattes(content, photos), photos)[0].mae
+
+    whole = apart(quantised.tflite)
+    if whole <= COSTLY_MAE:
+        return ""
+    worst = ranked(quantised, apart, tell)[:COSTLY_LAYERS]
+    first = ", ".join(f"'{candidate.operators[0]}'" for candidate in worst)
+    islands = [name for candidate in worst for name in candidate.operators]
+    left = apart(quantised.with_islands(islands).to_bytes())
+    return (
+        f"full int8 is {whole:.4f} from float on average, more than {COSTLY_MAE}. Most of it is lost from {first} on: "
+        f"with these {len(islands)} operators in float32 it is {left:.4f}; --max-drop X looks for the fewest"
     )
 
 
@@ -216,15 +305,6 @@ def _refuse_slow(recipe: Recipe, latency: Latency) -> None:
         f"int8 takes {latency.int8_ms:.1f} ms, {latency.ratio:.2f} of the float network's {latency.float_ms:.1f}; "
         f"at most {recipe.max_latency_ratio} was allowed. Nothing was written; allow more with --max-latency-ratio"
     )
-
-
-def _coverage(recipe: Recipe, int8: bytes) -> coral.Coverage | None:
-    if recipe.target != "coral":
-        return None
-    left = float_operators(TfliteGraph(int8))
-    if left:
-        raise ConversionError(f"{left[0]} still computes in floating point; an Edge TPU takes full-integer models only")
-    return replace(coral.check(int8), compiler=edgetpu_compiler.compile_model(int8))
 
 
 def _check_pi32(int8: bytes, image: Image) -> float | None:
@@ -249,6 +329,12 @@ def _warnings(result: Conversion, photos: Split) -> Iterator[str]:
             f"the network amplifies rounding: float TFLite and onnxruntime differ by {result.parity.max_error:.1e} of "
             f"the matte's range, no operator by more than {result.parity.operator_error or 0:.1e} on the same input"
         )
+    yield from result.unproven
+    if result.same_levels is not None and result.same_levels < SAME_LEVELS:
+        yield (
+            f"{result.same_levels:.2%} of the int8 matte is within one level of the quantised file's, not "
+            f"{SAME_LEVELS:.1%}: linear enlarging and padded means round ties otherwise"
+        )
     if result.agreement.iou < WARN_BELOW_IOU:
         yield (
             f"int8 masks overlap the float ones by {result.agreement.iou:.3f} only (below {WARN_BELOW_IOU}): look at "
@@ -258,9 +344,8 @@ def _warnings(result: Conversion, photos: Split) -> Iterator[str]:
         yield "the photos that judge int8 were also calibrated on, so the figures flatter it; name others with --data"
     if result.latency.ratio > 1:
         yield f"int8 is slower than float on this machine ({result.latency.ratio:.2f} times the time)"
-    if result.coverage and not result.coverage.complete:
-        total = len(result.coverage.operators)
-        yield f"an Edge TPU takes {result.coverage.mapped} of {total} operators, as far as Google's documents tell"
+    if result.coverage:
+        yield from accelerators.warnings(result.coverage)
     left = float_operators(TfliteGraph(result.tflite))
     if left:
         yield f"{len(left)} operators compute in floating point, {left[0]} first: each island costs two conversions"
@@ -290,6 +375,7 @@ def _card(
     path: Path,
     recipe: Recipe,
     graph: onnx_graph.Graph,
+    reading: Reading,
     same: Parity,
     agreed: Agreement,
     photos: Split,
@@ -298,17 +384,15 @@ def _card(
     islands = len(float_operators(TfliteGraph(int8)))
     precision = f"int8 with {islands} operators in float32" if islands else "full int8"
     whose = "by TensorFlow" if recipe.importer == "onnx-tf" else "per channel"
+    whose = "with the file's own scales" if graph.kept.levels else whose
     return ModelCard(
         name=recipe.name or path.stem,
         role="segmenter" if graph.channels == onnx_graph.RGB else "refiner",
         source_sha256=graph.sha256,
         licence=recipe.licence,
         training_data=recipe.training_data,
-        preprocessing=in_words(recipe.preprocessing),
-        mean=recipe.preprocessing.mean,
-        std=recipe.preprocessing.std,
-        color=recipe.preprocessing.color,
-        channel=recipe.channel,
+        preprocessing="; ".join(reading.in_words()),
+        reading=reading.to_card(),
         quantisation=f"{precision}, {whose}, ranges from {len(photos.calibration.photos)} photos",
         float_parity=same.max_error,
         agreement_iou=agreed.iou,
@@ -316,14 +400,6 @@ def _card(
         photos=len(agreed.photos),
         made_by=f"edgematte {own_version()}",
     )
-
-
-def in_words(preprocessing: Preprocessing) -> str:
-    """What the model does to the RGB bytes it is given."""
-    mean, std = (", ".join(f"{v:g}" for v in values) for values in (preprocessing.mean, preprocessing.std))
-    how = "in the input's scale and zero point" if preprocessing.carried_by_input else "in a 1x1 convolution"
-    order = ", channels swapped to BGR" if preprocessing.color == "bgr" else ""
-    return f"(pixel - {mean}) / {std}{order}, {how}"
 
 
 def own_version() -> str:

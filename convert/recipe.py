@@ -9,9 +9,12 @@ from typing import Literal, get_args
 
 from ..runtime.errors import UsageError
 from ..runtime.picture.images import Size
-from .onnx.lower import Preprocessing
+from .onnx.edges import Frozen
+from .onnx.evidence import Asked
+from .onnx.reading import Preprocessing
+from .targets import accelerators
 
-Target = Literal["generic", "pi", "pi32", "coral"]
+TARGETS = ("generic", "pi", "pi32", *accelerators.NAMES)
 Importer = Literal["own", "onnx-tf"]
 
 PARITY_TOLERANCE = 1e-4  # float TFLite against onnxruntime, as a share of the output's range
@@ -26,15 +29,19 @@ class Recipe:
     """
 
     calibrate: Path  # folder of photos like those the model will see, or one photo
-    preprocessing: Preprocessing = field(
-        default_factory=Preprocessing
-    )  # what the network was trained to expect of pixels
+    # What the network was trained to expect of pixels; None: 0…1, or the bytes themselves where its input is uint8.
+    preprocessing: Preprocessing | None = None
     size: Size | None = None  # (width, height); None: the network's own
+    output: str | None = None  # the tensor that holds the matte; None: the network's only output
+    values: Asked | None = None  # what that holds; None: as its operators and its values show
+    frozen: Frozen = field(default_factory=dict)  # inputs that are no picture → a number, or a .npy file
     channel: int | None = None  # the subject's class where the output has several
     data: Path | None = None  # folder with images/ and masks/: judged against the truth as well
     max_drop: float | None = None  # most IoU, or MAE, that int8 may cost, 0…1; None: any, but said
+    strict: bool = False  # refuse where the comparison proves little, instead of warning
     max_latency_ratio: float | None = None  # int8 time / float time that must not be exceeded
-    target: Target = "generic"  # which machine's limits are checked
+    target: str = "generic"  # which machine's limits are checked; one of TARGETS
+    sram_kib: int | None = None  # what an NPU has for the network; None: what its usual system has
     importer: Importer = "own"  # own: our lowering; onnx-tf: onnx-tf and TensorFlow in an environment of their own
     parity_tolerance: float = PARITY_TOLERANCE
     parity_photos: int = 20  # photos on which float TFLite and onnxruntime must agree
@@ -45,8 +52,12 @@ class Recipe:
     training_data: str = ""  # what it was trained on, for the card
 
     def __post_init__(self) -> None:
-        _one_of("target", self.target, get_args(Target))
+        _one_of("target", self.target, TARGETS)
+        if self.sram_kib is not None and (self.sram_kib < 1 or not self.target.startswith("ethos-u")):
+            raise UsageError("--sram is for --target ethos-u…, in KiB and above 0; leave it out, or correct it")
         _one_of("importer", self.importer, get_args(Importer))
+        if self.values is not None:
+            _one_of("values", self.values, get_args(Asked))
         for name in ("parity_photos", "calibration_photos", "verification_photos"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected 1 or more")

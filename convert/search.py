@@ -107,7 +107,7 @@ def search(
     full = measure(())
     if forbid_islands or full.drop <= max_drop:
         return result(())
-    candidates = _ranked(quantised, quick_drop, progress)
+    candidates = ranked(quantised, quick_drop, progress)
     sets: list[tuple[str, ...]] = [()]  # the islands of the first 0, 1, 2, … candidates
     for candidate in candidates:
         sets.append(tuple(dict.fromkeys((*sets[-1], *candidate.operators))))
@@ -150,7 +150,7 @@ def _returned(
         size //= 2
 
 
-def _ranked(quantised: Quantised, drop: Measure, progress: Callable[[float], None] | None) -> list[Candidate]:
+def ranked(quantised: Quantised, drop: Measure, progress: Callable[[float], None] | None = None) -> list[Candidate]:
     """Operators in runs, those that cost most accuracy per share of the work first."""
     graph = quantised.model.graph
     computed = set(graph.activations())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -13,10 +13,13 @@ from ..runtime.errors import ConversionError, GateRefusedError
 from ..runtime.network.interpreter import Network, load
 from ..runtime.network.tensors import Convention, to_alpha, to_input
 from ..runtime.picture.images import Alpha, Image
+from .doubts import SUBJECT_FROM
 from .layers import LayerDifference, differences, first_not_finite
+from .onnx.evidence import refuse_outside
 from .onnx.graph import RGB_AND_COARSE, Graph
-from .onnx.lower import Preprocessing
-from .onnx.reference import Reference
+from .onnx.original import OriginalMatte, session
+from .onnx.reading import Reading
+from .onnx.reference import Layers
 from .photos import Photo
 from .recipe import PARITY_TOLERANCE, Importer
 from .tflite.float_model import FloatModel
@@ -24,7 +27,11 @@ from .tflite.float_model import FloatModel
 STRICTER = (
     10  # operators looked at one by one must agree ten times better than mattes, which may then differ ten times more
 )
-SUBJECT_FROM = 128  # the first alpha that rounds to subject: a mask is alpha at 0.5
+# Of the matte, at most one level apart, where the file was quantised already. Convolutions, sums, products and
+# functions of one number agree to the bit; a linear Resize and a padded mean round ties otherwise.
+SAME_LEVELS, FEWEST_LEVELS = 0.999, 0.9
+HALF_TOLERANCE = 0.02  # of the matte's range: what half precision makes of a network, against single
+LEVEL = 1.01 / 255  # a file that ends in whole numbers cuts off up to one of 255
 Progress = Callable[[float], None]
 
 
@@ -39,6 +46,7 @@ class Parity:
     # Looked into only where the mattes differ by more than the tolerance: the largest difference that any operator
     # makes when it is given onnxruntime's own values.
     operator_error: float | None = None
+    file_rounding: float = 0.0  # what half precision in the file itself makes of the mattes, of their range
 
     @property
     def holds(self) -> bool:
@@ -129,50 +137,83 @@ class GroundTruth:
 def parity(
     graph: Graph,
     model: FloatModel,
-    preprocessing: Preprocessing,
-    images: Sequence[Image],
-    channel: int | None = None,
+    reading: Reading,
+    photos: Sequence[Photo],
     *,
     tolerance: float = PARITY_TOLERANCE,
     progress: Progress | None = None,
 ) -> Parity:
-    """The lowered network against onnxruntime on photos of the network's size; layer by layer where it differs.
+    """The lowered network against the user's file in onnxruntime, on photos of the network's size; by layer where it
+    differs.
 
-    Raises ConversionError naming the layer where a photo makes the network itself compute NaN or infinity.
+    Raises ConversionError naming the layer where a photo makes the network itself compute NaN or infinity, and where
+    the file gives numbers that the reading does not allow.
     """
-    reference = Reference(graph, preprocessing, channel=channel)
-    network = load(model.tflite, threads=1)
-    low, high, largest, worst = np.inf, -np.inf, -1.0, images[0]
-    for number, image in enumerate(images):
-        expected = reference.alpha(image)
-        if not np.isfinite(expected).all():
-            check_activations(graph, preprocessing, image, channel)
+    original, network = OriginalMatte(graph, reading), load(model.tflite, threads=1)
+    # What half precision or whole numbers round off is no fault of the lowering, whose float32 is held to its own bar.
+    single = session(graph.model.SerializeToString()) if graph.half or graph.kept.levels else None
+    allowed = max(tolerance, HALF_TOLERANCE if graph.half else 0.0, LEVEL if reading.matte.counted else 0.0)
+    low, high, largest, rounding, worst = np.inf, -np.inf, -1.0, 0.0, photos[0].image
+    for number, photo in enumerate(photos):
+        output = original.numbers(photo.image)
+        if not np.isfinite(output).all():
+            check_activations(graph, reading, photo.image)
             raise _not_finite(graph, "its last step")
-        found = network.run(model.to_input(image))[0, :, :, 0]
+        refuse_outside(reading.matte, output, photo.name)
+        expected = reading.matte.apply(output)
+        found = np.clip(network.run(model.to_input(photo.image))[0, :, :, 0], 0.0, 1.0)
         if found.shape != expected.shape:
             raise ConversionError(f"the converted network gives {found.shape}, the original {expected.shape}")
-        error = float(np.abs(found - expected).max())
+        if single is not None:
+            feed = {graph.input: reading.to_input(photo.image).astype(np.float32)}
+            in_single = reading.matte.apply(np.asarray(single.run([graph.output], feed)[0]))
+            rounding = max(rounding, float(np.abs(in_single - expected).max()))
+            error = float(np.abs(found - in_single).max())
+        else:
+            error = float(np.abs(found - expected).max())
         if not error <= largest:  # NaN included
-            largest, worst = (error if np.isfinite(error) else np.inf), image
+            largest, worst = (error if np.isfinite(error) else np.inf), photo.image
         low, high = min(low, float(expected.min())), max(high, float(expected.max()))
         if progress:
-            progress((number + 1) / len(images))
-    result = Parity(largest / ((high - low) or 1.0), tolerance, len(images))
+            progress((number + 1) / len(photos))
+    span = (high - low) or 1.0
+    bar = tolerance if single is not None else allowed
+    result = Parity(largest / span, bar, len(photos), file_rounding=rounding / span)
+    if graph.half and rounding / span > allowed:
+        raise GateRefusedError(
+            f"{graph.name}: in single precision the network differs from the file, which computes in half, by "
+            f"{rounding / span:.2g} of the matte's range; at most {allowed:.2g} is allowed. Export it in float32"
+        )
     if result.holds or not model.tensor_of:
         return result
-    layers = list(differences(graph, model, reference, worst))
+    layers = list(differences(graph, model, Layers(graph, reading), worst))
     first = next((layer for layer in layers if layer.error > tolerance / STRICTER), None)
     own = max((layer.error for layer in layers), default=None)
-    return Parity(result.max_error, tolerance, len(images), first, own)
+    return replace(result, first_difference=first, operator_error=own)
 
 
-def check_activations(graph: Graph, preprocessing: Preprocessing, image: Image, channel: int | None = None) -> None:
+def same_levels(graph: Graph, reading: Reading, int8: bytes, photos: Sequence[Photo]) -> float:
+    """How much of the mattes is at most one level of 255 from what a file that was quantised already gives, 0…1.
+
+    Raises GateRefusedError where that is too little.
+    """
+    original, found = OriginalMatte(graph, reading), matte_maker(int8)
+    apart = [np.abs(np.rint(original.alpha(p.image) * 255) - found(p.image).astype(np.float32)) for p in photos]
+    share = float(np.mean([difference <= 1 for difference in apart]))
+    if share < FEWEST_LEVELS:
+        raise GateRefusedError(
+            f"{graph.name}: {share:.2%} of the int8 matte is within one level of what the quantised file gives; at "
+            f"least {FEWEST_LEVELS:.0%} is asked. Nothing was written; convert the full-precision original"
+        )
+    return share
+
+
+def check_activations(graph: Graph, reading: Reading, image: Image) -> None:
     """Raises ConversionError naming the first layer that makes NaN or infinity of a photo.
 
     Looked for inside the network: a later layer may hide it from the matte and leave calibration with endless ranges.
     """
-    reference = Reference(graph, preprocessing, channel=channel)
-    node = first_not_finite(graph, reference, image)
+    node = first_not_finite(graph, Layers(graph, reading), image)
     if node is not None:
         raise _not_finite(graph, f"layer '{node.name}' ({node.op})")
 

@@ -21,7 +21,9 @@ from .live.rate import measured
 from .live.sources.virtual import VirtualCamera
 from .matting.segmenter import Segmenter
 from .network import LIVE_MODEL
+from .network.installed import Installed, installed
 from .network.interpreter import EDGE_TPU_LIBRARY, INTERPRETERS
+from .picture.jpeg import tells_of_damage
 
 State = Literal["well", "note", "wrong"]
 
@@ -50,6 +52,7 @@ class Diagnosis:
     machine: Machine
     findings: tuple[Finding, ...]
     fps: float | None  # of a 1280x720 picture, blurred behind the subject; None: it does not run
+    installed: Installed
 
     @property
     def well(self) -> bool:
@@ -69,6 +72,7 @@ def examine(root: Path = ROOT, *, model: str = LIVE_MODEL, seconds: float = MEAS
         *_accelerators(root),
         *_cameras(root),
         *_programs(),
+        *_pictures(),
     ]
     fps: float | None = None
     try:
@@ -79,7 +83,7 @@ def examine(root: Path = ROOT, *, model: str = LIVE_MODEL, seconds: float = MEAS
         findings.append(Finding("speed", state, f"{model} makes {fps:.0f} frames a second of 1280x720", advice))
     except EdgeMatteError as error:
         findings.append(Finding("speed", "wrong", f"{model} does not run: {error}", "edgematte models verify"))
-    return Diagnosis(machine, tuple(findings), fps)
+    return Diagnosis(machine, tuple(findings), fps, installed())
 
 
 def _board(machine: Machine) -> Iterator[Finding]:
@@ -174,9 +178,18 @@ def _cameras(root: Path) -> Iterator[Finding]:
         yield Finding("virtual webcam", "note", words, "pip install 'edgematte[virtualcam]'")
 
 
+def _pictures() -> Iterator[Finding]:
+    if tells_of_damage():
+        yield Finding("pictures", "well", "damaged JPEGs are told from sound ones")
+    else:
+        yield Finding("pictures", "wrong", "damaged JPEGs are taken for sound ones", "sudo apt install libturbojpeg0")
+
+
 def _programs() -> Iterator[Finding]:
     found = find_ffmpeg()
-    words = found or "not installed: no sound, no transparent video"
+    words = (
+        found or "not installed: no sound, no transparent video, no interlaced or damaged one read, no recording safe"
+    )
     yield Finding("ffmpeg", "well" if found else "note", words, None if found else "sudo apt install ffmpeg")
     free = shutil.disk_usage(Path.cwd()).free
     full = free < 200 * 2**20

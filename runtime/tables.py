@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .network import LIVE_MODEL, PHOTO_MODEL
+from .network import LIVE_MODEL, PEOPLE_MODEL, PHOTO_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from .network.model_file import FileTensor, ModelCard
     from .network.published import Published
 
+USES = {
+    PHOTO_MODEL: " (default for photos)",
+    PEOPLE_MODEL: " (default for booths)",
+    LIVE_MODEL: " (default for cameras)",
+}
 PIPE_WIDTH = 160  # characters; a pipe has no width of its own, and a table folded to 80 cannot be searched
 
 
@@ -94,7 +99,7 @@ def _card_rows(card: ModelCard) -> list[tuple[str, str]]:
     rows = []
     for field in fields(card):
         value = getattr(card, field.name)
-        if value not in (None, ""):
+        if value not in (None, "") and field.name != "reading":  # which "preprocessing" says in words
             rows.append((f"card: {field.name.replace('_', ' ')}", str(value)))
     return rows
 
@@ -104,7 +109,7 @@ def show_models(models: list[tuple[str, int, ModelCard | None]]) -> None:
     table = Table("model", "bytes", "int8 to float IoU", "licence")
     for name, size, card in models:
         agreement = f"{card.agreement_iou:.3f}" if card and card.agreement_iou is not None else "not measured"
-        use = {PHOTO_MODEL: " (default for photos)", LIVE_MODEL: " (default for cameras)"}.get(name, "")
+        use = USES.get(name, "")
         table.add_row(name + use, f"{size:,}", agreement, card.licence if card else "")
     _console().print(table)
 

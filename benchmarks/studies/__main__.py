@@ -22,6 +22,7 @@ STUDIES = {
     "live": "Frames a second of the live pipeline, beside MediaPipe's package.",
     "live_edges": "How much error is left at the edges of live video.",
     "live_latency": "How long a frame takes from the camera to the end of a pipe.",
+    "npus": "How much of other people's networks an Ethos-U takes.",
     "peers": "Accuracy and latency of other people's tools beside ours.",
     "photo_stages": "How long each stage of cutting a photo takes.",
     "quantization": "What every step of the quantiser buys.",

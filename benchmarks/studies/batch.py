@@ -1,6 +1,7 @@
 """A folder of a thousand photos with damaged ones among them → what `edgematte cut` wrote, named, returned and held.
 
     python -m edgematte.benchmarks.studies batch --photos 1000 --damaged 20 [--jobs 2]
+    python -m edgematte.benchmarks.studies batch --photos 200 --rate    # how fast, beside bare processes and OpenCV
 
 The photos are crops of real ones, each with another size and place, so that nothing can be remembered from one to the
 next. The damaged ones are what cards, networks and people do to files. Exits 1 when a number is not what it must be.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import socket
 import struct
 import subprocess
 import sys
@@ -17,7 +19,9 @@ import tempfile
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -26,8 +30,9 @@ import numpy as np
 import typer
 
 from ...runtime.errors import EdgeMatteError, UsageError
+from ...runtime.picture.folders import find_photos
 from ...runtime.picture.headers import inspect_picture
-from ...runtime.picture.images import Image, encode, find_photos, read
+from ...runtime.picture.images import Image, encode, read
 
 FOLDERS = 10  # the photos lie in so many
 PROGRAM = "from edgematte.runtime.cli import main; main()"
@@ -200,6 +205,100 @@ def _children(pid: int) -> Iterator[int]:
         yield from _children(child)
 
 
+# What two bare processes do, each with half of the photos: OpenCV alone, and a loaded network without the program.
+_BARE = """
+import sys, cv2
+from pathlib import Path
+out, *photos = sys.argv[1:]
+cv2.setNumThreads(1)
+"""
+_OPENCV = (
+    _BARE
+    + """
+for number, photo in enumerate(photos):
+    cv2.imwrite(f"{out}/{number}.png", cv2.cvtColor(cv2.imread(photo), cv2.COLOR_BGR2BGRA))
+"""
+)
+_CUTTER = (
+    _BARE
+    + """
+from edgematte.runtime.photos.cutter import CutOptions, load_cutter
+cutter = load_cutter(CutOptions(threads=1))
+for number, photo in enumerate(photos):
+    Path(out, f"{number}.png").write_bytes(cutter(Path(photo).read_bytes(), name=photo, suffix=".png").data)
+"""
+)
+LEAST_SIDE_PX, MOST_SIDE_PX = 1150, 4000  # 1 to 12 megapixels at four to three
+
+
+def rates(source: Path, *, photos: int, place: Path | None = None) -> dict[str, float]:
+    """Photos a second of 1 to 12 megapixels by two processes of each way: its name → the rate, starts included."""
+    with tempfile.TemporaryDirectory(dir=place) as folder:
+        inbox = Path(folder, "in")
+        _make_large(inbox, source, photos)
+        files = sorted(map(str, inbox.iterdir()))
+        found: dict[str, float] = {}
+
+        def timed(name: str, *commands: list[str]) -> None:
+            start = time.perf_counter()
+            running = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for command in commands]
+            if any(process.wait() for process in running):
+                raise EdgeMatteError(f"{name} failed")
+            found[name] = photos / (time.perf_counter() - start)
+
+        def halves(name: str, code: str) -> None:
+            commands = []
+            for half in range(2):
+                out = Path(folder, f"{name} {half}")
+                out.mkdir()
+                commands.append([sys.executable, "-c", code, str(out), *files[half::2]])
+            timed(name, *commands)
+
+        def program(name: str, *options: str) -> None:
+            timed(name, [sys.executable, "-c", PROGRAM, "cut", str(inbox), "-o", str(Path(folder, name)), *options])
+
+        halves("OpenCV", _OPENCV)
+        halves("bare", _CUTTER)
+        program("jobs", "--jobs", "2")
+        if find_spec("distributed") is not None:
+            with _cluster() as address:
+                program("dask", "--dask", address)
+        return found
+
+
+def _make_large(place: Path, source: Path, photos: int) -> None:
+    originals, chance = [read(path) for path in find_photos(source)], np.random.default_rng(7)
+    place.mkdir()
+    for number in range(photos):
+        width = int(chance.integers(LEAST_SIDE_PX, MOST_SIDE_PX + 1))
+        large = cv2.resize(originals[number % len(originals)], (width, width * 3 // 4), interpolation=cv2.INTER_CUBIC)
+        (place / f"{number:04}.jpg").write_bytes(encode(np.asarray(large, np.uint8), ".jpg"))
+
+
+@contextmanager
+def _cluster() -> Iterator[str]:
+    """The address of a Dask scheduler of this machine with two workers, started and ready."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    dask = [sys.executable, "-m", "dask"]
+    words = ["--nthreads", "1", "--no-nanny", "--no-dashboard"]
+    commands = [[*dask, "scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--no-dashboard"]]
+    commands += [[*dask, "worker", address, *words]] * 2
+    quiet = subprocess.DEVNULL
+    running = [subprocess.Popen(command, stdout=quiet, stderr=quiet) for command in commands]
+    try:
+        from distributed import Client
+
+        with Client(address, timeout="120s") as client:
+            client.wait_for_workers(2, timeout=120)
+        yield address
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
 def main(
     source: Annotated[Path, typer.Option(metavar="DIR", help="Photos to cut crops from.")] = Path(
         "tests/photos/images"
@@ -210,9 +309,17 @@ def main(
     model: Annotated[str | None, typer.Option("-m", "--model", help="As of edgematte cut.")] = None,
     refine: Annotated[str | None, typer.Option(help="As of edgematte cut.")] = None,
     place: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the folder is made for the time.")] = None,
+    rate: Annotated[bool, typer.Option("--rate", help="Only how fast sound photos of 1 to 12 MP are cut.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
 ) -> None:
     """Cut a folder with damaged photos in it, and check what is written, named, returned and held in memory."""
+    if rate:
+        found = rates(source, photos=photos, place=place)
+        lines = (
+            f"{name:<7} {value:6.2f} photos/s, {value / found['bare']:.2f} of bare" for name, value in found.items()
+        )
+        typer.echo(json.dumps(found) if as_json else "\n".join(lines))
+        return
     options = ["--jobs", str(jobs)] if jobs > 1 else []
     options += ["-m", model] if model else []
     options += ["--refine", refine] if refine else []

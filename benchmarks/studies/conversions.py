@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ...convert.onnx import graph as onnx_graph
 from ...convert.onnx import onnx_tf
+from ...convert.onnx.evidence import assumed
 from ...convert.onnx.lower import lower
 from ...convert.photos import Photo, PhotoSet, gather, gather_pairs, split
 from ...convert.pipeline import Conversion, convert
@@ -39,7 +40,6 @@ from .networks import Subject
 from .quantization import peer, real_alpha, stored_input
 
 OWN, PEER, TENSORFLOW = "edgematte", "ai-edge-quantizer", "onnx-tf + TFLiteConverter"
-CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")  # of the encoding; what they stand beside is what computes
 EFFORT = Effort(seconds=4.0, least_rounds=15)
 Report = Callable[[str, float], None]  # what is being done, and the share of it that is, 0…1
 
@@ -120,7 +120,8 @@ def _of_one(subject: Subject, sha256: str, plan: Plan, report: Report, earlier: 
     name = subject.path.stem
     row, used, made = Row(name, sha256, OWN), _cpu_seconds(), None
     if OWN in earlier:
-        model = lower(onnx_graph.load(subject.path, size=subject.size), subject.preprocessing, channel=subject.channel)
+        graph = onnx_graph.load(subject.path, size=subject.size)
+        model = lower(graph, assumed(graph, subject.preprocessing, channel=subject.channel))
     else:
         try:
             made = _ours(subject, plan, lambda stage, share: report(f"{name}: {stage}", share))
@@ -204,9 +205,9 @@ def _silent() -> Iterator[None]:
 def _through_tensorflow(subject: Subject, photos: PhotoSet) -> tuple[bytes, float]:
     """The int8 model, and how far TensorFlow's own float model is from onnxruntime."""
     graph = onnx_graph.load(subject.path, size=subject.size)
-    model, int8 = onnx_tf.convert(graph, subject.preprocessing, photos.images, channel=subject.channel)
-    images = photos.images[: Recipe.parity_photos]
-    return int8, parity(graph, model, subject.preprocessing, images, subject.channel).max_error
+    reading = assumed(graph, subject.preprocessing, channel=subject.channel)
+    model, int8 = onnx_tf.convert(graph, reading, photos.images)
+    return int8, parity(graph, model, reading, photos.photos[: Recipe.parity_photos]).max_error
 
 
 def _judges(plan: Plan, size: Size, tell: Callable[[float], None]) -> dict[str, tuple[Photo, ...]]:
@@ -241,7 +242,7 @@ def _judged(
     )  # fmt: skip
     graph = TfliteGraph(content)
     kinds = [graph.kind(operator) for operator in graph.operators]
-    in_float = [title.split(" ", 1)[0] for title in float_operators(graph)]
+    in_float = sorted(title.split(" ", 1)[0] for title in float_operators(graph))
     return replace(
         row,
         iou=agreed.iou,
@@ -257,7 +258,7 @@ def _judged(
         bytes=len(content),
         partitions=partitions(content),
         transposes=kinds.count("TRANSPOSE"),
-        in_float=tuple(sorted(kind for kind in in_float if kind not in CONVERSIONS)),
+        in_float=tuple(in_float),
     )
 
 

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from ...convert.onnx.evidence import assumed
 from ...convert.onnx.graph import load as load_graph
-from ...convert.onnx.lower import Preprocessing
-from ...convert.onnx.reference import Reference
+from ...convert.onnx.original import OriginalMatte
 from ...runtime.errors import ModelError
 from ...runtime.matting.composite import composite
 from ...runtime.matting.edge_tiles import EdgeNetwork
@@ -78,7 +78,7 @@ def open_network(path: Path) -> TileNetwork:
     if path.suffix == ".onnx":
         graph = load_graph(path)
         tile_px = _tile_px(path, graph.shapes[graph.input])
-        reference = Reference(graph, Preprocessing())
+        reference = OriginalMatte(graph, assumed(graph))
         return TileNetwork(path.name, tile_px, lambda tile: np.rint(reference.alpha(tile) * 255).astype(np.uint8))
     network = load(path, threads=1)
     tile_px = _tile_px(path, network.inputs[0].shape)

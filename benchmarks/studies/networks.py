@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ...convert.onnx.lower import Preprocessing
+from ...convert.onnx.reading import Preprocessing
 from ...runtime.errors import EdgeMatteError, UsageError
 from ...runtime.picture.images import Size
 

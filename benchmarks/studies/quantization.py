@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from ...convert.onnx.evidence import assumed
 from ...convert.onnx.graph import load as load_graph
 from ...convert.onnx.lower import lower
 from ...convert.photos import gather
@@ -212,7 +213,8 @@ def main(
     rows: list[Row] = []
     for text in networks:
         asked = subject(text)
-        model = lower(load_graph(asked.path, size=asked.size), asked.preprocessing, channel=asked.channel)
+        graph = load_graph(asked.path, size=asked.size)
+        model = lower(graph, assumed(graph, asked.preprocessing, channel=asked.channel))
         images = gather(calibrate, model.size, most=photos).images
         judging = [image for folder in data for image in gather(folder, model.size, most=judges).images]
         for way, make in ways(model, images).items():

@@ -32,7 +32,8 @@ from ...runtime.matting.refine import Refine
 from ...runtime.matting.segmenter import Segmenter
 from ...runtime.network import LIVE_MODEL
 from ...runtime.network.tensors import input_size
-from ...runtime.picture.images import Alpha, Image, find_photos, read
+from ...runtime.picture.folders import find_photos
+from ...runtime.picture.images import Alpha, Image, read
 from ..measure.accuracy import SUBJECT_FROM
 from ..measure.video_accuracy import VideoFrame, VideoScore, score_video
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,10 @@ from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_m
 from ...runtime.errors import ConversionError, ModelError
 from ...runtime.picture.images import Size
 from . import fold
+from .edges import Ending, Frozen, channels_last, dtype_of, ending, freeze, image_input
+from .qdq import Kept, gives_whole_numbers, keep_scales
 
-OPSETS = range(7, 23)  # 7: broadcasting as numpy does it; later ones than 22 are not written by any exporter we know
+OLDEST_OPSET = 7  # broadcasting as numpy does it; new ones are read by their operators
 LARGEST_BYTES = 2**31 - 1  # a protobuf message, and a TFLite flatbuffer, cannot be larger
 LARGEST_SIDE = 8192  # pixels; a wrong --imgsz must not fill the memory
 HASH_CHUNK = 1 << 20
@@ -67,9 +69,18 @@ class Graph:
     constants: Mapping[str, NDArray]
     shapes: Mapping[str, tuple[int, ...]]  # of every tensor
     opset: int
-    model: ModelProto  # pinned and static, with this input and output only: what onnxruntime runs as the reference
+    # Pinned, static and in single precision, with this input and output only: where layers are looked into. What a
+    # conversion is compared with is the file itself (`original`).
+    model: ModelProto
     sha256: str  # of the source file
     name: str
+    path: Path
+    dtype: np.dtype  # of the file's image input
+    ending: Ending  # how the file goes on after `output`
+    frozen: Frozen  # the file's other inputs, as they were said
+    feeds: Mapping[str, NDArray]  # and what they hold
+    half: bool  # the file computes in half precision
+    kept: Kept  # the scales of a network that was quantised already
 
     @property
     def channels_last(self) -> bool:
@@ -97,36 +108,47 @@ class Graph:
         return next((node for node in self.nodes if tensor in node.outputs), None)
 
 
-def load(path: Path, *, size: Size | None = None) -> Graph:
+def load(path: Path, *, size: Size | None = None, output: str | None = None, frozen: Frozen | None = None) -> Graph:
     """Read, check, pin to batch 1 and `size` (width, height), infer shapes and fold constants.
 
-    Raises `ModelError` for a file that is not an intact ONNX network and `ConversionError` for a network that is
-    intact but not one image in, one matte out, with known shapes.
+    `output`: the tensor that holds the matte, where the network has several outputs. `frozen`: what its other inputs
+    hold. Raises `ModelError` for a file that is not an intact ONNX network, `UsageError` for names that it does not
+    have, and `ConversionError` for a network that is intact but not one image in, one matte out, with known shapes.
     """
     path = Path(path)
     try:
-        return _loaded(path, size)
+        return _loaded(path, size, output, frozen or {})
     except (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError, StopIteration) as error:
         raise ModelError(f"{path}: not an intact ONNX network ({error!r}); export or copy it again") from error
 
 
-def _loaded(path: Path, size: Size | None) -> Graph:
+def _loaded(path: Path, size: Size | None, output: str | None, frozen: Frozen) -> Graph:
     model = _read(path)
     opset = _opset(model, path)
     model = inliner.inline_local_functions(model) if model.functions else model
-    _single_precision(model)
-    output = _output(model, path)
-    _sort(model, output, path)
-    image = _image_input(model, path)
-    _pin(model, image, output, size, path)
+    types, half = _single_precision(model)
+    whole = gives_whole_numbers(model, output)
+    kept = keep_scales(model, path.name)
+    end = ending(model, path.name, output)
+    end = replace(end, counted=end.counted or whole)
+    _sort(model, end.tensor, path)
+    read = {name for node in model.graph.node for name in _inputs(node)}
+    entry = image_input(model, path.name, read, frozen)
+    image = entry.name
+    dtype = types.get(image, dtype_of(entry, path.name))
+    feeds = _pin(model, image, end.tensor, size, path, frozen)
+    feeds = {name: values.astype(types.get(name, values.dtype)) for name, values in feeds.items()}
     folded = fold.fold(model, path.name)
     _check_numbers(folded.nodes, folded.constants)
     nodes = tuple(_node(proto, position) for position, proto in enumerate(folded.nodes))
     if not nodes:
         raise ConversionError(f"{path.name}: the output does not depend on the image; nothing is left to convert")
-    read = {name for node in nodes for name in node.inputs}
-    constants = {name: array for name, array in folded.constants.items() if name in read}
-    return Graph(nodes, image, output, constants, folded.shapes, opset, model, _sha256(path), path.stem)
+    used = {name for node in nodes for name in node.inputs}
+    constants = {name: array for name, array in folded.constants.items() if name in used}
+    return Graph(
+        nodes, image, end.tensor, constants, folded.shapes, opset, model, _sha256(path), path.stem, path, dtype, end,
+        frozen, feeds, half, kept,
+    )  # fmt: skip
 
 
 # reading ----------------------------------------------------------------------------------------------------------
@@ -184,47 +206,44 @@ def _sha256(path: Path) -> str:
 
 def _opset(model: ModelProto, path: Path) -> int:
     versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
-    if len(versions) != 1 or versions[0] not in OPSETS:
+    if len(versions) != 1 or versions[0] < OLDEST_OPSET:
         found = f"opset {versions[0]}" if versions else "no opset of the standard operators"
         raise ConversionError(
-            f"{path.name}: {found}; expected {OPSETS[0]} to {OPSETS[-1]}. Export again with opset_version=17"
+            f"{path.name}: {found}; expected {OLDEST_OPSET} or later. Export again with opset_version=17"
         )
     return versions[0]
 
 
-def _single_precision(model: ModelProto) -> None:
-    """Half and double precision become float32 in place: the device computes float32 or int8 anyway."""
-    others = (TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
+def _single_precision(model: ModelProto) -> tuple[dict[str, np.dtype], bool]:
+    """Half and double precision become float32 in place: the device computes float32 or int8 anyway.
+
+    Returns the types that inputs had, and whether anything was in half precision.
+    """
+    half = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
+    others = (*half, TensorProto.DOUBLE)
+    found: set[int] = set()
     for tensor in model.graph.initializer:
         if tensor.data_type in others:
+            found.add(tensor.data_type)
             tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), tensor.name))
     for node in model.graph.node:
         for attribute in node.attribute:
             if attribute.name in ("to", "dtype") and attribute.i in others:
+                found.add(attribute.i)
                 attribute.i = TensorProto.FLOAT
             if attribute.type == onnx.AttributeProto.TENSOR and attribute.t.data_type in others:
                 attribute.t.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(attribute.t).astype(np.float32)))
+    types: dict[str, np.dtype] = {}
     for entry in (*model.graph.input, *model.graph.output):
-        if entry.type.tensor_type.elem_type in others:
-            entry.type.tensor_type.elem_type = TensorProto.FLOAT
+        kind = entry.type.tensor_type
+        if kind.elem_type in others:
+            found.add(kind.elem_type)
+            types[entry.name] = np.dtype(helper.tensor_dtype_to_np_dtype(kind.elem_type))
+            kind.elem_type = TensorProto.FLOAT
+    return types, not found.isdisjoint(half)
 
 
 # structure --------------------------------------------------------------------------------------------------------
-def _output(model: ModelProto, path: Path) -> str:
-    """The first output; an ArgMax that ends the network is cut off, because the matte is what goes into it."""
-    name = model.graph.output[0].name
-    producers = {output: node for node in model.graph.node for output in node.output}
-    passing = ("Cast", "Squeeze", "Unsqueeze", "Identity", "Reshape")
-    node = producers.get(name)
-    while node is not None and node.op_type in passing:
-        node = producers.get(node.input[0])
-    if node is not None and node.op_type == "ArgMax":
-        return node.input[0]
-    if name not in producers:
-        raise ConversionError(f"{path.name}: disconnected graph: no node computes the output '{name}'")
-    return name
-
-
 def _sort(model: ModelProto, output: str, path: Path) -> None:
     """Keep what the output needs, in execution order; refuse cycles and inputs that nothing computes."""
     graph = model.graph
@@ -277,19 +296,10 @@ def _inputs(node: NodeProto) -> list[str]:
     return names
 
 
-def _image_input(model: ModelProto, path: Path) -> str:
-    constants = {tensor.name for tensor in model.graph.initializer}
-    read = {name for node in model.graph.node for name in _inputs(node)}
-    inputs = [e.name for e in model.graph.input if e.name not in constants and e.name in read]
-    if not inputs:
-        raise ConversionError(f"{path.name}: the output depends on no input; expected one image")
-    if len(inputs) > 1:
-        raise ConversionError(f"{path.name}: {len(inputs)} inputs ({', '.join(inputs)}); expected one, the image")
-    return inputs[0]
-
-
-def _pin(model: ModelProto, image: str, output: str, size: Size | None, path: Path) -> None:
-    """Make the input static, in place, and leave only this input and this output."""
+def _pin(
+    model: ModelProto, image: str, output: str, size: Size | None, path: Path, frozen: Frozen
+) -> dict[str, NDArray]:
+    """Make the input static, in place, and leave only this input and this output; gives the frozen inputs' values."""
     graph = model.graph
     entry = next(e for e in graph.input if e.name == image)
     dims = entry.type.tensor_type.shape.dim
@@ -297,15 +307,17 @@ def _pin(model: ModelProto, image: str, output: str, size: Size | None, path: Pa
     written = "×".join(str(d.dim_param or d.dim_value or "?") for d in dims) or "unknown"
     if len(found) != 4:
         raise ConversionError(f"{path.name}: input '{image}' is {written}; expected 4 axes, 1×3×H×W or 1×H×W×3")
-    channels_last = _channels_last(found)
-    if found[3 if channels_last else 1] not in (RGB, RGB_AND_COARSE, None):
+    names = [d.dim_param for d in dims]
+    told = None if RGB in (found[1], found[3]) else channels_last(model, image, found, names)
+    last = _channels_last(found) if told is None else told
+    if found[3 if last else 1] not in (RGB, RGB_AND_COARSE, None):
         raise ConversionError(
-            f"{path.name}: input '{image}' is {written}; expected 3 colour channels on axis 1 or 3, or 4 with a coarse "
-            "alpha"
+            f"{path.name}: input '{image}' is {written}; expected 3 colour channels on axis 1 or 3, or 4 of a refiner: "
+            "RGB and a coarse alpha"
         )
     if found[0] not in (1, None):
         raise ConversionError(f"{path.name}: input '{image}' is {written}, a fixed batch of {found[0]}; export batch 1")
-    rows, columns, colours = (1, 2, 3) if channels_last else (2, 3, 1)
+    rows, columns, colours = (1, 2, 3) if last else (2, 3, 1)
     if size is None and (found[rows] is None or found[columns] is None):
         raise ConversionError(f"{path.name}: input '{image}' is {written}, its size is open; pass --imgsz WxH")
     if size is not None:
@@ -318,6 +330,7 @@ def _pin(model: ModelProto, image: str, output: str, size: Size | None, path: Pa
                 )
             found[axis] = side
     found[0], found[colours] = 1, found[colours] or RGB
+    feeds = freeze(model, frozen, {name: n or 1 for name, n in zip(names, found, strict=True) if name})
     static = helper.make_tensor_value_info(image, TensorProto.FLOAT, [d or 1 for d in found])
     del graph.input[:]
     graph.input.append(static)
@@ -331,6 +344,7 @@ def _pin(model: ModelProto, image: str, output: str, size: Size | None, path: Pa
         del graph.initializer[:]
         graph.initializer.extend(kept)
     model.ir_version = max(model.ir_version, fold.IR_VERSION)  # before 4 every constant had to be an input as well
+    return feeds
 
 
 def _channels_last(shape: Sequence[int | None]) -> bool:

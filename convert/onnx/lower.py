@@ -2,73 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 
 from ...runtime.errors import ConversionError
 from ..tflite.float_model import FloatModel
 from ..tflite.graph import TfliteGraph
-from . import alpha, patterns
+from . import patterns
+from .alpha import with_alpha
 from .graph import RGB, Graph
 from .ops import LOWERINGS, Lowering, Value
 from .ops.context import NHWC, plain
 from .ops.conv import convolution
 from .ops.padding import Window
+from .qdq import Level
+from .reading import Preprocessing, Reading
 
 INPUT, OUTPUT = "image", "alpha"  # names in the signature, and of the tensors
 
 _NONSENSE = (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError)
 
 
-@dataclass(frozen=True)
-class Preprocessing:
-    """What a network expects of its pixels: (pixel − mean) / std, in 0–255 units."""
-
-    mean: tuple[float, ...] = (0.0,)  # one number, or one per channel in the network's own channel order
-    std: tuple[float, ...] = (255.0,)  # likewise
-    color: Literal["rgb", "bgr"] = "rgb"  # the network's channel order; the emitted model always takes RGB
-
-    def __post_init__(self) -> None:
-        for name, numbers in (("mean", self.mean), ("std", self.std)):
-            if len(numbers) not in (1, 3) or not np.all(np.isfinite(numbers)):
-                raise ConversionError(f"--{name} {','.join(map(str, numbers))}: expected one number or three, R,G,B")
-        if 0 in self.std:
-            raise ConversionError("--std 0: pixels are divided by it; expected numbers above 0")
-        if self.color not in ("rgb", "bgr"):
-            raise ConversionError(f"--color {self.color}: expected rgb or bgr")
-
-    @property
-    def carried_by_input(self) -> bool:
-        """Whether a uint8 tensor's scale and zero point express it exactly: one std and one mean of 0, 1 … 255."""
-        whole = len(set(self.mean)) == 1 and self.mean[0] in range(256)
-        return self.color == "rgb" and whole and len(set(self.std)) == 1 and self.std[0] > 0
-
-
-def network_input(graph: Graph, preprocessing: Preprocessing, image: np.ndarray) -> np.ndarray:
-    """RGB (H, W, 3) or tile (H, W, 4) uint8 → what the ONNX network expects: float32, its layout, order and range."""
-    pixels = image[..., ::-1] if preprocessing.color == "bgr" else image
-    values = (pixels.astype(np.float64) - preprocessing.mean) / preprocessing.std
-    return np.ascontiguousarray((values if graph.channels_last else values.transpose(2, 0, 1))[None], np.float32)
-
-
-def lower(graph: Graph, preprocessing: Preprocessing | None = None, *, channel: int | None = None) -> FloatModel:
-    """Lower every node; `channel` picks the subject in an output of several classes.
+def lower(graph: Graph, reading: Reading) -> FloatModel:
+    """Lower every node, with the reading's pixels before them and its alpha after them.
 
     Raises `ConversionError` naming the operator, the node and the shapes where that is not possible.
     """
-    preprocessing = preprocessing or Preprocessing()
-    end = alpha.tail(graph, channel)
-    whole = patterns.recognised(alpha.with_alpha(graph, channel))
+    preprocessing = reading.preprocessing
+    whole = patterns.recognised(with_alpha(graph, reading.matte))
     lowering = Lowering(whole)
     channels, (columns, rows) = graph.channels, graph.size
     image = lowering.builder.tensor(INPUT, (1, rows, columns, channels))
     picture = _normalised(lowering, Value(image, (1, channels, rows, columns), NHWC), preprocessing)
     if graph.channels_last:
         picture = replace(picture, shape=graph.shapes[graph.input], order=plain(4))
+    if preprocessing.carried_by_input:
+        scale, zero = 1 / preprocessing.std[0], int(preprocessing.mean[0])
+        lowering.levels[image] = Level(scale, zero - 128)
     lowering.bind(graph.input, picture)
-    output = _finished(lowering, lower_nodes(lowering), end.size)
+    output = _finished(lowering, lower_nodes(lowering), reading.matte.size)
     names = {n: lowering.values[n].tensor for tensors in lowering.names_of.values() for n in tensors}
     tflite = lowering.builder.finish({INPUT: image}, {OUTPUT: output})
     carried = preprocessing.carried_by_input
@@ -81,6 +54,12 @@ def lower(graph: Graph, preprocessing: Preprocessing | None = None, *, channel: 
         input_zero_point=int(preprocessing.mean[0]) if carried else 0,
         tensor_of={name: lowering.builder.tensors[tensor].name for name, tensor in known.items()},
         layout_of={name: lowering.values[name].order for name in known},
+        levels={
+            lowering.builder.tensors[tensor].name: (level.scale, level.zero_point)
+            for tensor, level in lowering.levels.items()
+            if tensor != image
+        },
+        grids=lowering.grids,
     )
 
 
@@ -98,7 +77,10 @@ def lower_nodes(lowering: Lowering) -> Value:
 
 def _advice(op: str) -> str:
     if "QuantizeLinear" in op or op.startswith("QLinear") or op.endswith("Integer"):
-        return "the network is quantised already; expected the full-precision original"
+        return (
+            "it computes on stored integers; expected QuantizeLinear and DequantizeLinear about operators in floating "
+            "point (the QDQ format), or the full-precision original"
+        )
     if "." in op:
         return "an operator of another vendor, as graph optimisers leave them; expected the network as it was exported"
     return "there is no lowering for this operator; export the network without it"

@@ -22,9 +22,8 @@ from ...runtime.errors import ConversionError, UsageError
 from ...runtime.picture.images import Image, Size
 from ..tflite.float_model import FloatModel
 from ..tflite.graph import TfliteGraph
-from . import alpha
 from .graph import Graph
-from .lower import Preprocessing
+from .reading import Reading
 
 PYTHON_VARIABLE = "EDGEMATTE_ONNX_TF_PYTHON"
 PYTHON_DEFAULT = Path(".venv-onnx-tf/bin/python")
@@ -55,7 +54,7 @@ class Job:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     reverse: bool  # the network wants BGR
-    step: str  # what is left to do to the output, see alpha.Tail
+    step: str  # what is left to do to the output: none, sigmoid, pair or softmax
     channel: int
     channels: int
     channel_axis: int | None
@@ -78,16 +77,20 @@ def find_python() -> Path:
     return Path(found)
 
 
-def convert(
-    graph: Graph, preprocessing: Preprocessing, images: Sequence[Image], *, channel: int | None = None
-) -> tuple[FloatModel, bytes]:
+def convert(graph: Graph, reading: Reading, images: Sequence[Image]) -> tuple[FloatModel, bytes]:
     """A graph → the float model and the full-int8 model, both made by TensorFlow from photos of the network's size.
 
-    Raises UsageError without such an environment, ConversionError with onnx-tf's or TensorFlow's own last words.
+    Raises UsageError without such an environment, ConversionError with onnx-tf's or TensorFlow's own last words and
+    for a reading that only our own lowering writes into a graph.
     """
-    python = find_python()
-    tail = alpha.tail(graph, channel)
+    python, preprocessing, matte = find_python(), reading.preprocessing, reading.matte
+    if matte.largest or matte.background or matte.values == "0-255" or reading.frozen:
+        raise ConversionError(
+            f"onnx-tf is asked for alpha and logits only, not for {matte.in_words()}; leave out --importer"
+        )
     carried = preprocessing.carried_by_input
+    several = "pair" if matte.channels == 2 else "softmax"
+    logits = several if matte.channels > 1 else "sigmoid"
     job = Job(
         input=INPUT,
         output=OUTPUT,
@@ -97,11 +100,11 @@ def convert(
         mean=preprocessing.mean,
         std=preprocessing.std,
         reverse=preprocessing.color == "bgr",
-        step=tail.step,
-        channel=tail.channel,
-        channels=tail.channels,
-        channel_axis=tail.channel_axis,
-        matte=tail.size,
+        step=logits if matte.values == "logits" else "none",
+        channel=matte.channel,
+        channels=matte.channels,
+        channel_axis=matte.axis,
+        matte=matte.size,
         input_scale=1 / preprocessing.std[0] if carried else 1.0,
         input_zero_point=int(preprocessing.mean[0]) if carried else 0,
     )

@@ -50,14 +50,16 @@ def _gelu(graph: Graph, erf: Node) -> Node | None:
     if half is not None and _times(graph, half, 0.5) == source:
         last = product
     else:
-        behind = _only_reader(graph, product.outputs[0])
-        if behind is None:
+        next_product = _only_reader(graph, product.outputs[0])
+        if next_product is None:
             return None
-        halved = other == source and _times(graph, behind, 0.5) == product.outputs[0]
-        halved_before = _times(graph, product, 0.5) is not None and behind.op == "Mul" and source in behind.inputs
+        halved = other == source and _times(graph, next_product, 0.5) == product.outputs[0]
+        halved_before = (
+            _times(graph, product, 0.5) is not None and next_product.op == "Mul" and source in next_product.inputs
+        )
         if not halved and not halved_before:
             return None
-        last = behind
+        last = next_product
     return Node("Gelu", last.name, (source,), last.outputs, {})
 
 

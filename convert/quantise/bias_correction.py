@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ...runtime.network.tensors import resize
 from ...runtime.picture.images import Image
+from ...runtime.picture.scale import resize
 from ..tflite.activations import Activations
 from ..tflite.float_model import FloatModel
 from ..tflite.graph import Operator, TfliteGraph
@@ -107,13 +107,12 @@ def _float_means(
     network = Activations(model.graph, names)
     means: dict[str, NDArray] = {}
     active: dict[str, NDArray] = {}
-    for image in images:
-        for name, values in network.run(model.to_input(resize(image, model.size))):
-            rows = values.reshape(-1, values.shape[-1])
-            low, high = ranges[name]
-            kept = np.clip(rows, min(low, 0.0), max(high, 0.0))  # what a range leaves out on purpose is no shift
-            means[name] = means.get(name, 0.0) + kept.mean(axis=0, dtype=np.float64) / len(images)
-            active[name] = active.get(name, 0.0) + ((rows > low) & (rows < high)).mean(axis=0) / len(images)
+    for _, name, values in network.over(images, lambda image: model.to_input(resize(image, model.size))):
+        rows = values.reshape(-1, values.shape[-1])
+        low, high = ranges[name]
+        kept = np.clip(rows, min(low, 0.0), max(high, 0.0))  # what a range leaves out on purpose is no shift
+        means[name] = means.get(name, 0.0) + kept.mean(axis=0, dtype=np.float64) / len(images)
+        active[name] = active.get(name, 0.0) + ((rows > low) & (rows < high)).mean(axis=0) / len(images)
     return means, active
 
 
@@ -122,10 +121,9 @@ def _int8_means(graph: TfliteGraph, inputs: Sequence[NDArray], names: list[str])
     present = [n for n in names if n in graph.numbers and graph.tensors[graph.numbers[n]].quantization is not None]
     network = Activations(graph, present)
     means: dict[str, NDArray] = {}
-    for tensor in inputs:
-        for name, values in network.run(tensor):
-            rows = values.reshape(-1, values.shape[-1])
-            means[name] = means.get(name, 0.0) + rows.mean(axis=0, dtype=np.float64) / len(inputs)
+    for _, name, values in network.over(inputs, lambda tensor: tensor):
+        rows = values.reshape(-1, values.shape[-1])
+        means[name] = means.get(name, 0.0) + rows.mean(axis=0, dtype=np.float64) / len(inputs)
     real: dict[str, NDArray[np.float64]] = {}
     for name, mean in means.items():
         parameters = graph.tensors[graph.numbers[name]].quantization

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...runtime.errors import ConversionError, UsageError
-from ...runtime.network.tensors import resize
 from ...runtime.picture.images import Image
+from ...runtime.picture.scale import resize
 from ..tflite.activations import Activations
 from ..tflite.float_model import FloatModel
 from ..tflite.graph import TfliteGraph
@@ -62,11 +62,10 @@ def observe(
     random = np.random.default_rng(SEED)
     share = max(64, SAMPLE // len(images))
     gathered: dict[str, _Gathering] = {}
-    for done, image in enumerate(images, start=1):
-        for name, values in network.run(to_float_input(image, model)):
-            gathered.setdefault(name, _Gathering()).add(name, values, share, random)
+    for number, name, values in network.over(images, lambda image: to_float_input(image, model)):
+        gathered.setdefault(name, _Gathering()).add(name, values, share, random)
         if progress is not None:
-            progress(done / len(images))
+            progress((number + 1) / len(images))
     return {name: gathering.statistics() for name, gathering in gathered.items()}
 
 
@@ -164,7 +163,7 @@ def choose_ranges(
         lowest, highest = float(s.lowest.min()), float(s.highest.max())
         seen[graph.name(tensor)] = _Seen(lowest, highest, s.sample.reshape(-1), is_vector(graph, tensor))
     widest = {name: (s.lowest, s.highest) for name, s in seen.items()}
-    shared = share_scales(graph, widest, inputs=input_encodings(graph, model))
+    shared = share_scales(graph, widest, inputs=input_encodings(graph, model), given=bool(model.levels))
     ranges: dict[str, tuple[float, float]] = {}
     for representative, members in shared.members().items():
         names = [graph.name(tensor) for tensor in members]
@@ -196,8 +195,9 @@ def _group_range(members: Sequence[_Seen], method: Method) -> tuple[float, float
 
 
 def input_encodings(graph: TfliteGraph, model: FloatModel) -> dict[int, Encoding]:
-    """The int8 encoding of the network's input: the camera's byte minus 128."""
-    return {graph.inputs[0]: Encoding(model.input_scale, model.input_zero_point + LOWEST)}
+    """The int8 encodings that are fixed: the input's, which is the camera's byte minus 128, and the file's own."""
+    given = {graph.numbers[name]: Encoding(*level) for name, level in model.levels.items() if name in graph.numbers}
+    return {**given, graph.inputs[0]: Encoding(model.input_scale, model.input_zero_point + LOWEST)}
 
 
 def percentile_range(sample: NDArray, percent: float = PERCENTILE) -> tuple[float, float]:

@@ -64,9 +64,15 @@ def quantize(
     islands = frozenset(islands)
     _check(graph, ranges, islands)
     shared = share_scales(
-        graph, ranges, inputs=input_encodings(graph, model), islands=islands, concatenations=share_concatenations
+        graph,
+        ranges,
+        inputs=input_encodings(graph, model),
+        islands=islands,
+        concatenations=share_concatenations,
+        given=bool(model.levels),
     )
-    emission = _Emission(graph, ranges, shared, islands, rounded or {}, bias_corrections or {}, means or {})
+    exact = bool(model.levels)
+    emission = _Emission(graph, ranges, shared, islands, rounded or {}, bias_corrections or {}, means or {}, exact)
     emission.run(model)
     left = float_operators(graph)
     if not islands and left:
@@ -156,6 +162,7 @@ class _Emission:
     rounded: Mapping[str, RoundedWeights]
     corrections: Mapping[str, NDArray]
     means: Mapping[str, NDArray]
+    exact: bool  # a file's own levels are kept: functions and changes of levels round as it does
     source: dict[int, str] = field(default_factory=dict)  # tensor that stands for another → that one's name
     encodings: dict[int, Encoding] = field(default_factory=dict)  # activation → its int8 encoding
     floats: dict[int, int] = field(default_factory=dict)  # activation → its float copy, once an island needed one
@@ -167,10 +174,11 @@ class _Emission:
         self.activations = set(graph.activations())
         self.readers = graph.consumers()
         # Known before any tensor turns int8: activations are told by their type.
+        self.given = {graph.numbers[name] for name in model.levels if name in graph.numbers}
         self.functions = {
             number: (function, operator.inputs.index(source_of(graph, operator)))
             for number, operator in enumerate(graph.operators)
-            if (function := function_of(graph, operator)) is not None
+            if (function := function_of(graph, operator, exact=self.exact)) is not None
         }
         for representative, members in self.shared.members().items():
             spans = [self.ranges[graph.name(t)] for t in members]
@@ -212,6 +220,8 @@ class _Emission:
         del graph.numbers[name]
         outer = graph.add_tensor(name, graph.shape(inner), np.uint8)
         same = encoding.zero_point == LOWEST and 1 / 257 < encoding.scale < 1 / 254
+        if self.exact and not same:
+            inner = self._requantised(inner, Encoding(ALPHA_SCALE, LOWEST))
         graph.set_quantization(outer, np.uint8, [encoding.scale if same else ALPHA_SCALE], 0)
         self.emitted.append(self._conversion("QUANTIZE", inner, outer))
         graph.outputs = [outer]
@@ -224,7 +234,7 @@ class _Emission:
     def _int8(self, number: int, operator: Operator) -> None:
         graph = self.graph
         kernel = KERNELS.get(graph.kind(operator))
-        if kernel is None and number in self.functions:
+        if number in self.functions and (kernel is None or operator.outputs[0] in self.given):
             function, slot = self.functions[number]
             source, result = operator.inputs[slot], operator.outputs[0]
             self._declare(result, self.encodings[result])
@@ -315,11 +325,25 @@ class _Emission:
         self.graph.set_quantization(tensor, np.int8, [encoding.scale], encoding.zero_point)
 
     def _requantised(self, tensor: int, encoding: Encoding) -> int:
-        copy = self.graph.add_tensor(f"{self.graph.name(tensor)}_requantised", self.graph.shape(tensor), np.int8)
+        graph = self.graph
+        copy = graph.add_tensor(f"{graph.name(tensor)}_requantised", graph.shape(tensor), np.int8)
         self._declare(copy, encoding)
+        exact = self.exact and len(graph.shape(tensor)) == 4
+        self.emitted.append(self._copy(tensor, copy) if exact else self._conversion("QUANTIZE", tensor, copy))
         self.encodings[copy] = encoding
-        self.emitted.append(self._conversion("QUANTIZE", tensor, copy))
         return copy
+
+    def _copy(self, source: int, target: int) -> Operator:
+        """A depthwise convolution with ones, which rounds exactly; XNNPACK's QUANTIZE has eight bits for that."""
+        graph, name, channels = self.graph, self.graph.name(target), self.graph.shape(source)[-1]
+        options = schema.DepthwiseConv2DOptionsT()
+        options.padding, options.depthMultiplier = schema.Padding.VALID, 1
+        options.strideH = options.strideW = options.dilationHFactor = options.dilationWFactor = 1
+        weights = graph.add_constant(f"{name}/ones", np.full((1, 1, 1, channels), 64, np.int8))
+        graph.set_quantization(weights, np.int8, np.full(channels, 1 / 64), 0, axis=3)
+        bias = graph.add_constant(f"{name}/zeros", np.zeros(channels, np.int32))
+        graph.set_quantization(bias, np.int32, np.full(channels, self.encodings[source].scale / 64), 0)
+        return graph.new_operator("DEPTHWISE_CONV_2D", [source, weights, bias], [target], options=options, version=3)
 
     # Float islands
 

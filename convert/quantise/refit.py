@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ...runtime.network.tensors import resize
 from ...runtime.picture.images import Image
+from ...runtime.picture.scale import resize
 from ..tflite.activations import Activations
 from ..tflite.float_model import FloatModel
 from ..tflite.graph import Operator, TfliteGraph
@@ -25,7 +25,7 @@ from ..tflite.slice import runner
 from .emit import RoundedWeights, along, stored_weights
 from .rounding import patches, positions, roundable, rounded_for
 
-MOST_BYTES = 512 << 20  # of activations kept of all photos at once; of large networks fewer photos are used
+MOST_BYTES = 256 << 20  # of activations kept of all photos at once; of large networks fewer photos are used
 PATCHES = 2048  # output positions that a layer is fitted on, over all photos
 LEAST_SEEN = 0.05  # share of positions; a channel that its ReLU hides more often gets its bias from all of them
 SEED = 20200422
@@ -98,14 +98,13 @@ def _observed(model: FloatModel, pictures: Sequence[Image]) -> dict[str, _Layer]
     network = Activations(graph, sorted(readers))
     constants = {name: _constants(graph, layer.operator) for name, layer in layers.items()}
     share = max(64, PATCHES // max(1, len(pictures)))
-    for photo, picture in enumerate(pictures):
-        for tensor, values in network.run(model.to_input(picture)):
-            for name in readers[tensor]:
-                layer, (weights, bias) = layers[name], constants[name]
-                chosen = positions(graph, layer.operator, share, np.random.default_rng([SEED, layer.number, photo]))
-                layer.chosen.append(chosen)
-                given = _product(weights, patches(graph, layer.operator, values, chosen)) + bias
-                layer.expected.append(given.astype(np.float32))
+    for photo, tensor, values in network.over(pictures, model.to_input):
+        for name in readers[tensor]:
+            layer, (weights, bias) = layers[name], constants[name]
+            chosen = positions(graph, layer.operator, share, np.random.default_rng([SEED, layer.number, photo]))
+            layer.chosen.append(chosen)
+            given = _product(weights, patches(graph, layer.operator, values, chosen)) + bias
+            layer.expected.append(given.astype(np.float32))
     return layers
 
 

@@ -44,12 +44,14 @@ def share_scales(
     inputs: Mapping[int, Encoding],
     islands: Collection[str] = (),
     concatenations: bool = True,
+    given: bool = False,
 ) -> SharedScales:
     """Groups of a float graph.
 
     `inputs`: the encodings that the network's inputs carry. `islands`: names of output tensors of operators that
     stay in floating point and tie nothing. `concatenations=False` lets every input of a CONCATENATION keep its own
-    scale, as ai-edge-quantizer does, at one QUANTIZE each.
+    scale, as ai-edge-quantizer does, at one QUANTIZE each. `given`: `inputs` are the scales that a network was trained
+    for, and what copies such a tensor takes them over whatever its range.
     """
     parent = {tensor: tensor for tensor in graph.activations()}
     pinned = dict(inputs)
@@ -63,7 +65,13 @@ def share_scales(
     span = {t: ranges.get(graph.name(t), (0.0, 0.0)) for t in parent}  # of a group, kept at its representative
     for operator in graph.operators:
         kernel = KERNELS.get(graph.kind(operator))
-        if kernel is not None and kernel.output is not None and graph.name(operator.outputs[0]) not in islands:
+        own = given and operator.outputs[0] in inputs  # looked up in a table, which gives any scale
+        if (
+            kernel is not None
+            and kernel.output is not None
+            and graph.name(operator.outputs[0]) not in islands
+            and not own
+        ):
             pinned[operator.outputs[0]] = kernel.output
 
     for number, operator in enumerate(graph.operators):
@@ -74,12 +82,12 @@ def share_scales(
         anchor = operator.outputs[0]
         # Outputs first: SPLIT has several, and none of them can be requantised on the way out.
         for tensor in operator.outputs[1:]:
-            _unite(find(tensor), find(anchor), parent, pinned, span)
+            _unite(find(tensor), find(anchor), parent, pinned, span, given=given)
         for slot, tensor in enumerate(operator.inputs):
             if tensor not in parent or find(tensor) == find(anchor):
                 continue
             lone = kind == "CONCATENATION" and not concatenations
-            if lone or not _unite(find(tensor), find(anchor), parent, pinned, span):
+            if lone or not _unite(find(tensor), find(anchor), parent, pinned, span, given=given):
                 requantised.add((number, slot))
     group = {tensor: find(tensor) for tensor in parent}
     return SharedScales(group, {find(t): e for t, e in pinned.items()}, frozenset(requantised))
@@ -91,6 +99,8 @@ def _unite(
     parent: dict[int, int],
     pinned: dict[int, Encoding],
     span: dict[int, tuple[float, float]],
+    *,
+    given: bool,
 ) -> bool:
     """Merge two groups if one encoding can serve both."""
     if one == other:
@@ -99,7 +109,7 @@ def _unite(
     if pin and other_pin:
         if pin != other_pin:
             return False
-    elif (pin and not _serves(pin, span[other])) or (other_pin and not _serves(other_pin, span[one])):
+    elif not given and ((pin and not _serves(pin, span[other])) or (other_pin and not _serves(other_pin, span[one]))):
         return False
     parent[one] = other
     (low, high), (other_low, other_high) = span[one], span[other]

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...runtime.network.interpreter import load
-from ...runtime.network.tensors import resize
 from ...runtime.picture.images import Image
+from ...runtime.picture.scale import resize
 from ..rewrite.branches import with_branches
 from ..rewrite.gates import with_gates
 from ..rewrite.int8_forms import with_int8_forms
@@ -85,6 +85,10 @@ class Quantised:
     def without_form(self) -> tuple[str, ...]:
         """Output tensors of the operators that have no int8 form at all, and compute in float32 whatever is asked."""
         return tuple(without_int8_kernel(self.model.graph))
+
+    def emitted(self) -> Quantised:
+        """The same with its graph made of all the rest."""
+        return replace(self, graph=self.with_islands(()))
 
     def with_islands(self, islands: Collection[str]) -> TfliteGraph:
         """The same network with the operators that make these tensors computing in float32.
@@ -187,24 +191,20 @@ def _plain(model: FloatModel, statistics: Mapping[str, Statistics], method: Meth
     ranges = choose_ranges(model, statistics, method=method)
     means = {name: s.mean for name, s in statistics.items()} if steps.compensate_means else {}
     centred = half_step(model, ranges) if steps.half_step else {}
-    return _emitted(Quantised(model.graph, model, ranges, steps, means, centred))
+    return Quantised(model.graph, model, ranges, steps, means, centred).emitted()
 
 
 def _rounded(plain: Quantised, images: Sequence[Image]) -> Quantised:
     """The same with weights rounded and biases chosen layer after layer, for what the int8 layers before give."""
-    return _emitted(replace(plain, rounded=refit(plain.model, plain.graph, images, plain.corrections)))
+    return replace(plain, rounded=refit(plain.model, plain.graph, images, plain.corrections)).emitted()
 
 
 def _corrected(plain: Quantised, images: Sequence[Image]) -> Quantised:
     """The same with channel means brought back to the float ones; what keeps the mask in place stays as it is."""
     measured = correct_biases(
-        plain.model, images, plain.ranges, lambda found: _emitted(replace(plain, corrections=found)).graph
+        plain.model, images, plain.ranges, lambda found: replace(plain, corrections=found).emitted().graph
     )
-    return _emitted(replace(plain, corrections={**measured, **plain.corrections}, biases_corrected=True))
-
-
-def _emitted(quantised: Quantised) -> Quantised:
-    return replace(quantised, graph=quantised.with_islands(()))
+    return replace(plain, corrections={**measured, **plain.corrections}, biases_corrected=True).emitted()
 
 
 @dataclass(frozen=True)

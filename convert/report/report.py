@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...runtime.device.files import write_together
+from ...runtime.device.machine import peak_memory_bytes, this_machine
 from ...runtime.network.model_file import parse
-from ...runtime.network.tensors import resize
 from ...runtime.picture.images import Alpha
+from ...runtime.picture.scale import resize
 from ..layers import LayerError, quantisation_errors
 from ..onnx.graph import RGB
 from ..pipeline import Conversion, own_version
 from ..recipe import WARN_BELOW_IOU
+from ..targets.coverage import Coverage
 from ..targets.partitions import partitions
 from ..verify import matte_maker
-from . import charts, page
+from . import charts, coverage, page
+from .node_data import NODE_DATA, node_data
 from .page import Tone
 
 WORST_PHOTOS = 8
@@ -33,7 +35,6 @@ LAYER_PHOTOS = 4  # the figures per layer settle after a few; each runs both net
 WORST_LAYERS = 12
 GAIN = 4  # the difference picture shows differences this many times larger
 GOOD_IOU, GOOD_MAE = 0.985, 0.01
-PACKAGES = ("ai-edge-litert", "numpy", "onnx", "onnxruntime", "opencv-python-headless")
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ class Summary:
     opset: int
     input_size: tuple[int, int]  # (width, height)
     target: str
+    reading: dict[str, Any]  # how pixels become the network's input, and its output's numbers alpha
+    reading_in_words: tuple[str, ...]
     float_parity: float
     float_parity_photos: int
     float_parity_amplified: bool  # above the tolerance although every operator agrees
@@ -86,18 +89,22 @@ class Summary:
     latency_ratio: float
     latency_rounds: int
     tflite_runtime_mae: float | None  # of its matte and ours of a photo, 0…1; None: not run there
+    accelerator: Coverage | None  # what the target makes of it; the compiled file's bytes left out
     float_model: Figures
     int8_model: Figures
     photos: tuple[PhotoFigures, ...]
+    same_levels: float | None  # of a network quantised elsewhere: share of its matte within one level of the file's
+    unproven: tuple[str, ...]  # why the comparison proves little; empty where it does
     warnings: tuple[str, ...]
     stage_seconds: dict[str, float]
+    peak_memory_bytes: int | None  # of this process, from its start to the end of the conversion
     versions: dict[str, str]
     machine: str
 
 
 def summary(result: Conversion) -> Summary:
     """The figures of a conversion in plain types."""
-    truth, latency = result.truth, result.latency
+    truth, latency, machine = result.truth, result.latency, this_machine()
     of_photo = {photo.name: photo for photo in truth.photos} if truth else {}
     photos = []
     for photo in result.agreement.photos:
@@ -114,6 +121,8 @@ def summary(result: Conversion) -> Summary:
         opset=result.opset,
         input_size=result.float_model.size,
         target=result.recipe.target,
+        reading=result.reading.to_card(),
+        reading_in_words=result.reading.in_words(),
         float_parity=result.parity.max_error,
         float_parity_photos=result.parity.photos,
         float_parity_amplified=result.parity.amplified,
@@ -125,18 +134,26 @@ def summary(result: Conversion) -> Summary:
         latency_ratio=latency.ratio,
         latency_rounds=latency.rounds,
         tflite_runtime_mae=result.tflite_runtime_mae,
+        accelerator=result.coverage and result.coverage.without_model(),
         float_model=_figures(result.float_model.tflite, latency.float_ms, latency.float_p95_ms),
         int8_model=_figures(result.tflite, latency.int8_ms, latency.int8_p95_ms),
         photos=tuple(photos),
+        same_levels=result.same_levels,
+        unproven=result.unproven,
         warnings=result.warnings,
         stage_seconds={name: round(seconds, 3) for name, seconds in result.stages},
-        versions=_versions(),
-        machine=_machine(),
+        peak_memory_bytes=peak_memory_bytes(),
+        versions={
+            "edgematte": own_version(),
+            "python": machine.python,
+            **{p.name: p.version for p in machine.packages},
+        },
+        machine=f"{machine.cpu or machine.architecture}, {machine.system}",
     )
 
 
 def write_report(result: Conversion, folder: Path, *, command: str, overwrite: bool = False) -> None:
-    """`folder/index.html` and `folder/report.json`, both or neither.
+    """`folder/index.html`, `report.json` and `node-data.json`, all or none.
 
     Raises OutputExistsError when one is there and `overwrite` is not given, EdgeMatteError when the disk refuses.
     """
@@ -153,11 +170,11 @@ def report_files(result: Conversion, folder: Path, *, command: str) -> dict[Path
         "layers": [asdict(layer) for layer in layers],
         "ranges": {name: list(span) for name, span in result.ranges.items()},
         "precisions": None if result.search is None else [asdict(point) for point in result.search.points],
-        "edge_tpu": None if result.coverage is None else [asdict(verdict) for verdict in result.coverage.operators],
     }
     data = json.dumps(content, indent=1).encode()
+    overlay = json.dumps(node_data(layers), indent=1).encode()
     html = page.page(f"{result.card.name}: int8 conversion", _body(result, figures, layers, command)).encode()
-    return {folder / "report.json": data, folder / "index.html": html}
+    return {folder / "report.json": data, folder / NODE_DATA: overlay, folder / "index.html": html}
 
 
 def _figures(model: bytes, median_ms: float, p95_ms: float) -> Figures:
@@ -188,7 +205,7 @@ def _body(result: Conversion, figures: Summary, layers: Sequence[LayerError], co
         _machines(figures),
         _precisions(result),
         _operators(figures),
-        _edge_tpu(result),
+        coverage.section(result.coverage),
         _ranges(result),
         _provenance(result, figures, command),
     ]
@@ -298,7 +315,7 @@ def _layers(layers: Sequence[LayerError]) -> str:
         page.paragraph(
             f"Root mean square difference between int8 and float activations, as a share of the float one's range, "
             f"{LAYER_PHOTOS} photos at most. Eight bits alone cost 0.11 %; what is above has piled up on the way, "
-            f"or was cut off on purpose, as scores are where the sigmoid behind them is flat."
+            f"or was cut off on purpose, as scores are where the sigmoid after them is flat."
         ),
         charts.columns(
             percent,
@@ -318,7 +335,7 @@ def _machines(figures: Summary) -> str:
     return page.section(
         "Size and time",
         page.paragraph(
-            f"Inference alone, one thread, medians of {figures.latency_rounds} rounds in which both ran by turns. "
+            f"Inference alone, one thread, medians of {figures.latency_rounds} rounds in which both ran alternately. "
             f"{figures.machine}."
         ),
         page.table(
@@ -368,31 +385,6 @@ def _operators(figures: Summary) -> str:
     )
 
 
-def _edge_tpu(result: Conversion) -> str:
-    coverage = result.coverage
-    if coverage is None:
-        return ""
-    rows = [(v.operator, v.output, v.status, v.reason) for v in coverage.operators if v.status != "mapped"]
-    parts = [
-        page.paragraph(
-            f"{coverage.mapped} of {len(coverage.operators)} operators map by Google's documented rules; parameters "
-            f"{coverage.parameter_bytes / 2**20:.2f} MB and at most {coverage.activation_peak_bytes / 2**20:.2f} MB of "
-            f"activations at once, of 8 MB on the chip."
-        )
-    ]
-    if coverage.compiler:
-        compiler = coverage.compiler
-        lines = [(o.operator, str(o.count), o.status) for o in compiler.operators]
-        parts += [
-            page.paragraph(f"Google's compiler {compiler.version} says:"),
-            page.table(("operator", "count", "status"), lines, numeric=(1,)),
-        ]
-    if rows:
-        parts.append(page.table(("operator", "output", "Edge TPU", "why"), rows))
-    parts += [page.paragraph(f"Try: {advice}.") for advice in coverage.suggestions]
-    return page.section("Edge TPU", *parts)
-
-
 def _ranges(result: Conversion) -> str:
     if not result.ranges:
         return ""
@@ -413,7 +405,7 @@ def _provenance(result: Conversion, figures: Summary, command: str) -> str:
         ("source", f"{figures.source}, {figures.source_bytes:,} bytes, opset {figures.opset}"),
         ("source sha256", figures.source_sha256),
         ("int8 sha256", figures.int8_model.sha256),
-        ("pixels", card.preprocessing),
+        *(("reading", line) for line in figures.reading_in_words),
         ("quantisation", card.quantisation),
         ("licence", card.licence or "not said"),
         ("training data", card.training_data or "not said"),
@@ -422,23 +414,3 @@ def _provenance(result: Conversion, figures: Summary, command: str) -> str:
         ("time taken", ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.stages if seconds >= 0.05)),
     ]
     return page.section("How it was made", page.preformatted(command), page.table(("", ""), rows))
-
-
-def _versions() -> dict[str, str]:
-    found = {"edgematte": own_version(), "python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _machine() -> str:
-    """The processor's name as the system gives it, and the system."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
-    return f"{named[0] if named else platform.processor() or platform.machine()}, {platform.system()}"

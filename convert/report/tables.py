@@ -13,6 +13,7 @@ from rich.text import Text
 from ..pipeline import Conversion
 from ..search import SearchResult
 from ..targets.pi32 import RUNTIME
+from . import coverage
 
 PIPE_WIDTH = 160  # characters; a pipe has no width of its own
 
@@ -27,6 +28,7 @@ def show_conversion(result: Conversion, output: Path, report: Path | None) -> No
     facts.add_column(overflow="fold")
     rows = [
         ("written", f"{output}, {len(result.tflite):,} bytes"),
+        *(("reading", line) for line in result.reading.in_words()),
         ("float to ONNX", f"{result.parity.max_error:.1e} of the matte's range apart ({result.parity.photos} photos)"),
         ("int8 to float", f"IoU {agreed.iou:.4f}, MAE {agreed.mae:.4f} ({judges})"),
     ]
@@ -53,7 +55,7 @@ def show_conversion(result: Conversion, output: Path, report: Path | None) -> No
     if result.search is not None:
         _show_precisions(result.search, console)
     if result.coverage is not None:
-        _show_coverage(result, console)
+        coverage.show(result.coverage, console)
 
 
 def _show_precisions(searched: SearchResult, console: Console) -> None:
@@ -63,18 +65,3 @@ def _show_precisions(searched: SearchResult, console: Console) -> None:
         figures = f"{point.drop:.4f}", f"{point.latency_ratio:.2f}", f"{point.size:,}"
         table.add_row(str(len(point.islands)), *figures, mark)
     console.print(table)
-
-
-def _show_coverage(result: Conversion, console: Console) -> None:
-    coverage = result.coverage
-    if coverage is None:
-        return
-    table = Table("operator", "output", "Edge TPU", "why", title="by Google's documented rules", title_justify="left")
-    for verdict in coverage.operators:
-        if verdict.status != "mapped":
-            table.add_row(verdict.operator, Text(verdict.output), verdict.status, Text(verdict.reason))
-    console.print(f"{coverage.mapped} of {len(coverage.operators)} operators map to an Edge TPU")
-    if table.row_count:
-        console.print(table)
-    for advice in coverage.suggestions:
-        console.print(Text(f"try: {advice}"))

@@ -86,8 +86,8 @@ def _branch(graph: TfliteGraph, position: int) -> bool:
     copies = [_copied(graph, operator, function) for function in functions]
     kept = [operator] if len(functions) < len(readers) else []
     gone = {id(function.reader) for function in functions}
-    behind = [o for o in graph.operators[position + 1 :] if id(o) not in gone]
-    graph.operators = [*graph.operators[:position], *kept, *copies, *behind]
+    rest = [o for o in graph.operators[position + 1 :] if id(o) not in gone]
+    graph.operators = [*graph.operators[:position], *kept, *copies, *rest]
     return True
 
 

@@ -1,7 +1,7 @@
 """Float network → the same with hard-swishes' gates read through a scale per channel.
 
 relu6(x + 3) bends every channel of x at the same value, so no channel can be equalised: in a network with hard-swishes
-behind depthwise convolutions of 25 taps, the median channel had a fifth of the range of the largest, four int8 steps.
+after depthwise convolutions of 25 taps, the median channel had a fifth of the range of the largest, four int8 steps.
 A depthwise convolution of one tap computes the same gate with a weight per channel, which takes an equalising factor in
 (`equalize`), and the 1/6 besides; it costs what the sum did, and the product with 1/6 goes. What `branches` copies
 needs none of this.
@@ -24,7 +24,7 @@ def with_gates(model: FloatModel) -> FloatModel:
     for operator in list(graph.operators):
         source = _source(graph, operator)
         if source is None or len(readers[source]) < 2:
-            continue  # a gate that nothing else reads x beside: a fused ReLU6 does
+            continue  # only the gate reads x: a fused ReLU6 is enough
         source, factor = _moved(graph, source, operator, readers)
         _replace(graph, operator, source, 1.0 / factor)
     return model.with_graph(graph)

@@ -16,6 +16,7 @@ from ..tflite.graph import Operator, TfliteGraph
 from ..tflite.kernels import HIGHEST, LOWEST, Encoding
 
 Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+_EXACT: dict[str, Function] = {"LOGISTIC": lambda x: 0.5 * (1 + np.tanh(0.5 * x)), "TANH": np.tanh}
 _UNARY: dict[str, Function] = {
     "SQRT": lambda x: np.sqrt(np.maximum(x, 0.0)),  # below zero there is only rounding
     "LOG": lambda x: np.log(np.maximum(x, 0.0)),
@@ -30,9 +31,17 @@ _UNARY: dict[str, Function] = {
 }
 
 
-def function_of(graph: TfliteGraph, operator: Operator) -> Function | None:
-    """What the operator computes of its one activation; None for others. POW and DIV count with one constant number."""
+def function_of(graph: TfliteGraph, operator: Operator, *, exact: bool = False) -> Function | None:
+    """What the operator computes of its one activation; None for others. POW and DIV count with one constant number.
+
+    `exact`: functions whose int8 kernels round roughly as well.
+    """
     kind = graph.kind(operator)
+    if exact and kind == "LEAKY_RELU":
+        slope = operator.builtinOptions.alpha
+        return lambda x: np.where(x >= 0, x, slope * x)
+    if exact and kind in _EXACT:
+        return _EXACT[kind]
     if graph.fused(operator) != "NONE":
         return None
     if kind in _UNARY:

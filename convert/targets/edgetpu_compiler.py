@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ...runtime.errors import ConversionError
+from .coverage import Compiled
 
 PROGRAM = "edgetpu_compiler"
 TIMEOUT_S = 300
@@ -20,32 +20,7 @@ _UNITS = {"B": 1, "KiB": 1024, "KB": 1000, "MiB": 1024**2, "MB": 1000**2, "GiB":
 _OPERATION = re.compile(r"^([A-Z][A-Z0-9_]*)\s+(\d+)\s+(\S.*?)\s*$", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class CompiledOperators:
-    """One line of the compiler's operation table."""
-
-    operator: str
-    count: int
-    status: str  # "Mapped to Edge TPU", or why not
-
-    @property
-    def mapped(self) -> bool:
-        return self.status.lower().startswith("mapped")
-
-
-@dataclass(frozen=True)
-class CompilerReport:
-    """What the compiler said."""
-
-    version: str  # "16.0.384591198"
-    operators: tuple[CompiledOperators, ...]
-    on_chip_bytes: int  # parameters cached on the chip
-    off_chip_bytes: int  # parameters streamed at every run
-    subgraphs: int
-    model: bytes | None = None  # the compiled .tflite
-
-
-def compile_model(model: bytes) -> CompilerReport | None:
+def compile_model(model: bytes) -> Compiled | None:
     """Runs the compiler; None where it is not on PATH. Raises ConversionError when it fails."""
     program = shutil.which(PROGRAM)
     if program is None:
@@ -63,20 +38,25 @@ def compile_model(model: bytes) -> CompilerReport | None:
         if done.returncode or not compiled.is_file():
             lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
             raise ConversionError(f"{PROGRAM} failed: {lines[-1]}")
-        return replace(parse_log(done.stdout), model=compiled.read_bytes())
+        return parse_log(done.stdout, compiled.read_bytes())
 
 
-def parse_log(text: str) -> CompilerReport:
-    """The compiler's printed log (or its .log file) → numbers. Lines a release does not print count as 0."""
+def parse_log(text: str, model: bytes) -> Compiled:
+    """The compiler's printed log (or its .log file) and what it wrote → facts. Lines a release does not print are 0."""
     version = re.search(r"Edge TPU Compiler version (\S+)", text)
     subgraphs = re.search(r"Number of Edge TPU subgraphs: (\d+)", text)
-    return CompilerReport(
-        version=version.group(1) if version else "unknown",
-        operators=tuple(CompiledOperators(name, int(n), status) for name, n, status in _OPERATION.findall(text)),
-        on_chip_bytes=_size(text, "On-chip memory used for caching model parameters"),
-        off_chip_bytes=_size(text, "Off-chip memory used for streaming uncached model parameters"),
-        subgraphs=int(subgraphs.group(1)) if subgraphs else 0,
+    on_chip = _size(text, "On-chip memory used for caching model parameters")
+    streamed = _size(text, "Off-chip memory used for streaming uncached model parameters")
+    facts = (
+        ("parameters kept on the chip", f"{on_chip:,} bytes"),
+        ("parameters streamed at every run", f"{streamed:,} bytes"),
+        ("Edge TPU subgraphs", subgraphs.group(1) if subgraphs else "0"),
     )
+    counts = tuple((name, int(count), status) for name, count, status in _OPERATION.findall(text))
+    return Compiled(
+        f"Google's compiler {version.group(1) if version else 'of an unknown version'}", model, "_edgetpu", facts,
+        counts, sram_bytes=on_chip, outer_bytes=streamed,
+    )  # fmt: skip
 
 
 def _size(text: str, label: str) -> int:

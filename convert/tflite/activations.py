@@ -6,8 +6,9 @@ which is three to five times faster than the kernels that preserving falls back 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from ...runtime.device.stderr_capture import capture_stderr
 from ...runtime.errors import ModelError
 from .graph import TfliteGraph
 
+Given = TypeVar("Given")
 MOST_BYTES = 192 << 20  # of tensors kept alive at once; a network with more is run several times per photo
 
 
@@ -31,15 +33,29 @@ class Activations:
             raise ModelError(f"the network has no tensor '{unknown[0]}'; it has {len(graph.numbers)} others")
         self._input = graph.inputs[0]
         self.input_name = graph.name(self._input)
-        self._parts = [
-            _Part(graph.expose(part), [graph.name(t) for t in part], threads)
-            for part in _portions(graph, [graph.numbers[name] for name in dict.fromkeys(names)])
-        ]
+        self._graph, self._threads = graph, threads
+        self._portions = list(_portions(graph, [graph.numbers[name] for name in dict.fromkeys(names)]))
+        self._only = self._part(self._portions[0]) if len(self._portions) == 1 else None
 
     def run(self, tensor: NDArray) -> Iterator[tuple[str, NDArray]]:
         """One inference → (name, values) of every chosen tensor; values are valid until the next run."""
-        for part in self._parts:
-            yield from part.run(tensor)
+        for _, name, values in self.over([tensor], lambda given: given):
+            yield name, values
+
+    def over(self, images: Sequence[Given], feed: Callable[[Given], NDArray]) -> Iterator[tuple[int, str, NDArray]]:
+        """Every image through the network → (number of the image, name, values).
+
+        `feed`: image → input tensor. A large network comes in portions, one after the other, each with all images: so
+        no more than one is in memory.
+        """
+        for portion in self._portions:
+            part = self._only or self._part(portion)
+            for number, image in enumerate(images):
+                for name, values in part.run(feed(image)):
+                    yield number, name, values
+
+    def _part(self, portion: list[int]) -> _Part:
+        return _Part(self._graph.expose(portion), [self._graph.name(t) for t in portion], self._threads)
 
 
 class _Part:

@@ -3,6 +3,8 @@
     DATA/2026-11-23/184455-000122/session.json                                what the guests had chosen
                                   20261123-184507-000122.original.jpg         as the camera gave it: written first
                                   20261123-184507-000122.cutout.png           .picture.jpg, .sheet.jpg
+                                  20261123-184507-000122.reel.mjpeg           of a recording: grows under a hidden name
+                                  20261123-184507-000122.video.mp4            .loop.webp, .small.gif, .sound.mka
     DATA/2026-11-23/pictures.jsonl                                            a line for each picture that is done
 
 Every name sorts by time, and by its running number where the clock was wrong. A file is under its name only when it is
@@ -19,7 +21,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -28,14 +30,18 @@ from typing import IO, Literal
 from ..device.files import sync_folder, write_bytes, write_together
 from ..errors import EdgeMatteError, StorageError, UsageError
 from ..photos.ledger import locked
+from .moving.reel import ReelWriter, rescue
 
 JOURNAL = "pictures.jsonl"
 SESSION = "session.json"
-_NAME = re.compile(r"\d{8}-\d{6}-(\d{6,})\.(original|cutout|picture|sheet)\.(jpg|png)")
+_NAME = re.compile(r"\d{8}-\d{6}-(\d{6,})\.(original|cutout|picture|sheet|reel|sound|video|loop|small)\.\w+")
 _DAYS, _SESSIONS = "[0-9]*-[0-9]*-[0-9]*", "[0-9]*-[0-9]*"
 
-Part = Literal["original", "cutout", "picture", "sheet"]
-_SUFFIX: dict[Part, str] = {"original": ".jpg", "cutout": ".png", "picture": ".jpg", "sheet": ".jpg"}
+Part = Literal["original", "cutout", "picture", "sheet", "reel", "sound", "video", "loop", "small"]
+_SUFFIX: dict[Part, str] = {
+    "original": ".jpg", "cutout": ".png", "picture": ".jpg", "sheet": ".jpg",
+    "reel": ".mjpeg", "sound": ".mka", "video": ".mp4", "loop": ".webp", "small": ".gif",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class Order:
 
     background: str
     layout: str
+    effect: str = "none"
 
 
 @dataclass(frozen=True)
@@ -56,11 +63,12 @@ class Session:
 
 @dataclass(frozen=True)
 class Shot:
-    """One exposure, whose original is on the disk."""
+    """One exposure or recording, whose original is on the disk."""
 
     session: Session
     name: str  # 20261123-184507-000122
     taken: str  # ISO 8601, the booth's own clock
+    reel: bool = False  # it is a recording
 
     def path(self, part: Part) -> Path:
         """Where a part of it is, or will be."""
@@ -71,7 +79,7 @@ class Shot:
 class Entry:
     """A line of the journal."""
 
-    kind: Literal["photo", "sheet"]
+    kind: Literal["photo", "sheet", "print", "removed"]
     name: str
     session: str  # the folder, below the data folder
     taken: str
@@ -80,10 +88,11 @@ class Entry:
     layout: str
     photos: tuple[str, ...] = ()  # the names of those on a sheet
     recovered: bool = False  # finished after a restart
+    effect: str = "none"
+    copies: int = 0  # of a print
 
-    def file(self, root: Path) -> Path:
-        """What to show of it."""
-        part: Part = "picture" if self.kind == "photo" else "sheet"
+    def file(self, root: Path, part: Part = "sheet") -> Path:
+        """Where a part of it is, if there is one."""
         return root / self.session / f"{self.name}.{part}{_SUFFIX[part]}"
 
 
@@ -115,6 +124,7 @@ class Album:
         self._next = 1
         self._lock: IO[bytes] | None = None
         self._entries: list[Entry] = []
+        self._removed: set[str] = set()  # names of sheets and of their photos
 
     def __enter__(self) -> Album:
         """Makes the folder, takes away what a crash left half-written, and reads the journals.
@@ -126,6 +136,7 @@ class Album:
             self._lock = locked(self.root / ".lock")
             for day in sorted(self.root.glob(_DAYS)):
                 self._mend(day)
+            self._clean_up()
             serials = (int(match[1]) for path in self._files() if (match := _NAME.fullmatch(path.name)))
             self._next = max(serials, default=0) + 1
         except BlockingIOError as error:
@@ -169,6 +180,25 @@ class Album:
             self._next += 1
         return shot
 
+    def record(self, session: Session, now: datetime) -> tuple[Shot, ReelWriter]:
+        """A recording to be written; it counts as taken once it is finished. Raises StorageError."""
+        with self._change:
+            shot = Shot(session, f"{now:%Y%m%d-%H%M%S}-{self._next:06d}", now.isoformat(timespec="milliseconds"), True)
+            note = session.folder / SESSION
+            if not note.exists():
+                self._write(lambda: write_bytes(note, json.dumps(asdict(session.order)).encode()))
+            self._next += 1
+            try:
+                return shot, ReelWriter(shot.path("reel"))
+            except OSError as error:
+                raise _refusal(error, self.root) from error
+
+    def probe(self) -> None:
+        """Writes and removes a byte. Raises StorageError where that cannot be done."""
+        path = self.root / ".probe"
+        self._write(lambda: write_bytes(path, b"1", overwrite=True))
+        path.unlink(missing_ok=True)
+
     def keep(self, shot: Shot, part: Part, content: bytes) -> Path:
         """A finished part of a picture; one from before a crash is replaced. Raises StorageError."""
         path = shot.path(part)
@@ -187,9 +217,34 @@ class Album:
         return self._note(self._entry(last, kind="sheet", kept=True, photos=names, recovered=recovered))
 
     def entries(self) -> list[Entry]:
-        """All lines, oldest first."""
+        """All lines, oldest first, but those of what was removed."""
         with self._change:
-            return list(self._entries)
+            return [entry for entry in self._entries if entry.name not in self._removed]
+
+    def sheet(self, name: str) -> Entry | None:
+        """The line of a saved sheet."""
+        with self._change:
+            if name in self._removed:
+                return None
+            found = (entry for entry in reversed(self._entries) if entry.kind == "sheet" and entry.name == name)
+            return next(found, None)
+
+    def note_print(self, name: str, copies: int, now: datetime) -> None:
+        """That a sheet was handed to the printer. Raises StorageError."""
+        sheet = self.sheet(name)
+        if sheet is not None:
+            self._note(replace(sheet, kind="print", copies=copies, taken=now.isoformat(timespec="milliseconds")))
+
+    def remove(self, name: str) -> None:
+        """A sheet, its photos and all their files. First the line: a crash leaves no half. Raises StorageError."""
+        sheet = self.sheet(name)
+        if sheet is None:
+            return
+        self._note(replace(sheet, kind="removed"))
+        self._write(lambda: self._unlink(sheet))
+
+    def is_removed(self, shot: Shot) -> bool:
+        return shot.name in self._removed
 
     def unfinished(self) -> list[Shot]:
         """Originals that no line speaks of, oldest first."""
@@ -211,14 +266,14 @@ class Album:
         orders: dict[Path, Order] = {}
         for path in self._files():
             match = _NAME.fullmatch(path.name)
-            if match is None or match[2] != "original":
+            if match is None or match[2] not in ("original", "reel"):
                 continue
             folder = path.parent
             if folder not in orders:
                 orders[folder] = _read_order(folder)
             name = path.name.partition(".")[0]
             taken = datetime.strptime(name[:15], "%Y%m%d-%H%M%S").isoformat(timespec="milliseconds")
-            yield Shot(Session(folder, orders[folder]), name, taken)
+            yield Shot(Session(folder, orders[folder]), name, taken, match[2] == "reel")
 
     def _files(self) -> list[Path]:
         return sorted(self.root.glob(f"{_DAYS}/{_SESSIONS}/*.*"))
@@ -234,7 +289,9 @@ class Album:
     ) -> Entry:
         order = shot.session.order
         where = self._below(shot.session.folder)
-        return Entry(kind, shot.name, where, shot.taken, kept, order.background, order.layout, photos, recovered)
+        return Entry(
+            kind, shot.name, where, shot.taken, kept, order.background, order.layout, photos, recovered, order.effect
+        )
 
     def _below(self, folder: Path) -> str:
         return folder.relative_to(self.root).as_posix()
@@ -259,8 +316,23 @@ class Album:
 
         with self._change:
             self._write(append)
-            self._entries.append(entry)
+            self._remember(entry)
         return entry
+
+    def _remember(self, entry: Entry) -> None:
+        self._entries.append(entry)
+        if entry.kind == "removed":
+            self._removed |= {entry.name, *entry.photos}
+
+    def _unlink(self, sheet: Entry) -> None:
+        folder = self.root / sheet.session
+        for name in {sheet.name, *sheet.photos}:
+            for path in folder.glob(f"{name}.*"):
+                path.unlink()
+        if folder.is_dir() and {path.name for path in folder.iterdir()} <= {SESSION}:
+            (folder / SESSION).unlink(missing_ok=True)
+            folder.rmdir()
+        sync_folder(folder.parent)
 
     def _write(self, write: Callable[[], object]) -> None:
         try:
@@ -273,9 +345,17 @@ class Album:
             raise StorageError(f"{error}; is the pictures' disk full, or unplugged?") from error
 
     def _mend(self, day: Path) -> None:
-        """What a kill leaves: hidden temporary files, a half-written last line, a session without a picture."""
+        """What a kill leaves: hidden temporary files, a half-written last line, a session without a picture.
+
+        A recording that was growing is kept as far as it went.
+        """
         for temporary in [*day.glob(f"{_SESSIONS}/.*.tmp"), *day.glob(".*.tmp")]:
             temporary.unlink()
+        for growing in day.glob(f"{_SESSIONS}/.*.part*"):
+            if growing.name.endswith(".reel.mjpeg.part"):
+                rescue(growing)
+            else:
+                growing.unlink()
         for folder in day.glob(_SESSIONS):
             if {path.name for path in folder.iterdir()} <= {SESSION}:
                 (folder / SESSION).unlink(missing_ok=True)
@@ -288,14 +368,21 @@ class Album:
         if len(good) < len(lines):
             whole = b"".join(line for line in lines if _read_entry(line) is not None)
             self._write(lambda: write_bytes(journal, whole, overwrite=True))
-        self._entries += good
+        for entry in good:
+            self._remember(entry)
+
+    def _clean_up(self) -> None:
+        """Files of what was removed when the power went."""
+        for entry in self._entries:
+            if entry.kind == "removed" and (self.root / entry.session).is_dir():
+                self._unlink(entry)
 
 
 def _read_order(folder: Path) -> Order:
     """What was chosen; where the note is lost the plainest choice stands in, for the pictures matter more."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         told = json.loads((folder / SESSION).read_bytes())
-        return Order(str(told["background"]), str(told["layout"]))
+        return Order(str(told["background"]), str(told["layout"]), str(told.get("effect", "none")))
     return Order("none", "single")
 
 

@@ -5,26 +5,29 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from ..errors import EdgeMatteError, StorageError
-from ..picture.images import Image, encode, read
+from ..picture.images import encode, read
 from . import flow
-from .album import Album, Order, Session, Shot
-from .backgrounds import Backgrounds
+from .album import Album, Order
 from .camera.preview import Preview
-from .finish import Finisher, screen_jpeg
+from .finish import Finisher
 from .flow import OutOfTurnError, Rules, Scene
+from .looks.backgrounds import Backgrounds
+from .looks.look import Look
 from .news import News
-from .paper.layout import LAYOUTS, Layout, for_paper
+from .paper.layout import for_paper
 from .paper.printer import Printer, Queue
-from .work import LATER, NOW, WHENEVER, Urgency, Work
+from .party import Makers, Party
+from .work import NOW, WHENEVER, Work
 
 TICK_S = 0.25  # how often to look after disk, camera and printer
+RETRY_S = 2.0  # how often a disk that refused is tried again
 log = logging.getLogger(__name__)
 
 
@@ -36,11 +39,14 @@ class State:
     scene: Scene
     left_s: float | None  # of the step's time, when this was made
     frozen: int | None  # the number of the frame that stays on the screen: it became a photo
-    picture: str | None  # the address of what was taken last, or of the sheet under review
+    picture: str | None  # the address of what was taken last, or of the sheet under review, with its suffix
     name: str | None  # of the sheet that is saved
-    problems: tuple[str, ...]  # disk_low, disk_full, camera, storage, picture
+    problems: tuple[str, ...]  # disk_low, disk_full, camera, storage, picture, background
     queue: Queue
     pictures: int  # sheets of the event
+    ready: bool  # a press would give a picture
+    finished: bool  # what is shown is no sketch any more
+    selected: int  # how often the button on the pins was pressed: with one switch, each takes what is lit
 
 
 @dataclass(frozen=True)
@@ -52,16 +58,6 @@ class Vitals:
     problems: tuple[str, ...]  # as of State
     printing: int  # sheets not printed yet
     printer: str | None  # what is wrong with it
-
-
-@dataclass
-class _Party:
-    """What the guests before the camera have so far. One thread at a time has it."""
-
-    session: Session
-    shots: list[Shot] = field(default_factory=list)
-    photos: list[Image] = field(default_factory=list)  # finished, of the screen's size
-    sheet: Image | None = None
 
 
 class Booth:
@@ -77,78 +73,112 @@ class Booth:
         rules: Rules,
         *,
         date: str = "%d. %m. %Y",
+        microphone: str = "off",
+        kept: Callable[[Path], None] = lambda _path: None,
         alive: Callable[[Vitals], None] = lambda _vitals: None,
         light: Callable[[bool], None] = lambda _on: None,
     ) -> None:
-        """`alive` is called again and again while everything turns; `light` with whether a press is heard."""
+        """`kept` gets the file of each sheet or film; `alive` is called again and again while everything turns; `light`
+        with whether a press is heard.
+        """
         self.album, self.preview, self.printer, self.rules = album, preview, printer, rules
         self.states: News[State] = News()
-        self._finisher, self._backgrounds, self._date = finisher, backgrounds, date
+        self.work = Work(failed=self.fail, did=self._publish)
+        self._finisher, self._backgrounds = finisher, backgrounds
+        self._makers = Makers(album, preview, finisher, self.work, date, microphone, kept)
         self._alive, self._light = alive, light
         self._scene = flow.opening(rules)
-        self._party: _Party | None = None
+        self._party: Party | None = None
         self._change = threading.Condition()
         self._problem: str | None = None  # of the last try
+        self._retry_s: float | None = None  # when to try a disk that refused again; None: it takes everything
         self._room = "enough"
         self._seen: int | None = None  # the number of the frame that was on the screen of who pressed
-        self._number = 0
+        self._number = self._selected = 0
         self._shown: dict[str, bytes] = {}  # what the page asks for by address; the latest two
+        self._finished = False
         self._name: str | None = None
         self._told: object = None  # what the last state said
-        self._work = Work()
         self._stop = threading.Event()
-        self._threads = [
-            threading.Thread(target=target, name=name, daemon=True)
-            for name, target in (("clock", self._tick_all), ("work", self._work_all))
-        ]
+        self._clock = threading.Thread(target=self._tick_all, name="clock", daemon=True)
 
     def __enter__(self) -> Booth:
         unfinished = self.album.unfinished()
         if unfinished or self.album.without_sheet():
             log.warning("finishing %d pictures that were cut off", len(unfinished))
-            steps = self._finisher.recover(self.album, unfinished)
-            self._do(WHENEVER, lambda: self._take_step(WHENEVER, steps))
-        self._choose_background(self._scene.background)
+            self.work.put(WHENEVER, lambda: self._finisher.recover(self.album, unfinished))
+        self._choose_look(self._scene)
         self.preview.start()
-        for thread in self._threads:
-            thread.start()
+        self.preview.keep_warm()
+        self.work.start()
+        self._clock.start()
         self._publish()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._work.close()
         with self._change:
             self._change.notify_all()
+        self.work.close()
         self.states.close()
         self.preview.close()
         self.printer.close()
-        for thread in self._threads:
-            thread.join(10.0)
+        self._clock.join(10.0)
 
     def act(self, action: str, value: str = "") -> None:
         """A wish of a guest. Raises OutOfTurnError."""
         if action == "print":
             self._print(value)
             return
+        if action == "delete":
+            self._delete(value)
+            return
         with self._change:
             after = flow.act(self._scene, action, value, self.rules, time.monotonic())
             if after.step == "countdown" != self._scene.step:
+                self._check_ready()
                 # Who counts down sees other frames by then.
                 self._seen = int(value) if value.isdecimal() and not self.rules.countdown_s else None
-            if after.step == "countdown" and self._room == "full":
-                raise OutOfTurnError("the disk is full; no more pictures can be taken")
             self._enter(after)
+
+    def press(self) -> None:
+        """The button on the pins: takes what is lit where one switch does everything, else goes on."""
+        with self._change:
+            self._selected += 1
+            self._publish()
 
     def shown(self, key: str) -> bytes | None:
         """A picture that a state named; None when it is history."""
         return self._shown.get(key)
 
+    def sheet(self, name: str) -> Path | None:
+        """The file of a saved sheet."""
+        entry = self.album.sheet(name)
+        return None if entry is None else entry.file(self.album.root)
+
+    def remove(self, name: str) -> None:
+        """Takes a saved sheet and all that belongs to it off the disk. Raises StorageError."""
+        self.album.remove(name)
+        with self._change:
+            if self._name == name:
+                self._name = None
+            self._publish()
+
+    def print_file(self, path: Path, title: str) -> None:
+        """Something that is no guest's, such as a test page."""
+        self.work.put(NOW, lambda: self.printer.send(path, copies=1, title=title))
+
+    def _check_ready(self) -> None:
+        if self._room == "full":
+            raise OutOfTurnError("the disk is full; no more pictures can be taken")
+        if not self.preview.ready:
+            raise OutOfTurnError("the camera gives no picture; look whether it is plugged in")
+
     def _enter(self, after: Scene) -> None:
         """With the lock held: a new scene, and what follows from it."""
         before, self._scene = self._scene, after
-        if after.background != before.background:
-            self._choose_background(after.background)
+        if (after.background, after.effect) != (before.background, before.effect):
+            self._choose_look(after)
         if after.step != before.step:
             self._follow(before, after)
         self._light(after.step in flow.WAITING)
@@ -156,11 +186,13 @@ class Booth:
         self._change.notify_all()
 
     def _follow(self, before: Scene, after: Scene) -> None:
-        self._work.hurry(after.step in ("countdown", "expose", "cut", "look"))
+        self.work.hurry(after.step in ("countdown", "expose", "record", "cut", "look"))
         if after.step in ("choose", "countdown"):
             self.preview.go_on()
-        elif after.step in ("idle", "gallery", "review", "saved"):
+        elif after.step in ("look", "gallery", "review", "saved"):
             self.preview.pause()
+        elif after.step == "idle":
+            self.preview.keep_warm()
         if before.step == "review" and after.step == "countdown":
             self._give_up()
         if after.step == "choose":
@@ -171,138 +203,112 @@ class Booth:
         if after.step == "countdown":
             self._problem = None
             if self._party is None:
-                self._party = _Party(self.album.begin(Order(after.background, after.layout), datetime.now()))
-        if after.step == "expose":
-            threading.Thread(target=self._expose, args=(self._party,), name="expose", daemon=True).start()
+                order = Order(after.background, after.take.key, after.effect)
+                self._party = Party(order, self._makers, self)
+        if after.step == "expose" and self._party is not None:
+            seen, self._seen = self._seen, None
+            _aside(self._party.expose, seen)
+        if after.step == "record" and self._party is not None:
+            self._party.record()
+        if before.step == "record" and after.step == "cut" and self._party is not None:
+            _aside(self._party.recorded)
         if after.step == "saved" and self._party is not None:
             party, self._party = self._party, None
-            self._name = party.shots[-1].name
-            self._do(NOW, lambda: self._save(party))
+            self._name = party.name
+            party.save()
         if after.step == "idle":
             self._name = None
             if self._problem == "picture":
                 self._problem = None  # the next guests did nothing wrong
 
-    def _expose(self, party: _Party | None) -> None:
-        if party is None:
-            return
-        seen, self._seen = self._seen, None
-        try:
-            exposure = self.preview.expose(self._frozen, number=seen)
-            now = datetime.now()
-            original = exposure.file or encode(exposure.image, ".jpg")
-            party.shots.append(self.album.take(party.session, original, now))
-        except Exception as error:  # drivers raise anything, and the next guests must not meet a dead screen
-            self._fail(error)
-            return
-        # Only now: the original is on the disk.
-        self._do(NOW, lambda: self._cut(party, exposure.image))
-
-    def _frozen(self) -> None:
+    def show(self, party: Party, content: bytes, suffix: str, *, finished: bool) -> None:
+        """A picture takes the place of the one before, if its guests are still there."""
         with self._change:
-            self._enter(flow.exposed(self._scene))
+            if self.left(party):
+                return
+            self._number += 1
+            latest = list(self._shown.items())[-1:]
+            self._shown = dict([*latest, (f"{party.name}-{self._number}{suffix}", content)])
+            self._finished = finished
+            self._publish()
 
-    def _cut(self, party: _Party, image: Image) -> None:
-        photo = self._finisher.for_screen(image, party.session.order.background)
-        party.photos.append(photo)
-        layout = LAYOUTS[party.session.order.layout]
-        if len(party.photos) == layout.shots:
-            party.sheet = self._finisher.sheet(party.photos, party.session, f"{datetime.now():{self._date}}")
-        shown = photo if party.sheet is None else party.sheet
-        self._show(party.shots[-1].name, screen_jpeg(shown))
+    def taken(self, party: Party) -> None:
+        """A shot is on the screen: on to the next, or to the review."""
         with self._change:
             if self._party is party:
                 self._enter(flow.cut(self._scene, self.rules, time.monotonic()))
 
-    def _save(self, party: _Party) -> None:
-        """The sheet at once, for it is printed and fetched; the full size when nobody waits."""
-        for shot in party.shots:
-            steps = self._finisher.complete(self.album, shot)
-            self._do(LATER, lambda steps=steps: self._take_step(LATER, steps))
-        if party.sheet is not None:
-            self.album.settle_sheet(party.shots, encode(party.sheet, ".jpg"))
+    def frozen(self) -> None:
+        """The frame that becomes a photo stands."""
         with self._change:
-            self._publish()
+            self._enter(flow.exposed(self._scene))
 
-    def _take_step(self, urgency: Urgency, steps: Iterator[None]) -> None:
-        """One, then the next when there is time for it."""
-        if next(steps, self) is None:
-            self._work.put(urgency, lambda: self._take_step(urgency, steps), begun=True)
+    def left(self, party: Party) -> bool:
+        """Whether its guests gave it up, or others are here."""
         with self._change:
-            self._publish()
+            return self._party is not party and (self._name is None or self._name != party.name)
 
     def _give_up(self) -> None:
-        """The guests take it again, or left in the middle: their originals stay, the gallery does not show them."""
         party, self._party = self._party, None
         if party is not None:
-            for shot in party.shots:
-                self._do(LATER, lambda shot=shot: self.album.settle(shot, kept=False))
+            party.give_up()
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
         """Says so on the screen; an evening goes on, the originals are safe, and a restart tries the rest again."""
         log.warning("%s", error, exc_info=not isinstance(error, EdgeMatteError))
         with self._change:
-            self._problem = "storage" if isinstance(error, StorageError) else "picture"
-            if self._scene.step in ("expose", "cut"):
+            if isinstance(error, StorageError):
+                self._retry_s = time.monotonic() + RETRY_S
+            else:
+                self._problem = "picture"
+            if self._scene.step in ("expose", "record", "cut"):
                 self._enter(flow.failed(self._scene, self.rules, time.monotonic()))
             else:
                 self._publish()
 
     def _print(self, value: str) -> None:
-        """`NAME` or `NAME*COPIES`. Raises OutOfTurnError for a sheet that is none."""
+        """`NAME` or `NAME*COPIES`. Raises OutOfTurnError for a name that no sheet has."""
         name, _, copies = value.partition("*")
         if name != self._name and self.sheet(name) is None:
-            raise OutOfTurnError(f"there is no picture {name}")
-        self._do(NOW, lambda: self._send(name, int(copies) if copies.isdecimal() else 1))
+            raise OutOfTurnError(f"there is no picture {name[:80]}")
+        self.work.put(NOW, lambda: self._send(name, int(copies[:4]) if copies.isdecimal() else 1))
         with self._change, suppress(OutOfTurnError):
             self.act("touch")
 
     def _send(self, name: str, copies: int) -> None:
-        path, layout = self.sheet(name), self._layout(name)
-        if path is None:
+        entry = self.album.sheet(name)
+        if entry is None:
             return
+        path, layout = entry.file(self.album.root), self._finisher.layout(Order(entry.background, entry.layout))
         if layout.copies_per_sheet > 1:
             paper = self.album.root / ".paper.jpg"  # the queue has a copy of its own
             paper.write_bytes(encode(for_paper(read(path), layout), ".jpg"))
             path = paper
-        self.printer.send(path, copies=copies, title=name)
+        if pages := self.printer.send(path, copies=copies, title=name):
+            self.album.note_print(name, pages, datetime.now())
         with self._change:
             self._publish()
 
-    def sheet(self, name: str) -> Path | None:
-        """The file of a saved sheet."""
-        for entry in reversed(self.album.entries()):
-            if entry.kind == "sheet" and entry.name == name:
-                return entry.file(self.album.root)
-        return None
+    def _delete(self, value: str) -> None:
+        """The guests' own picture, while it is before them. Raises OutOfTurnError."""
+        with self._change:
+            name = self._name
+            if self._scene.step != "saved" or name is None or value not in ("", name):
+                raise OutOfTurnError("only the picture that was just taken can be deleted here")
+            self._enter(flow.act(self._scene, "done", "", self.rules, time.monotonic()))
+        self.work.put(NOW, lambda: self.remove(name))
 
-    def _layout(self, name: str) -> Layout:
-        keys = (entry.layout for entry in self.album.entries() if entry.kind == "sheet" and entry.name == name)
-        return LAYOUTS.get(next(keys, "single"), LAYOUTS["single"])
-
-    def _choose_background(self, key: str) -> None:
+    def _choose_look(self, scene: Scene) -> None:
         if self._problem == "background":
             self._problem = None  # it was another one's
+        effect = self._finisher.effects.get(scene.effect)
         try:
-            self.preview.choose(self._backgrounds.backdrop(key))
+            backdrop = self._backgrounds.backdrop(scene.background)
+            self.preview.choose(Look(backdrop, effect, self._backgrounds.overlay(scene.background)))
         except EdgeMatteError as error:
             self._problem = "background"
             log.warning("%s", error)
-            self.preview.choose(None)
-
-    def _show(self, name: str, jpeg: bytes) -> None:
-        latest = list(self._shown.items())[-1:]
-        self._shown = dict([*latest, (f"{name}-{self._number}", jpeg)])
-
-    def _do(self, urgency: Urgency, work: Callable[[], object]) -> None:
-        self._work.put(urgency, work)
-
-    def _work_all(self) -> None:
-        while (work := self._work.take()) is not None:
-            try:
-                work()
-            except Exception as error:
-                self._fail(error)
+            self.preview.choose(Look(None, effect))
 
     def _tick_all(self) -> None:
         looked_s = 0.0
@@ -326,11 +332,28 @@ class Booth:
             self._room = self.album.room().state
         except StorageError:
             self._room = "full"
+        self._try_disk()
         self._publish()
-        if not self.preview.turning or not all(thread.is_alive() for thread in self._threads):
+        if not self.preview.turning or not (self.work.turning and self._clock.is_alive()):
             return  # whoever watches over the program will hear nothing, and start it anew
+        self._alive(self.vitals())
+
+    def vitals(self) -> Vitals:
+        """How it is."""
         queue = self.printer.queue
-        self._alive(Vitals(self._scene.step, self._count(), tuple(self._problems()), queue.waiting, queue.trouble))
+        return Vitals(self._scene.step, self._count(), tuple(self._problems()), queue.waiting, queue.said)
+
+    def _try_disk(self) -> None:
+        """A disk that refused may have space again: then what it did not take is written after all."""
+        if self._retry_s is None or time.monotonic() < self._retry_s:
+            return
+        self._retry_s = time.monotonic() + RETRY_S
+        try:
+            self.album.probe()
+        except StorageError:
+            return
+        self._retry_s = None
+        self.work.try_again()
 
     def _count(self) -> int:
         return sum(1 for entry in self.album.entries() if entry.kind == "sheet")
@@ -339,6 +362,8 @@ class Booth:
         problems = [] if self._room == "enough" else [f"disk_{self._room}"]
         if self.preview.trouble:
             problems.append("camera")
+        if self._retry_s is not None:
+            problems.append("storage")
         if self._problem:
             problems.append(self._problem)
         return problems
@@ -351,9 +376,14 @@ class Booth:
             picture = next(reversed(self._shown), None) if scene.step in ("look", "review", "saved") else None
             told = (
                 scene, self.preview.frozen, picture, self._name, tuple(self._problems()), self.printer.queue,
-                self._count(),
+                self._count(), self.preview.ready, self._finished, self._selected,
             )  # fmt: skip
             if told != self._told:
                 self._told = told
                 self._number += 1
                 self.states.publish(State(self._number, scene, left, *told[1:]))
+
+
+def _aside(work: Callable[..., None], *values: object) -> None:
+    """In a thread of its own: the camera or the disk may take its time."""
+    threading.Thread(target=work, args=values, name=work.__name__, daemon=True).start()

@@ -5,25 +5,21 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import sys
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import MissingExtraError, UsageError
-from ..network import LIVE_MODEL
+from ..errors import MissingExtraError
 from ..terminal import complain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ..live.frames import Buffers
-    from .camera.preview import Exposure, Preview
-    from .config import CameraConfig, Config
+    from .booth import Vitals
+    from .config import Config
+    from .toml_file import Settings
 
 PACKAGES = ("starlette", "uvicorn", "PIL")
 SECRETS = "/etc/edgematte/booth.env"
@@ -57,77 +53,64 @@ def booth(
 
     Nothing leaves the device unless booth.toml lets telephones fetch pictures.
     """
-    from .config import Config, read_config, with_command_line
+    from .toml_file import Settings, read_settings
 
-    config = with_command_line(Config() if config_file is None else read_config(config_file), source=source, data=data)
-    if port is not None:
-        config = replace(config, screen=replace(config.screen, port=port))
+    settings = Settings(Config()) if config_file is None else read_settings(config_file)
+    settings = settings.with_command_line(source=source, data=data, port=port)
+    config = settings.config
     if print_systemd_unit:
-        _print_unit(config, leaves_device=config.share.enabled or mqtt is not None)
+        _print_unit(config, leaves_device=config.share.enabled or config.owner.network or mqtt is not None)
         return
     _check_extra(config)
     if read_only_root:
         _keep_to(config.data)
     logging.basicConfig(format="edgematte: %(message)s", level=logging.WARNING)
     with ExitStack() as stack:
-        _serve(config, stack, mqtt=mqtt)
+        again = _serve(settings, stack, mqtt=mqtt)
+    if again:  # the owner changed what only a start reads
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-def _serve(config: Config, stack: ExitStack, *, mqtt: str | None) -> None:
+def _serve(settings: Settings, stack: ExitStack, *, mqtt: str | None) -> bool:
+    """Until told to stop; whether to start anew."""
     import cv2
 
     from ..device.mqtt import Reporter, parse_broker
     from ..device.systemd import notify
     from ..device.web import LOOPBACK, Running, address, listen, run
-    from ..matting.composite import read_background
-    from ..matting.refine import check_mode
-    from ..matting.segmenter import Segmenter
+    from ..network.installed import installed_facts
     from .album import Album, Limits
-    from .backgrounds import find_backgrounds
-    from .booth import Booth, Vitals
+    from .booth import Booth
     from .button import Button
-    from .finish import Finisher
-    from .flow import OutOfTurnError, Rules
-    from .paper.layout import Design, check_design
-    from .paper.printer import Printer
-    from .sites.screen import BoothServer, words_of
+    from .camera.opening import preview_of
+    from .flow import OutOfTurnError
+    from .hook import Hook
+    from .moving.microphone import check_microphone
+    from .offer import offer_of
+    from .owner.desk import Desk
+    from .paper.printer import Printer, check_printer
+    from .sites.owner import OwnerSite
+    from .sites.screen import BoothServer
     from .sites.telephone import Share
 
-    pictures, screen = config.pictures, config.screen
-    for word in screen.languages:
-        if not words_of(word).is_file():
-            raise UsageError(f"there is no language {word}; expected en, de, fr, es, or a .json file of your own")
-    shown = config.backgrounds
-    backgrounds = find_backgrounds(shown.folder, colours=shown.colours, blur=shown.blur, real=shown.real)
-    keys = [choice.key for choice in backgrounds.choices]
-    if shown.first is not None and shown.first not in keys:
-        raise UsageError(f"backgrounds.first is {shown.first}; expected one of: {', '.join(keys)}")
-    paper = read_background(pictures.paper)
-    if not isinstance(paper, tuple):
-        raise UsageError(f"pictures.paper is {pictures.paper}; expected a colour such as white, or #rrggbb")
-    design = Design(pictures.text, pictures.logo, paper, pictures.font)
-    check_design(design)
+    config = settings.config
+    offer = offer_of(settings)
+    with settings.naming("moving.microphone"):
+        check_microphone(config.moving.microphone)
+    with settings.naming("print.printer" if config.print.printer else "print.enabled"):
+        check_printer(config.print)
+    with settings.naming("hook.command"):
+        hook = stack.enter_context(Hook(config.hook))
     cv2.setNumThreads(1)  # the stages are the threads; OpenCV's own would take the cores from the network
-    finisher = Finisher(
-        Segmenter(pictures.model, threads=pictures.threads, mode=check_mode(pictures.refine)),
-        backgrounds, design, threads=pictures.threads,
-    )  # fmt: skip
+    finisher = offer.finisher(settings)
     limits = Limits(round(config.disk.warn_mb * 1e6), round(config.disk.stop_mb * 1e6))
-    listener = stack.enter_context(listen(LOOPBACK, screen.port))
+    listener = stack.enter_context(listen(LOOPBACK, config.screen.port))
     album = stack.enter_context(Album(config.data, limits=limits))
-    preview = _preview(config.camera, threads=pictures.threads)
-    first = shown.first or keys[0]
-    rules = Rules(
-        backgrounds=(first, *(key for key in keys if key != first)),
-        layouts=pictures.layouts,
-        languages=tuple(Path(word).stem for word in screen.languages),
-        countdown_s=pictures.countdown_s,
-        idle_s=screen.idle_s,
-        gallery=pictures.gallery,
-    )
+    preview = preview_of(settings)
     reporter = None
     if mqtt is not None:
-        reporter = stack.enter_context(Reporter(parse_broker(mqtt), verb="booth", complain=complain))
+        broker = parse_broker(mqtt)
+        reporter = stack.enter_context(Reporter(broker, verb="booth", complain=complain, installed=installed_facts))
     ready = False
 
     def alive(vitals: Vitals) -> None:
@@ -141,64 +124,33 @@ def _serve(config: Config, stack: ExitStack, *, mqtt: str | None) -> None:
 
     def pressed() -> None:
         with suppress(OutOfTurnError):  # a child leans on the button
-            running.act("press")
+            running.press() if config.screen.scan_s else running.act("press")
 
-    button = stack.enter_context(Button(config.button, pressed))
+    with settings.naming("button.pin" if config.button.pin else "button.lamp"):
+        button = stack.enter_context(Button(config.button, pressed))
     running = Booth(
-        album, preview, finisher, backgrounds, Printer(config.print), rules,
-        date=pictures.date, alive=alive, light=button.light,
+        album, preview, finisher, offer.backgrounds, Printer(config.print, config.data), offer.rules(config),
+        date=config.pictures.date, microphone=config.moving.microphone, kept=hook, alive=alive, light=button.light,
     )  # fmt: skip
     share = None
     if config.share.enabled:
-        share = Share(config.share, config.data, running.sheet, title=config.title)
+        with settings.naming("share.port"):
+            share = Share(config.share, config.data, running, title=config.title)
         share.start()
         stack.callback(share.close)
+    desk = Desk(running, settings, offer)
+    owner = None if config.owner.pin is None else OwnerSite(desk, running, config.owner)
+    if owner is not None and config.owner.network:
+        with settings.naming("owner.port"):
+            owner.listen()
+        stack.callback(owner.close)
     # Before the camera is opened: while OpenCV decodes, what any thread says to stderr is taken for OpenCV's.
     complain(f"the booth is at {address(listener)}/; its pictures are in {config.data}; Ctrl-C ends it")
     stack.enter_context(running)
-    app = BoothServer(running, config, backgrounds, share).app()
+    app = BoothServer(running, config, offer, share, owner).app()
     run(app, listener, verb="booth", options=Running(stop_s=STOP_S))
     notify("STOPPING=1")
-
-
-def _preview(config: CameraConfig, *, threads: int | None) -> Preview:
-    """The camera, and how it takes photos."""
-    from ..live.frames import Buffers
-    from ..live.sources.words import SourceOptions, opener
-    from ..matting.segmenter import Segmenter
-    from .camera.preview import Preview
-
-    buffers = Buffers()
-    opening = opener(config.source, SourceOptions(_size(config.size), config.fps), buffers)
-    preview = Preview(opening, Segmenter(LIVE_MODEL, threads=threads), buffers=buffers, fps=config.fps)
-    preview.still = _still(config, preview, buffers)
-    return preview
-
-
-def _still(config: CameraConfig, preview: Preview, buffers: Buffers) -> Callable[[], Exposure] | None:
-    from ..live.sources.words import SourceOptions, opener
-    from .camera.preview import still_by, still_of
-
-    ways = [name for name in ("still_size", "still_source", "still_command") if getattr(config, name) is not None]
-    if len(ways) > 1:
-        raise UsageError(f"[camera] has {' and '.join(ways)}, which exclude each other; leave one")
-    if config.still_command is not None:
-        command = config.still_command
-        return lambda: still_by(command)
-    if config.still_source is not None:
-        other = opener(config.still_source, SourceOptions(), buffers)
-        return lambda: still_of(other, skip=config.still_skip, buffers=buffers)
-    if config.still_size is not None:
-        large = opener(config.source, SourceOptions(_size(config.still_size), None), buffers)
-        return lambda: preview.set_aside(lambda: still_of(large, skip=config.still_skip, buffers=buffers))
-    return None
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d{2,5})x(\d{2,5})", text)
-    if match is None:
-        raise UsageError(f"{text} is no size; expected e.g. 1280x720")
-    return int(match[1]), int(match[2])
+    return desk.again
 
 
 def _check_extra(config: Config) -> None:

@@ -1,17 +1,73 @@
-"""booth.toml → `Config`: checked as a whole before anything is opened; paths in it are relative to it."""
+"""What can be set for a booth, each with what it may be; toml_file.py reads it from booth.toml.
+
+Values that `Annotated` limits are checked with a message that names the range; the owner's page shows the same limits.
+"""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated
 
-from ..errors import MissingExtraError, UsageError
-from ..network import PHOTO_MODEL
-from .paper.layout import LAYOUTS
+from ..matting.composite import read_colour
+from ..network import PEOPLE_MODEL
+
+
+@dataclass(frozen=True)
+class Between:
+    """A number from `low` to `high`."""
+
+    low: float
+    high: float
+    unit: str = ""
+
+    def __call__(self, value: float) -> bool:
+        return math.isfinite(value) and self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g} {self.unit}".rstrip()
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of a few words or numbers."""
+
+    words: tuple[str | int, ...]
+
+    def __call__(self, value: str | int) -> bool:
+        return value in self.words
+
+    def __str__(self) -> str:
+        return " or ".join(map(str, self.words))
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text that `right` accepts; of a list each."""
+
+    expected: str
+    right: Callable[[str], object]
+
+    def __call__(self, value: str) -> bool:
+        return bool(self.right(value))
+
+    def __str__(self) -> str:
+        return self.expected
+
+
+Check = Between | OneOf | Text
+
+COLOUR = Text("a colour such as white, or #rrggbb", read_colour)
+SHORT = Text("at most 80 letters in one line", lambda text: len(text) <= 80 and text.isprintable())
+ADDRESS = Text("e.g. http://192.168.4.1:8092", lambda text: re.fullmatch(r"https?://[^\s/]+\S*", text))
+SIZE = Text("e.g. 1280x720, each side 16 to 16384", lambda text: size_of(text))
+CROP = Text("left, top, width and height as shares of the picture, e.g. 0.1,0,0.8,1", lambda text: crop_of(text))
+PIN = Text("4 to 12 digits", lambda text: re.fullmatch(r"[0-9]{4,12}", text))
+SECONDS_LEFT = Between(5, 3600, "seconds")
+PORT = Between(0, 65535)
 
 
 @dataclass(frozen=True)
@@ -19,21 +75,25 @@ class CameraConfig:
     """Where pictures come from."""
 
     source: str = "0"  # as --source of `edgematte camera`
-    size: str = "1280x720"  # asked of the camera; a stream larger than the screen needs gives larger photos
-    fps: float = 30.0
+    size: Annotated[str, SIZE] = "1280x720"  # asked of the camera; larger than the screen needs gives larger photos
+    fps: Annotated[float, Between(1, 240, "frames a second")] = 30.0
     mirror: bool = True  # guests see themselves as in a mirror; their pictures are not mirrored
-    still_size: str | None = None  # the stream stops for a moment and the camera is asked for this size
+    rotate: Annotated[int, OneOf((0, 90, 180, 270))] = 0  # degrees clockwise, for a camera on its side
+    crop: Annotated[str, CROP] = "0,0,1,1"  # what is used of the (rotated) picture
+    still_size: Annotated[str | None, SIZE] = (
+        None  # the stream stops for a moment and the camera is asked for this size
+    )
     still_source: str | None = None  # another camera for the photo alone, words as for `source`
     still_command: str | None = None  # a program that writes the photo to stdout, such as gphoto2
-    still_skip: int = 2  # frames of a camera just opened, until its exposure has settled
+    still_skip: Annotated[int, Between(0, 100, "frames")] = 2  # of a camera just opened, until its exposure has settled
 
 
 @dataclass(frozen=True)
 class BackgroundsConfig:
     """What guests may choose to stand before."""
 
-    folder: Path | None = None  # of pictures and videos, shown by name
-    colours: tuple[str, ...] = ("#f4e9dc", "#16324f")
+    folder: Path | None = None  # of pictures and videos, shown by name; NAME.overlay.png goes over what NAME shows
+    colours: Annotated[tuple[str, ...], COLOUR] = ("#f4e9dc", "#16324f")
     blur: bool = True
     real: bool = True  # the room as it is
     first: str | None = None  # chosen when guests come; None: the first there is
@@ -43,17 +103,28 @@ class BackgroundsConfig:
 class PicturesConfig:
     """How pictures are taken and what they look like."""
 
-    model: str = PHOTO_MODEL
-    refine: str = "best"
-    threads: int | None = None
-    layouts: tuple[str, ...] = tuple(LAYOUTS)
+    model: str = PEOPLE_MODEL
+    refine: Annotated[str, OneOf(("off", "fast", "best"))] = "best"
+    threads: Annotated[int | None, Between(1, 64)] = None
+    layouts: tuple[str, ...] = ("single", "strip", "quad", "boomerang", "poses")
+    templates: Path | None = None  # a folder of layouts of your own; None: `templates` in the data folder
+    effects: tuple[str, ...] = ("mono", "warm", "high-key")  # film.cube is one of your own; mono:background, :subject
     text: str = ""  # on each sheet; {date} is the day
-    date: str = "%d. %m. %Y"  # as strftime says it
+    date: Annotated[str, SHORT] = "%d. %m. %Y"  # as strftime says it
     logo: Path | None = None
     font: Path | None = None
-    paper: str = "white"
-    countdown_s: float = 3.0
+    paper: Annotated[str, COLOUR] = "white"
+    countdown_s: Annotated[float, Between(0, 30, "seconds")] = 3.0
     gallery: bool = True  # whether guests may look at all pictures
+
+
+@dataclass(frozen=True)
+class MovingConfig:
+    """Boomerangs and clips."""
+
+    boomerang_s: Annotated[float, Between(0.5, 5, "seconds")] = 2.0
+    clip_s: Annotated[float, Between(1, 10, "seconds")] = 10.0
+    microphone: str = "auto"  # of clips: auto, off, or FORMAT:DEVICE as ffmpeg knows them, such as alsa:hw:1
 
 
 @dataclass(frozen=True)
@@ -63,7 +134,8 @@ class PrintConfig:
     enabled: bool = False
     printer: str | None = None  # None: the system's default
     options: tuple[str, ...] = ("fit-to-page",)  # each as `lp -o` takes it
-    most_copies: int = 2  # of one picture
+    most_copies: Annotated[int, Between(1, 20, "copies")] = 2  # of one picture
+    max_pages: Annotated[int | None, Between(1, 100_000, "pages")] = None  # that one load of paper and ink makes
 
 
 @dataclass(frozen=True)
@@ -72,8 +144,25 @@ class ShareConfig:
 
     enabled: bool = False
     host: str = "0.0.0.0"
-    port: int = 8092
-    address: str | None = None  # what the QR code says, e.g. http://192.168.4.1:8092; None: found out
+    port: Annotated[int, PORT] = 8092
+    address: Annotated[str | None, ADDRESS] = None  # what the QR code says; None: found out
+    slideshow: bool = False  # whether every device in the network may show all pictures
+
+
+@dataclass(frozen=True)
+class OwnerConfig:
+    """The owner's page, at /owner."""
+
+    pin: Annotated[str | None, PIN] = None  # None: there is no such page
+    network: bool = False  # whether it can be opened from other devices in the network
+    port: Annotated[int, PORT] = 8093  # of that
+
+
+@dataclass(frozen=True)
+class HookConfig:
+    """A program of the owner's for every picture that is kept: e-mail, upload. Nothing is sent otherwise."""
+
+    command: str | None = None  # its last word will be the file's path
 
 
 @dataclass(frozen=True)
@@ -88,103 +177,53 @@ class ButtonConfig:
 class DiskConfig:
     """When to worry about the disk, in megabytes left."""
 
-    warn_mb: float = 2000
-    stop_mb: float = 500
+    warn_mb: Annotated[float, Between(0, 1e9, "megabytes")] = 2000
+    stop_mb: Annotated[float, Between(0, 1e9, "megabytes")] = 500
 
 
 @dataclass(frozen=True)
 class ScreenConfig:
     """What the page looks like."""
 
-    port: int = 8091
-    languages: tuple[str, ...] = ("en", "de", "fr", "es")  # the first is spoken first; it.json is one of your own
-    accent: str = "#e9b872"  # buttons
-    idle_s: float = 60.0  # without a touch; then the next guests are welcomed
+    port: Annotated[int, PORT] = 8091
+    languages: tuple[str, ...] = ("en", "de", "fr", "es")  # the first is spoken first; my.json is one of your own
+    accent: Annotated[str, COLOUR] = "#e9b872"  # buttons
+    idle_s: Annotated[float, SECONDS_LEFT] = 60.0  # without a touch; then the next guests are welcomed
+    contrast: Annotated[str, OneOf(("usual", "high"))] = "usual"
+    scan_s: Annotated[float | None, Between(0.5, 10, "seconds")] = None  # one switch: how long each choice is lit
 
 
 @dataclass(frozen=True)
 class Config:
     """Everything that can be set."""
 
-    title: str = "EdgeMatte"  # of the event, on the first screen
+    title: Annotated[str, SHORT] = "EdgeMatte"  # of the event, on the first screen
     data: Path = Path("booth-data")
     camera: CameraConfig = field(default_factory=CameraConfig)
     backgrounds: BackgroundsConfig = field(default_factory=BackgroundsConfig)
     pictures: PicturesConfig = field(default_factory=PicturesConfig)
+    moving: MovingConfig = field(default_factory=MovingConfig)
     print: PrintConfig = field(default_factory=PrintConfig)
     share: ShareConfig = field(default_factory=ShareConfig)
+    owner: OwnerConfig = field(default_factory=OwnerConfig)
+    hook: HookConfig = field(default_factory=HookConfig)
     button: ButtonConfig = field(default_factory=ButtonConfig)
     disk: DiskConfig = field(default_factory=DiskConfig)
     screen: ScreenConfig = field(default_factory=ScreenConfig)
 
 
-Section = TypeVar("Section")
+def size_of(text: str) -> tuple[int, int] | None:
+    """`1280x720` → (1280, 720); None for anything else."""
+    match = re.fullmatch(r"([0-9]{2,5})x([0-9]{2,5})", text)
+    found = (int(match[1]), int(match[2])) if match else None
+    return found if found and all(16 <= side <= 16384 for side in found) else None
 
 
-def read_config(path: Path) -> Config:
-    """Raises UsageError naming the file, the key, and what was expected."""
+def crop_of(text: str) -> tuple[float, float, float, float] | None:
+    """`0.1,0,0.8,1` → left, top, width and height as shares; None for anything else, and for less than a tenth."""
     try:
-        told = _toml().loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise UsageError(f"{path} is no TOML: {error}") from error
-    config = _section(Config, told, path, "")
-    unknown = [key for key in config.pictures.layouts if key not in LAYOUTS]
-    if unknown or not config.pictures.layouts:
-        raise UsageError(f"{path}: pictures.layouts may hold {', '.join(LAYOUTS)}; found {unknown or 'none'}")
-    if not config.screen.languages:
-        raise UsageError(f"{path}: screen.languages is empty; name at least one, such as en")
-    return config
-
-
-def with_command_line(config: Config, *, source: str | None, data: Path | None) -> Config:
-    """What was said on the command line counts."""
-    if source is not None:
-        config = replace(config, camera=replace(config.camera, source=source))
-    return config if data is None else replace(config, data=data)
-
-
-def _toml() -> Any:
-    if sys.version_info >= (3, 11):
-        import tomllib
-
-        return tomllib
-    try:
-        import tomli
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("booth", "booth", "tomli") from error
-    return tomli
-
-
-def _section(kind: type[Section], told: Mapping[str, Any], file: Path, where: str) -> Section:
-    hints = get_type_hints(kind)
-    known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
-    values: dict[str, Any] = {}
-    for key, value in told.items():
-        name = f"{where}{key}"
-        if key not in known:
-            raise UsageError(f"{file}: there is no setting {name}; expected one of: {', '.join(sorted(known))}")
-        hint = hints[key]
-        if is_dataclass(hint):
-            if not isinstance(value, dict):
-                raise UsageError(f"{file}: {name} is a section; write [{name}] and its settings below")
-            values[key] = _section(hint, value, file, f"{name}.")  # type: ignore[arg-type]
-        else:
-            values[key] = _value(hint, value, file, name)
-    return kind(**values)
-
-
-def _value(hint: Any, value: object, file: Path, name: str) -> object:
-    kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
-    kind = next(kind for kind in kinds if kind is not NoneType)
-    if get_origin(kind) is tuple and isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return tuple(value)
-    if kind is Path and isinstance(value, str):
-        return file.parent / Path(value).expanduser()
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if kind in (str, int, bool) and type(value) is kind:
-        return value
-    expected = {Path: "a path", float: "a number", int: "a whole number", str: "a text", bool: "true or false"}
-    raise UsageError(f"{file}: {name} is {value!r}; expected {expected.get(kind, 'a list of texts')}")
+        left, top, width, height = map(float, text.split(","))
+    except ValueError:
+        return None
+    inside = 0 <= left <= 1 and 0 <= top <= 1 and left + width <= 1.0001 and top + height <= 1.0001
+    return (left, top, width, height) if inside and width >= 0.1 and height >= 0.1 else None

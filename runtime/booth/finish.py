@@ -1,4 +1,4 @@
-"""An exposure → what guests see of it at once, and later, at full size, its cut-out and its picture.
+"""An exposure → its picture as large as the screen, and later, at full size, its cut-out, picture and film.
 
 What is on the screen need not be finer than the screen: there the whole cut takes a tenth of the time. The full size
 follows from the original on the disk while the guests look, so that memory holds one picture at a time, and is put
@@ -8,72 +8,133 @@ down at the next step when other guests pose.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import cv2
+import numpy as np
 
-from ..errors import EdgeMatteError, StorageError
+from ..errors import EdgeMatteError, SinkError, StorageError
 from ..live.backdrop import quick_shrink
 from ..matting.composite import Background, blurred, composite
 from ..matting.foreground import foreground
 from ..matting.segmenter import Segmenter
 from ..picture.images import Alpha, Image, encode, encode_cutout, read
-from .album import Album, Session, Shot
-from .backgrounds import Backgrounds
-from .paper.layout import LAYOUTS, Design
+from .album import Album, Order, Session, Shot
+from .looks.backgrounds import Backgrounds
+from .looks.effects import Effect
+from .moving.encode import POSE_ROUNDS, Moment, animation, decoded, film, moments_of, moments_of_poses
+from .moving.reel import Still, read_reel
+from .paper.catalogue import BOOMERANG, POSING, known
+from .paper.layout import Design, Layout
 
 SCREEN_SIDE = 1920  # px; also more than a photo on a sheet has
+POSE_SIDE = 1280  # px; of a film
 log = logging.getLogger(__name__)
 
 
 class Finisher:
-    """A loaded network and the booth's backgrounds. Not to be shared between threads."""
+    """A loaded network and all that guests may choose. Not to be shared between threads."""
 
     def __init__(
-        self, segmenter: Segmenter, backgrounds: Backgrounds, design: Design, *, threads: int | None = None
+        self,
+        segmenter: Segmenter,
+        backgrounds: Backgrounds,
+        design: Design,
+        layouts: Mapping[str, Layout],
+        *,
+        effects: Sequence[Effect] = (),
+        threads: int | None = None,
     ) -> None:
+        self.layouts, self.effects = layouts, {effect.key: effect for effect in effects}
         self._segment, self._backgrounds, self._design, self._threads = segmenter, backgrounds, design, threads
 
-    def for_screen(self, image: Image, background: str) -> Image:
+    def for_screen(self, image: Image, order: Order) -> Image:
         """(H, W, 3) → the finished picture, its long side `SCREEN_SIDE` at most."""
-        scale = SCREEN_SIDE / max(image.shape[:2])
-        if scale < 1:
-            image = quick_shrink(image, (round(image.shape[1] * scale), round(image.shape[0] * scale)))
-        behind = self._backgrounds.still(background)
-        if behind is None:
-            return image
-        alpha = self._segment(image)
-        return self._mixed(image, foreground(image, alpha, threads=self._threads), alpha, behind)
+        image = _shrunk(image, SCREEN_SIDE)
+        if self._needs_alpha(order):
+            alpha = self._segment(image)
+            return self._mixed(image, foreground(image, alpha, threads=self._threads), alpha, order)
+        return self._changed(image, order)
 
     def complete(self, album: Album, shot: Shot, *, recovered: bool = False) -> Iterator[None]:
-        """Writes the cut-out and the picture of a kept original, then its line, in steps: guests may come in between.
+        """Writes what a kept original becomes, then its line, in steps: guests may come in between.
 
         An original that is no picture any more, for a disk may be damaged, gets its line and nothing else: it must not
         be tried again at every start. Raises StorageError, and ImageError for that original.
         """
+        if album.is_removed(shot):
+            return
         try:
-            image = read(shot.path("original"))
+            if shot.reel:
+                yield from self._complete_reel(album, shot)
+            else:
+                yield from self._complete_photo(album, shot)
+        except StorageError:
+            raise
         except EdgeMatteError:
+            if album.is_removed(shot):
+                return
             album.settle(shot, kept=False, recovered=recovered)
             raise
-        behind = self._backgrounds.still(shot.session.order.background)
-        if behind is not None:
+        if not album.is_removed(shot):
+            album.settle(shot, kept=True, recovered=recovered)
+
+    def _complete_photo(self, album: Album, shot: Shot) -> Iterator[None]:
+        order, image = shot.session.order, read(shot.path("original"))
+        if self._needs_alpha(order):
             yield
             alpha = self._segment(image)
             yield
             subject = foreground(image, alpha, threads=self._threads)
             yield
+            if album.is_removed(shot):
+                return
             album.keep(shot, "cutout", encode_cutout(subject, alpha, ".png"))
             yield
-            image = self._mixed(image, subject, alpha, behind)
+            image = self._mixed(image, subject, alpha, order)
+        else:
+            image = self._changed(image, order)
         yield
-        album.keep(shot, "picture", encode(image, ".jpg"))
-        album.settle(shot, kept=True, recovered=recovered)
+        if not album.is_removed(shot):
+            album.keep(shot, "picture", encode(image, ".jpg"))
+
+    def _complete_reel(self, album: Album, shot: Shot) -> Iterator[None]:
+        if shot.path("loop").is_file():
+            return
+        moments = self.moments(read_reel(shot.path("reel")), shot.session.order)
+        yield
+        yield from self.write_moving(album, shot, moments)
+
+    def moments(self, stills: Sequence[Still], order: Order) -> list[Moment]:
+        """What is seen of a recording. Raises EdgeMatteError where nothing is."""
+        if not stills:
+            raise EdgeMatteError("the recording holds no picture")
+        return moments_of(stills, back=order.layout == BOOMERANG)
+
+    def write_moving(self, album: Album, shot: Shot, moments: Sequence[Moment]) -> Iterator[None]:
+        """The animation and the film of a recording or of poses, named after the shot. Raises StorageError."""
+        album.keep(shot, "loop", animation(moments, "webp"))
+        yield
+        sound = shot.path("sound")
+        try:
+            film(shot.path("video"), moments, sound=sound if sound.is_file() else None)
+        except SinkError as error:
+            log.warning("there is no film of %s: %s", shot.name, error)  # the animation is there
+        yield
+        if shot.session.order.layout in (BOOMERANG, POSING):
+            album.keep(shot, "small", animation(moments, "gif"))
+
+    def poses(self, photos: Sequence[Image]) -> list[Moment]:
+        """The moments of finished photos, a few times over."""
+        return moments_of_poses([_shrunk(photo, POSE_SIDE) for photo in photos]) * POSE_ROUNDS
+
+    def layout(self, order: Order) -> Layout:
+        """The one that was chosen."""
+        return known(order.layout, self.layouts)
 
     def sheet(self, photos: Sequence[Image], session: Session, date: str) -> Image:
         """What is handed out."""
-        layout = LAYOUTS.get(session.order.layout, LAYOUTS["single"])
-        return layout.compose(photos, self._design, date)
+        return self.layout(session.order).compose(photos, self._design, date)
 
     def recover(self, album: Album, unfinished: Sequence[Shot]) -> Iterator[None]:
         """Finishes what a restart found, in steps, so that guests need not wait for all of it.
@@ -87,7 +148,12 @@ class Finisher:
             yield from self._tried(self._recover_sheet(album, shots))
 
     def _recover_sheet(self, album: Album, shots: list[Shot]) -> Iterator[None]:
-        photos = [read(shot.path("picture")) for shot in shots]
+        order = shots[-1].session.order
+        photos = [read(shot.path("picture")) for shot in shots if not shot.reel]
+        if not photos:
+            photos = [decoded(read_reel(shots[-1].path("reel"))[0].jpeg)]
+        elif order.layout == POSING:
+            yield from self.write_moving(album, shots[-1], self.poses(photos))
         sheet = self.sheet(photos, shots[-1].session, shots[-1].taken[:10])
         album.settle_sheet(shots, encode(sheet, ".jpg"), recovered=True)
         yield
@@ -100,10 +166,49 @@ class Finisher:
         except EdgeMatteError as error:
             log.warning("%s", error)
 
-    def _mixed(self, image: Image, subject: Image, alpha: Alpha, behind: Background) -> Image:
-        if isinstance(behind, str):
+    def _needs_alpha(self, order: Order) -> bool:
+        effect = self.effects.get(order.effect)
+        return self._backgrounds.still(order.background) is not None or (
+            effect is not None and effect.part != "picture"
+        )
+
+    def _mixed(self, image: Image, subject: Image, alpha: Alpha, order: Order) -> Image:
+        behind = self._backgrounds.still(order.background)
+        effect = self.effects.get(order.effect)
+        part = None if effect is None else effect.part
+        if behind is None:
+            behind = image
+        elif isinstance(behind, str):
             behind = blurred(image, alpha)
-        return composite(subject, alpha, behind, threads=self._threads)
+        if effect is not None and part == "background":
+            behind = _effect_behind(effect, behind)
+        elif effect is not None and part == "subject":
+            subject = effect(subject)
+        return self._changed(composite(subject, alpha, behind, threads=self._threads), order)
+
+    def _changed(self, picture: Image, order: Order) -> Image:
+        """With the effect on the whole of it, and what belongs over the background. A new picture where it changes."""
+        effect, overlay = self.effects.get(order.effect), self._backgrounds.overlay(order.background)
+        if effect is not None and effect.part == "picture":
+            picture = effect(picture)
+        if overlay is not None:
+            picture = picture.copy()
+            overlay.paint(picture)
+        return picture
+
+
+def _effect_behind(effect: Effect, behind: Background) -> Background:
+    if isinstance(behind, tuple):
+        red, green, blue = (int(level) for level in effect(np.array([[behind]], np.uint8))[0, 0])
+        return red, green, blue
+    return behind if isinstance(behind, str) else effect(behind)
+
+
+def _shrunk(image: Image, side: int) -> Image:
+    scale = side / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    return quick_shrink(image, (round(image.shape[1] * scale), round(image.shape[0] * scale)))
 
 
 def screen_jpeg(picture: Image) -> bytes:

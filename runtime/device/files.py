@@ -15,7 +15,7 @@ def write_bytes(path: Path, data: bytes, *, overwrite: bool = False) -> None:
     """Temporary file in the same folder, fsync, rename; missing folders are made.
 
     Raises OutputExistsError when the file is there and `overwrite` is not given, EdgeMatteError when it cannot be
-    written (no space, no permission); then nothing of it is left behind.
+    written (no space, no permission); then nothing of it is left.
     """
     write_together({path: data}, overwrite=overwrite)
 
@@ -23,7 +23,7 @@ def write_bytes(path: Path, data: bytes, *, overwrite: bool = False) -> None:
 def write_together(files: Mapping[Path, bytes], *, overwrite: bool = False) -> None:
     """Several files, all or none: each is on the disk before the first, in the order given, gets its name.
 
-    Raises as `write_bytes` does; then no file and no folder that was made for one is left behind.
+    Raises as `write_bytes` does; then no file and no folder that was made for one is left.
     """
     staged: list[tuple[Path, Path]] = []
     made: list[Path] = []  # folders, deepest first for each file
@@ -32,7 +32,8 @@ def write_together(files: Mapping[Path, bytes], *, overwrite: bool = False) -> N
             _refuse(path, overwrite=overwrite)
         for path, data in files.items():
             made += _make_folder(path)
-            temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+            begin = os.fsencode(path.name)[:100].decode("utf-8", "ignore")  # names end at 255 bytes
+            temporary = path.with_name(f".{begin}.{secrets.token_hex(4)}.tmp")
             staged.append((temporary, path))
             with _named(path):
                 _stage(temporary, data)

@@ -2,7 +2,7 @@
 
 Two retained topics below the prefix, for the device's name and the program's verb: `…/status`, the newest status as
 JSON, and `…/availability`, `online` or `offline`; the broker itself says `offline` when the device falls silent (last
-will). A broker that is away is tried again, later and later; whoever reports never waits for it.
+will). A broker that is away is tried again, later and later; nobody who reports waits for it.
 
 Credentials are not for command lines and unit files: EDGEMATTE_MQTT_USER and EDGEMATTE_MQTT_PASSWORD in the
 environment, for TLS also EDGEMATTE_MQTT_CA, EDGEMATTE_MQTT_CERT and EDGEMATTE_MQTT_KEY (PEM files).
@@ -10,18 +10,20 @@ environment, for TLS also EDGEMATTE_MQTT_CA, EDGEMATTE_MQTT_CERT and EDGEMATTE_M
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..errors import MissingExtraError, UsageError
+from .credentials import without_credentials
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -52,13 +54,13 @@ def parse_broker(text: str) -> Broker:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
-        raise UsageError(f"--mqtt {text}: {error}; {expected}") from error
+        raise UsageError(f"--mqtt {without_credentials(text)}: {without_credentials(str(error))}; {expected}") from None
     if parts.username or parts.password:
         raise UsageError(
-            f"--mqtt: credentials belong into the environment, as {VARIABLE}USER and {VARIABLE}PASSWORD; {expected}"
+            f"--mqtt: user and password come from the environment: {VARIABLE}USER and {VARIABLE}PASSWORD; {expected}"
         )
     if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or set("?#") & set(text):
-        raise UsageError(f"--mqtt {text} is no broker's address; {expected}")
+        raise UsageError(f"--mqtt {without_credentials(text)} is no broker's address; {expected}")
     prefix = parts.path.strip("/") or DEFAULT_PREFIX
     if re.search(r"[+#\0]|//", prefix):
         raise UsageError(f"--mqtt: the prefix '{prefix}' has a sign with a meaning in topics (+ # //); leave it out")
@@ -73,12 +75,21 @@ class Reporter:
     gets a line when the broker is lost, or does not let us in.
     """
 
-    def __init__(self, broker: Broker, *, verb: str, complain: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        verb: str,
+        complain: Callable[[str], None],
+        installed: Callable[[], Mapping[str, Any]] | None = None,
+    ) -> None:
+        """`installed` tells what software runs here; each status carries it."""
         self.broker = broker
         self.verb = verb
         device = re.sub(r"[^\w.-]", "-", socket.gethostname()) or "device"
         self.topic = f"{broker.prefix}/{device}/{verb}"
         self._complain = complain
+        self._installed = installed
         self._client: Client | None = None
         self._status = ""
         self._trouble = ""
@@ -118,6 +129,8 @@ class Reporter:
 
     def say(self, status: str) -> None:
         """The newest status, as JSON; kept for the broker's return while it is away. Said twice it is sent once."""
+        if self._installed is not None:
+            status = json.dumps({**json.loads(status), "installed": self._installed()})
         if status == self._status:
             return
         self._status = status

@@ -1,6 +1,6 @@
 """C libraries that write to file descriptor 2 → their words as text, and a quiet terminal.
 
-libjpeg, libpng and the interpreters print behind Python's back. A program that promises one clear line per failure has
+libjpeg, libpng and the interpreters print past Python. A program that promises one clear line per failure has
 to catch that, and libjpeg's warnings are the only sign that a picture's data is damaged.
 """
 

@@ -12,6 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .credentials import CREDENTIALS
+from .release import start_words
+
 WATCHDOG_S = 30  # the unit's limit; silent for so long, a program is killed and started anew
 START_S = 120  # to load everything from a slow card
 
@@ -48,7 +51,6 @@ CAMERA = Purpose()
 TOKEN = "--token"  # a unit file can be read by everybody: its word stays out
 MADE_LATER = ("--sink", "--data")  # options whose file or folder need not exist yet
 NO_FILES = ("-", "mjpeg", "virtualcam")
-CREDENTIALS = re.compile(r"(?<=://)[^/?#]*@")  # in an address
 
 
 def print_unit(purpose: Purpose) -> None:
@@ -58,10 +60,11 @@ def print_unit(purpose: Purpose) -> None:
 
 def unit(words: Sequence[str], *, user: str, folder: Path, purpose: Purpose = CAMERA) -> str:
     """A unit file that runs `edgematte WORDS`, typed in `folder`, when the machine starts. No secret is in it."""
-    public = [CREDENTIALS.sub("", word) for word in _without_secrets(words)]
+    # The environment gives an address its credentials back, but not a GStreamer pipeline.
+    public = [word if " ! " in word else CREDENTIALS.sub("", word) for word in _without_secrets(words)]
     options = ["", *public]
     whole = [_absolute(word, option, folder) for option, word in zip(options, public, strict=False)]
-    program = shlex.join([sys.executable, "-m", "edgematte.runtime.cli", *whole])
+    program = shlex.join([*start_words(), *whole])
     name = "edgematte" if purpose == CAMERA else f"edgematte-{purpose.what}"
     lines = [
         f"# Save as /etc/systemd/system/{name}.service, then: sudo systemctl enable --now {name}",
@@ -80,7 +83,8 @@ def unit(words: Sequence[str], *, user: str, folder: Path, purpose: Purpose = CA
     if purpose.groups:
         lines.append(f"SupplementaryGroups={' '.join(purpose.groups)}")
     lines += [
-        "# Tokens and passwords, for nobody else to read (chmod 600): EDGEMATTE_TOKEN=…, EDGEMATTE_MQTT_PASSWORD=…",
+        "# Tokens and passwords, for nobody else to read (chmod 600): EDGEMATTE_TOKEN=…, EDGEMATTE_MQTT_PASSWORD=…,",
+        "# EDGEMATTE_SOURCE_USER=…, EDGEMATTE_SOURCE_PASSWORD=… (of a stream: what its address held is left out here)",
         f"EnvironmentFile=-{purpose.secrets}",
         f"ExecStart={program.replace('%', '%%')}",
         f"WatchdogSec={WATCHDOG_S}",

@@ -12,6 +12,7 @@ import json
 import signal
 import socket
 import threading
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,7 +37,9 @@ TOKEN_VARIABLE = "EDGEMATTE_TOKEN"  # a token on the command line can be read by
 HEAD_S = 10.0  # a client that has not said what it wants for so long is not heard
 STALL_S = 20.0  # a client that takes nothing of its answer for so long has left
 MOST_CONNECTIONS = 256  # a quarter of the files that a process may usually open
-_OWN_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+YOUNG_S = 1.0  # a request that came so lately has had no time to be slow
+LEAST_BYTES_PER_S = 1000.0  # of a body; slower ones are hung up on
+RATE_S = 5.0  # over which that is measured
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def address(listener: socket.socket) -> str:
 
 
 class Guard:
-    """The application behind it is called only for who may call it.
+    """Calls the application only for those who may call it.
 
     With a token, that is who sends it (`Authorization: Bearer …` or `X-Api-Key: …`) or asks for one of `open_paths`.
     Without, the server is on loopback, where a browser of this device brings it the wishes of any page of the web: what
@@ -138,9 +141,23 @@ class Guard:
 
 
 def _is_own(place: str) -> bool:
-    """`HOST[:PORT]`"""
+    """`HOST[:PORT]`; any address of loopback, since no page of the web can have such a name."""
     host, _, port = place.lower().rpartition(":")
-    return (host if port.isdecimal() else place.lower()) in _OWN_NAMES
+    return is_loopback(host if port.isdecimal() else place.lower())
+
+
+def origin_of(word: str) -> str:
+    """A web page's origin as browsers send it. Raises UsageError for a word that none can send."""
+    if word == "*":
+        return word
+    scheme, mark, rest = word.strip().lower().partition("://")
+    place = rest.rstrip("/")
+    if not (scheme and mark and place) or any(sign in place for sign in "/?#@ "):
+        raise UsageError(f"--allow-origin {word} is no page's origin; expected http://HOST, http://HOST:PORT or *")
+    return f"{scheme}://{place.removesuffix(_USUAL_PORTS.get(scheme, ' '))}"
+
+
+_USUAL_PORTS = {"http": ":80", "https": ":443"}  # browsers leave them out
 
 
 LINGER_S, LINGER_BYTES = 2.0, 1 << 28  # how long and how far a refused upload is listened to
@@ -189,6 +206,8 @@ class Running:
     head_s: float = HEAD_S
     stall_s: float = STALL_S
     most_connections: int = MOST_CONNECTIONS
+    least_bytes_per_s: float = LEAST_BYTES_PER_S
+    rate_s: float = RATE_S
 
 
 def run(app: App, listener: socket.socket, *, verb: str, options: Running | None = None) -> None:
@@ -224,23 +243,71 @@ def server_of(app: App, *, verb: str, options: Running) -> Server:
 def _impatient(protocol: type[H11Protocol], options: Running) -> type[H11Protocol]:
     """Uvicorn's protocol for clients that come in crowds, dribble a request for ever, or never take their answer."""
 
+    import h11
+
     class Impatient(protocol):
         _timer: asyncio.TimerHandle | None = None
         _stalled: asyncio.TimerHandle | None = None
+        _rate: asyncio.TimerHandle | None = None
+        _began_s = 0.0  # when what is being sent began
+        _heard = _heard_before = 0  # bytes of it, and those at the last look at its rate
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            if len(self.connections) > options.most_connections:
+            self._began_s = self.loop.time()
+            if len(self.connections) > options.most_connections and not self._takes_a_place():
                 self._hang_up(b"503 Service Unavailable", b"retry-after: 1\r\n")
             else:
                 self._wait_for_head()
 
         def data_received(self, data: bytes) -> None:
+            if self.conn.their_state is h11.IDLE:
+                self._began_s, self._heard, self._heard_before = self.loop.time(), 0, 0
+            self._heard += len(data)
             super().data_received(data)
             self._wait_for_head()
+            if self._sending_body() and self._rate is None:
+                self._rate = self.loop.call_later(options.rate_s, self._look_at_rate)
+
+        def _takes_a_place(self) -> bool:
+            """The place of the slowest sender, of those at the address that holds most places."""
+            now = self.loop.time()
+            slow = [
+                other
+                for other in self.connections
+                if isinstance(other, Impatient)
+                and other is not self
+                and not other.transport.is_closing()
+                and (other._sending_body() or not other._busy())
+                and now - other._began_s > YOUNG_S
+            ]
+            if not slow:
+                return False
+            places = Counter(other.client and other.client[0] for other in slow)
+
+            def share_and_rate(other: Impatient) -> tuple[int, float]:
+                return -places[other.client and other.client[0]], other._heard / (now - other._began_s)
+
+            min(slow, key=share_and_rate)._hang_up(b"408 Request Timeout", b"")
+            return True
+
+        def _sending_body(self) -> bool:
+            return self.conn.their_state is h11.SEND_BODY
+
+        def _look_at_rate(self) -> None:
+            self._rate = None
+            heard, self._heard_before = self._heard - self._heard_before, self._heard
+            if not self._sending_body() or self.transport.is_closing():
+                return
+            if heard < options.least_bytes_per_s * options.rate_s and not self.flow.read_paused:
+                self._hang_up(b"408 Request Timeout", b"")
+            else:
+                self._rate = self.loop.call_later(options.rate_s, self._look_at_rate)
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_waiting()
+            if self._rate is not None:
+                self._rate.cancel()
             if self._stalled is not None:
                 self._stalled.cancel()
             super().connection_lost(exc)

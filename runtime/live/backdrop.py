@@ -16,7 +16,7 @@ from ..matting.composite import BLUR_PER_LONG_SIDE, Colour, cover, read_backgrou
 from ..picture.images import PHOTO_SUFFIXES, Alpha, Image
 from ..picture.scale import halve
 from .frames import Buffers, Frame
-from .sources.opencv import OpenCvSource
+from .sources.ffmpeg import open_video
 
 BLUR_SIDE = 192  # px; the long side a blur is made at, at most. It hides more detail than that, and costs a hundredth
 EMPTY = 1 / 64  # weight of a pixel under the opaque subject: the division stays defined, its colours do not glow
@@ -64,7 +64,7 @@ class VideoBackdrop:
         buffers = Buffers()
         while True:
             seen = 0
-            with OpenCvSource(str(self._path), "file", buffers=buffers) as video:
+            with open_video(str(self._path), buffers, loop=True) as video:
                 for frame in video:
                     seen += 1
                     yield frame.image

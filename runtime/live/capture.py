@@ -1,7 +1,8 @@
-"""A source that may fail → frames in a slot, for months: waits, reconnects, leaves a stuck device behind."""
+"""A source that may fail → frames in a slot, for months: waits, reconnects, gives up a device that hangs."""
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 import zlib
@@ -12,11 +13,12 @@ from ..device.slot import Slot
 from ..errors import SourceError
 from ..picture.images import Image
 from .frames import Buffers, Frame, SourceInfo
-from .sources.words import Opener
+from .sources.words import Opener, Source
 
 State = Literal["waiting", "running", "resting", "ended"]
 
-SAMPLE_STEP = 16  # every so many pixels each way are compared to tell a frozen picture
+SAMPLE_STEP = 16  # one pixel of so many each way is compared to tell a frozen picture
+LOOK_EVERY_S, LOOK_LIMIT_S = 5.0, 1.0  # whether the host of a resting stream is there, and how long that may take
 MOST_STUCK = 3  # threads left hanging in a dead device; beyond that the process itself must be started anew
 
 
@@ -47,12 +49,13 @@ class Capture:
         self.dropped = 0  # frames displaced by newer ones
         self.corrupt = 0  # frames without a picture
         self.reconnects = 0  # times it was open again after a failure
-        self.stuck = 0  # times a thread had to be left behind
+        self.stuck = 0  # times a thread that hung was given up
         self._abandoned: list[threading.Thread] = []
         self._turn = 0  # threads of an earlier turn have been given up
         self._limit_s = 0.0  # monotonic; nothing heard by then: stuck
         self._wake = threading.Condition()
         self._stopped = False
+        self._looked_s = 0.0
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -70,12 +73,24 @@ class Capture:
             self._thread.join(1.0)
 
     def rest(self) -> None:
-        """Closes the source until `wake`: nobody is looking."""
+        """Closes the source until `wake`: nobody is looking. One that is in trouble is not left alone with it."""
         with self._wake:
-            if self.state != "resting" and not self._stopped:
+            if self.state == "running" and not self._stopped:
                 self._turn += 1
-                self.state = "resting"
+                self.state, self.trouble = "resting", None
+                self._looked_s = time.monotonic()
                 self._wake.notify_all()
+
+    def look(self) -> None:
+        """Wakes a resting source whose host is gone, so that it is known before anybody wants to see it."""
+        host = self.info.host
+        if self.state != "resting" or host is None or time.monotonic() - self._looked_s < LOOK_EVERY_S:
+            return
+        self._looked_s = time.monotonic()
+        try:
+            socket.create_connection(host, LOOK_LIMIT_S).close()
+        except OSError:
+            self.wake()
 
     def wake(self) -> None:
         """Opens it again."""
@@ -124,9 +139,10 @@ class Capture:
                     known = isinstance(error, SourceError)
                     self.error = error if known else SourceError(f"{self.info.name}: {trouble}")
                     break
-            if not self._current(turn):
-                return
-            self.state, self.trouble = "waiting", trouble
+            with self._wake:
+                if not self._current(turn):
+                    return
+                self.state, self.trouble = "waiting", trouble
             wait_s = self._patience.first_retry if self.received > before else wait_s
             with self._wake:
                 self._limit_s = time.monotonic() + wait_s + self._patience.opening
@@ -140,33 +156,42 @@ class Capture:
     def _read(self, turn: int) -> None:
         """Until the source ends; raises SourceError when it fails or shows the same picture for too long."""
         with self._opener() as source:
-            self.info = source.info
-            seen, changed_s = None, time.monotonic()
-            for frame in source:
-                if not self._current(turn):
+            try:
+                self._take(source, turn)
+            finally:
+                if self._current(turn):
+                    self.info = source.info  # which knows more at the end
+
+    def _take(self, source: Source, turn: int) -> None:
+        self.info = source.info
+        seen, changed_s = None, time.monotonic()
+        for frame in source:
+            if not self._current(turn):
+                self._buffers.give(frame.image)
+                return
+            self._limit_s = time.monotonic() + self._patience.frame
+            if not frame.intact:
+                self.corrupt += 1
+                if self.info.live:
+                    continue
+            elif self.info.live:
+                sample = fingerprint(frame.image)
+                if sample != seen:
+                    seen, changed_s = sample, time.monotonic()
+                elif time.monotonic() - changed_s > self._patience.frozen:
                     self._buffers.give(frame.image)
-                    return
-                self._limit_s = time.monotonic() + self._patience.frame
-                if not frame.intact:
-                    self.corrupt += 1
-                    if self.info.live:
-                        continue
-                elif self.info.live:
-                    sample = fingerprint(frame.image)
-                    if sample != seen:
-                        seen, changed_s = sample, time.monotonic()
-                    elif time.monotonic() - changed_s > self._patience.frozen:
-                        self._buffers.give(frame.image)
-                        raise SourceError(f"{self.info.name} shows the same picture all the time")
-                if self.state != "running":
-                    if self.received:
-                        self.reconnects += 1
+                    raise SourceError(f"{self.info.name} shows the same picture all the time")
+            if self.state != "running":
+                with self._wake:
+                    if not self._current(turn):
+                        return
+                    self.reconnects += bool(self.received)
                     self.state, self.trouble = "running", None
-                self.received += 1
-                displaced = self._slot.put(frame)
-                if displaced is not None:
-                    self.dropped += 1
-                    self._buffers.give(displaced.image)
+            self.received += 1
+            displaced = self._slot.put(frame)
+            if displaced is not None:
+                self.dropped += 1
+                self._buffers.give(displaced.image)
 
 
 def fingerprint(image: Image) -> int:

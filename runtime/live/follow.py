@@ -32,7 +32,7 @@ SUBJECT_FROM = 128
 LEAST_SHARE = 0.002  # of the frame; smaller spots are no subject
 SEEN_SHARE = 0.06  # of its box; a subject of which less is seen is hidden
 WHOLE_SHARE = 0.6  # of its usual area
-LOST_AFTER = 90  # frames in hiding; then whoever is nearest is taken
+LOST_AFTER = 90  # frames in hiding; then the nearest subject is taken
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..picture.images import Alpha, Image, Size
+from .program import VideoFile
 
 MOST_KEPT = 12  # arrays a stock holds back; a pipeline has about eight pictures under way
 
@@ -40,7 +41,10 @@ class SourceInfo:
     fps: float | None = None  # None: it does not say
     size: Size | None = None
     frames: int | None = None  # how many there will be, as a file promises
-    audio: str | None = None  # the file that may hold sound to go with the frames
+    host: tuple[str, int] | None = None  # of a stream: where it must be reached
+    file: VideoFile | None = None  # what else is in it: sound, colours …
+    notes: tuple[str, ...] = ()  # what people should know of how it is read
+    lost: int = 0  # frames of a damaged file that left no trace, known at its end
 
 
 class Buffers:

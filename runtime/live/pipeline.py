@@ -146,6 +146,8 @@ class Pipeline:
                     self._threads[-1].join(TICK_S)
                 healthy = self._capture.check() and self._turning()
                 self._rest_or_wake()
+                for outlet in self._outlets:
+                    outlet.tell(self._capture.trouble)
                 if duration_s is not None and self._over(duration_s):
                     break
                 if healthy and alive is not None:
@@ -165,6 +167,13 @@ class Pipeline:
             raise self._capture.error
         return self.status()
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people should know of how the source is read, and what of it gets lost on the way."""
+        info = self._capture.info
+        said = [f"{info.name}: {note}" for note in info.notes]
+        return (*said, *(f"{o.sink.name}: {note}" for o in self._outlets for note in o.sink.notes))
+
     def status(self) -> Status:
         """Everything counted so far."""
         device, capture = self._device, self._capture
@@ -178,7 +187,7 @@ class Pipeline:
             latency_p50_ms=self._gauge.latency_ms(50),
             latency_p95_ms=self._gauge.latency_ms(95),
             dropped=capture.dropped + self._late_prepared + self._late,
-            corrupt=capture.corrupt,
+            corrupt=capture.corrupt + capture.info.lost,
             reconnects=capture.reconnects,
             stuck=capture.stuck,
             quality=self._pacer.level if self._pacer else 0,
@@ -262,7 +271,7 @@ class Pipeline:
             stream = StreamFormat(
                 (shown.shape[1], shown.shape[0]),
                 self._options.fps or self._capture.info.fps or USUAL_FPS,
-                self._capture.info.audio,
+                self._capture.info.file,
             )
             for outlet in self._outlets:
                 outlet.write(shown, item.time_s, stream)
@@ -299,12 +308,14 @@ class Pipeline:
         if any(outlet.sink.wanted for outlet in self._outlets):
             self._last_wanted_s = now_s
             self._capture.wake()
+        elif self._capture.state == "resting":
+            self._capture.look()
         elif self._gauge.frames and now_s - self._last_wanted_s > self._options.idle_s:
             self._capture.rest()
 
 
 def network_threads(threads: int | None) -> int:
-    """Of so many threads, one per core unless said otherwise, those the network gets: one mixes the pictures."""
+    """How many of all threads the network gets: one mixes the pictures. None: one thread per core."""
     return max(1, (threads or default_threads()) - 1)
 
 
@@ -328,6 +339,14 @@ class _Outlet:
                 self._open = True
             self.sink.write(picture, time_s)
             self.trouble, self._wait_s = None, SINK_FIRST_RETRY_S
+        except SinkError as error:
+            self._fail(error)
+
+    def tell(self, trouble: str | None) -> None:
+        if self.lost or time.monotonic() < self._retry_s:
+            return
+        try:
+            self.sink.tell(trouble)
         except SinkError as error:
             self._fail(error)
 

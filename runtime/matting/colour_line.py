@@ -53,7 +53,7 @@ class ColourLine:
     step: int
 
 
-def fit(small: Image, alpha: Alpha, *, step: int, size: Size, threads: int = 1) -> ColourLine:
+def fit(small: Image, alpha: Alpha, *, step: int, size: Size, threads: int) -> ColourLine:
     """Small photo (h, w, 3) and coarse alpha, both of one whole photo → lines at the small photo's size.
 
     `small` is the photo of `size` (width, height) halved down to 1/`step`; a pixel of the coarse alpha should span two
@@ -101,7 +101,7 @@ def _lines(around: Colours, prior: Plane, deviation: Plane) -> tuple[Plane, Plan
     return slopes, prior * (1 - weight) - _sum(slopes * around.behind), weight
 
 
-def apply(seen: Seen, *, added: Plane | None = None, added_step: int = 1, threads: int = 1) -> Alpha:
+def apply(seen: Seen, *, added: Plane | None = None, added_step: int = 1, threads: int) -> Alpha:
     """A photo (H, W, 3) seen through its lines → its alpha (H, W).
 
     `added` is enlarged by `added_step` and added, where the alpha is uncertain.

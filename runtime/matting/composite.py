@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..device.machine import default_threads
-from ..errors import UsageError
-from ..picture.images import Alpha, Image, Size, check_sizes, read
+from ..errors import ImageError, UsageError
+from ..picture import colour
+from ..picture.images import Alpha, Image, Photo, Size, check_sizes, made_of, read
 from .blocks import Block, for_each_block
+from .colours import Colour, read_colour
 
 Rgba: TypeAlias = NDArray[np.uint8]  # (H, W, 4), colours not multiplied by alpha
-Colour: TypeAlias = tuple[int, int, int]  # RGB, 0…255
 Background: TypeAlias = Colour | Image | Literal["blur"]
 Fit = Literal["cover", "contain"]
 Light = Literal["display", "linear"]
+FITS: tuple[Fit, ...] = get_args(Fit)
+LIGHTS: tuple[Light, ...] = get_args(Light)
 
 VISIBLE_FROM = 4  # of 255: what a network breathes over an empty wall is fainter, and nobody sees it
 BLUR_PER_LONG_SIDE = 0.02  # blur radius (standard deviation) as a share of the photo's long side
-# The sixteen colours HTML began with, as sRGB.
-COLOUR_NAMES: dict[str, Colour] = {
-    "black": (0, 0, 0), "silver": (192, 192, 192), "gray": (128, 128, 128), "grey": (128, 128, 128),
-    "white": (255, 255, 255), "maroon": (128, 0, 0), "red": (255, 0, 0), "purple": (128, 0, 128),
-    "magenta": (255, 0, 255), "green": (0, 128, 0), "lime": (0, 255, 0), "olive": (128, 128, 0),
-    "yellow": (255, 255, 0), "navy": (0, 0, 128), "blue": (0, 0, 255), "teal": (0, 128, 128),
-    "cyan": (0, 255, 255),
-}  # fmt: skip
 _BLUR_WORKING_SIDE = 512  # px; a wide blur looks the same made small and enlarged, at a fraction of the cost
 
 
@@ -43,7 +38,7 @@ def cutout(image: Image, alpha: Alpha) -> Rgba:
     subject = cv2.bitwise_and(image, image, mask=alpha)
     result = np.empty((*alpha.shape, 4), np.uint8)
     cv2.mixChannels([subject, alpha], [result], [0, 0, 1, 1, 2, 2, 3, 3])
-    return result
+    return made_of(image, result)
 
 
 def trimmed(alpha: Alpha) -> tuple[slice, slice]:
@@ -63,7 +58,7 @@ def visible_box(alpha: Alpha) -> tuple[int, int, int, int]:
 def composite(
     image: Image,
     alpha: Alpha,
-    background: Background,
+    background: Background | str,
     *,
     fit: Fit = "cover",
     light: Light = "display",
@@ -71,20 +66,20 @@ def composite(
 ) -> Image:
     """Subject over a colour, over a picture, or over its own blurred photo.
 
+    `background`: an RGB triple, a picture, or the words that `cut --background` takes. Colours are sRGB. A photo or a
+    picture of another colour space is mixed in the photo's own space. Raises UsageError for a background, fit or light
+    that means nothing, ImageError where the spaces differ and cannot be converted here.
+
     Shapes: image (H, W, 3), alpha (H, W), a picture of any size; gives (H, W, 3). "blur" needs the photo as it is, not
     the colours of `foreground`, which hide what is behind; blur it first and pass that. `fit`: a picture fills the
     photo ("cover") or is wholly seen ("contain"). `light`: mixed as numbers, as every browser does ("display"), or as
     light, which keeps fine hair before a bright background from looking thinner and darker than it is ("linear").
     """
     check_sizes(image, alpha)
+    if fit not in FITS or light not in LIGHTS:
+        raise UsageError(f"fit '{fit}' and light '{light}'; expected {' or '.join(FITS)}, and {' or '.join(LIGHTS)}")
     height, width = alpha.shape
-    behind: Image | Colour
-    if isinstance(background, str):
-        behind = blurred(image, alpha)
-    elif isinstance(background, tuple):
-        behind = background
-    else:
-        behind = (cover if fit == "cover" else contain)(background, (width, height))
+    behind = _behind(image, alpha, read_background(background) if isinstance(background, str) else background, fit)
     mix = _mixed if light == "display" else _mixed_as_light
     result = np.empty_like(image)
 
@@ -99,7 +94,30 @@ def composite(
             target[:] = mix(image[block.place], target, share[:, :, np.newaxis])
 
     for_each_block((width, height), paint, threads=threads or default_threads())
-    return result
+    return made_of(image, result)
+
+
+def _behind(image: Image, alpha: Alpha, background: Background, fit: Fit) -> Image | Colour:
+    """What is painted over, in the photo's colour space."""
+    if isinstance(background, str):
+        return blurred(image, alpha)
+    if isinstance(background, tuple):
+        if len(background) != 3 or not all(0 <= part <= 255 for part in background):
+            raise UsageError(f"the background {background} is no colour; expected red, green, blue, each 0 to 255")
+        red, green, blue = (int(part) for part in _in_space_of(image, np.array([[background]], np.uint8))[0, 0])
+        return red, green, blue
+    if background.ndim != 3 or background.shape[2] != 3 or background.dtype != np.uint8:
+        raise UsageError(f"the background is {background.dtype.name} {background.shape}; expected uint8 (H, W, 3)")
+    size = alpha.shape[1], alpha.shape[0]
+    return _in_space_of(image, made_of(background, (cover if fit == "cover" else contain)(background, size)))
+
+
+def _in_space_of(image: Image, picture: Image) -> Image:
+    """The picture's colours as the photo's numbers. Raises ImageError where that cannot be done here."""
+    for seen in (image, picture):
+        if isinstance(seen, Photo) and not colour.png_is_srgb(seen.png_colour):
+            raise ImageError("a PNG whose chunks say that its colours are not sRGB cannot be mixed; export it as sRGB")
+    return colour.into(picture, getattr(picture, "profile", None), getattr(image, "profile", None))
 
 
 def _mixed(image: Image, behind: Image, share: NDArray[np.uint8]) -> NDArray:
@@ -167,7 +185,7 @@ def blurred(image: Image, alpha: Alpha) -> Image:
     weights = cv2.GaussianBlur(weight, (0, 0), sigma)
     mean = summed / weights.reshape(*summed.shape[:2], 1)
     blurred = cv2.resize(np.clip(mean, 0, 255).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(blurred, np.uint8)
+    return made_of(image, np.asarray(blurred, np.uint8))
 
 
 def read_background(text: str) -> Background:
@@ -183,23 +201,5 @@ def read_background(text: str) -> Background:
     if Path(text).is_file():
         return read(text)
     raise UsageError(
-        f"--background {text} is no file and no colour; expected blur, a name such as white, #rrggbb, or a photo"
+        f"the background {text} is no file and no colour; expected blur, a name such as white, #rrggbb, or a photo"
     )
-
-
-def read_colour(text: str) -> Colour | None:
-    """A colour's name, `#rgb` or `#rrggbb`; None for anything else."""
-    return COLOUR_NAMES.get(text.lower()) or _hexadecimal(text)
-
-
-def _hexadecimal(text: str) -> Colour | None:
-    digits = text.removeprefix("#")
-    if digits == text or len(digits) not in (3, 6):
-        return None
-    if len(digits) == 3:
-        digits = "".join(digit * 2 for digit in digits)
-    try:
-        red, green, blue = bytes.fromhex(digits)
-    except ValueError:
-        return None
-    return red, green, blue

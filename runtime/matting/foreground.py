@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..device.machine import default_threads
-from ..picture.images import Alpha, Image, Size, check_sizes
+from ..picture.images import Alpha, Image, Size, check_sizes, made_of
 from ..picture.scale import halve
 from .blocks import BLOCK_PX, Block, for_each_block, with_margin
 
@@ -37,7 +37,7 @@ def foreground(image: Image, alpha: Alpha, *, threads: int | None = None) -> Ima
     result = np.empty_like(image)
     size = alpha.shape[1], alpha.shape[0]
     for_each_block(size, lambda block: colours.paint(block, result[block.place]), threads=threads or default_threads())
-    return result
+    return made_of(image, result)
 
 
 class CleanColours:

@@ -3,7 +3,7 @@
 "fast" is colour_line.py. "best" lets the edge network correct that, in tiles, at a scale where what the coarse alpha
 leaves open is as large as in its training. Its opinion counts where the colours' does not, and a third of the way: the
 two err in different places, and what neither can judge, as in an alpha that is exact but soft, is left alone. What each
-share leaves of the error is measured by benchmarks/studies/photo_edges.py.
+share leaves of the error is measured by benchmarks/studies/edges.py.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from ..device.machine import default_threads
 from ..errors import UsageError
-from ..network.tensors import resize
 from ..picture.images import Alpha, Image
-from ..picture.scale import halve
+from ..picture.scale import halve, resize
 from . import colour_line
 from .blocks import Block, with_margin
 from .colour_line import ColourLine, Seen, enlarge

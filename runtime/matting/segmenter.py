@@ -17,7 +17,7 @@ from .refine import DEFAULT_MODE, Refine, check_mode, refine
 
 
 class Segmenter:
-    """A background remover: call it with a photo, get the photo's alpha.
+    """A background remover: call it with a photo, get the photo's alpha. Several threads may share one.
 
     `model` is a bundled model's name or the path of a .tflite file; `device` is read by `interpreter.parse_device`;
     `threads` None means one per core, at most four; `mode` is how edges are brought to the photo's size, see

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..errors import EdgeMatteError, ModelError
+from .compiled import Compiled, chip_of, compiled
 from .convention import Convention
 from .guess import convention_of
 from .interpreter import load, read_model
@@ -28,6 +29,7 @@ class Inspection:
     outputs: tuple[FileTensor, ...]
     operators: tuple[tuple[str, int], ...]  # name and how often, the most frequent first
     custom_operators: tuple[str, ...]
+    compiled: Compiled | None  # for which chip; None for a model that any interpreter can run
     weights: tuple[tuple[str, int], ...]  # type and stored bytes, the most first
     metadata: tuple[tuple[str, int], ...]  # entry and its bytes
     card: ModelCard | None
@@ -41,7 +43,7 @@ class Inspection:
 def inspect(path: Path) -> Inspection:
     """Raises ModelError when the file cannot be read, is damaged, or is no .tflite file.
 
-    A sound file that this machine cannot run (an Edge TPU binary, a custom operator) is described all the same.
+    A sound file that this machine cannot run (compiled for a chip, a custom operator) is described all the same.
     """
     content = read_model(path)
     try:
@@ -55,17 +57,19 @@ def inspect(path: Path) -> Inspection:
         convention = Convention() if card else convention_of(network, path)
     except EdgeMatteError as error:
         refusal = str(error)
+    made_for = compiled(content, file)
     histogram = Counter(operator.name for operator in file.operators)
     return Inspection(
         file=str(path),
         sha256=hashlib.sha256(content).hexdigest(),
         size_bytes=len(content),
         description=file.description,
-        precision=precision(file),
+        precision=f"compiled for {made_for.chip}" if made_for else precision(file),
         inputs=tuple(file.tensors[index] for index in file.inputs),
         outputs=tuple(file.tensors[index] for index in file.outputs),
         operators=tuple(histogram.most_common()),
         custom_operators=tuple(sorted({operator.name for operator in file.operators if operator.custom})),
+        compiled=made_for,
         weights=tuple(_stored_bytes(file).most_common()),
         metadata=tuple((name, len(data)) for name, data in sorted(file.metadata.items())),
         card=card,
@@ -86,8 +90,8 @@ def precision(file: ModelFile) -> str:
     """Full integer, float, or which mixture, told by the types of weights and activations."""
     activations = {tensor.dtype for tensor in file.tensors if not tensor.stored_bytes and tensor.shape}
     stored = _stored_bytes(file)
-    if any(operator.name == "edgetpu-custom-op" for operator in file.operators):
-        return "compiled for an Edge TPU"
+    if chip := chip_of(file):
+        return f"compiled for {chip}"
     if "float32" not in activations and activations & {"int8", "uint8"}:
         per_channel = any(len(tensor.scales) > 1 for tensor in file.tensors)
         return "full integer, " + ("per-channel weights" if per_channel else "per-tensor weights")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from ..device.machine import default_threads
 from ..device.stderr_capture import capture_stderr
 from ..errors import ModelError, UsageError
+from .compiled import compiled
 from .model_file import ModelFile, parse
 from .xnnpack import XNNPack
 
@@ -31,11 +33,22 @@ def _tflite_runtime() -> ModuleType:
     return interpreter
 
 
-# Package on the index → its module. The first is the maintained one, the second has wheels for 32-bit Raspberry Pi OS.
-INTERPRETERS = {"ai-edge-litert": _ai_edge_litert, "tflite-runtime": _tflite_runtime}
+def _tflite_micro() -> ModuleType:
+    from . import micro
+
+    return micro
+
+
+# Package on the index → its module. The first is the maintained one, the second has wheels for 32-bit Raspberry Pi OS,
+# the third shows what a microcontroller computes.
+INTERPRETERS = {
+    "ai-edge-litert": _ai_edge_litert,
+    "tflite-runtime": _tflite_runtime,
+    "tflite-micro": _tflite_micro,
+}
+MICRO = "tflite-micro"  # slow on purpose: only where it is asked for
 CHOICE_VARIABLE = "EDGEMATTE_INTERPRETER"
 EDGE_TPU_LIBRARY = "libedgetpu.so.1"
-EDGE_TPU_OPERATOR = "edgetpu-custom-op"
 
 
 @dataclass(frozen=True)
@@ -69,7 +82,10 @@ class _Interpreter(Protocol):
 
 
 class Network:
-    """A network ready to run, on one device with a fixed number of threads. Not to be shared between threads."""
+    """A network ready to run, on one device with a fixed number of threads.
+
+    May be called from several threads; one inference runs at a time.
+    """
 
     def __init__(self, interpreter: _Interpreter, file: ModelFile, *, package: str, device: str, threads: int) -> None:
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
@@ -80,6 +96,7 @@ class Network:
         self.inputs = tuple(_tensor_info(details) for details in inputs)
         self.outputs = tuple(_tensor_info(details) for details in outputs)
         self._interpreter = interpreter
+        self._one_at_a_time = threading.Lock()  # the interpreter's tensors are one memory for all callers
         self._input_index = inputs[0]["index"]
         self._output_indices = tuple(details["index"] for details in outputs)
 
@@ -95,11 +112,18 @@ class Network:
                 f"{tensor.shape}"
             )
         try:
-            self._interpreter.set_tensor(self._input_index, tensor)
-            self._interpreter.invoke()
-            return self._interpreter.get_tensor(self._output_indices[output])
+            with self._one_at_a_time:
+                self._interpreter.set_tensor(self._input_index, tensor)
+                self._interpreter.invoke()
+                return self._interpreter.get_tensor(self._output_indices[output])
         except (RuntimeError, ValueError, MemoryError) as error:
             raise ModelError(f"the network failed while running: {_first_line(error)}") from error
+
+    @property
+    def arena_bytes(self) -> int | None:
+        """RAM that a microcontroller has to give the network; None where the interpreter is not `tflite-micro`."""
+        measured = getattr(self._interpreter, "arena_bytes", None)
+        return None if measured is None else measured()
 
     def operators(self) -> list[str]:
         """Names of the network's operators in order, as the file lists them (before any delegate takes some over)."""
@@ -118,13 +142,12 @@ def load(model: bytes | Path, *, threads: int | None = None, device: str = "cpu"
     if threads is not None and threads < 1:
         raise UsageError(f"{threads} threads cannot run anything; expected 1 or more")
     file = parse(content)
-    if device == "cpu" and any(operator.name == EDGE_TPU_OPERATOR for operator in file.operators):
-        raise ModelError(
-            f"the model is compiled for an Edge TPU (operator {EDGE_TPU_OPERATOR}) and cannot run on the CPU; "
-            "use the .tflite file it was compiled from"
-        )
-    threads = threads or default_threads()
+    if device == "cpu" and (found := compiled(content, file)):
+        raise ModelError(found.sentence)
     module, package = _interpreter_module()
+    if package == MICRO and accelerator is not None:
+        raise UsageError(f"{MICRO} runs on the CPU only, not on {device}; leave out {CHOICE_VARIABLE} or the device")
+    threads = 1 if package == MICRO else threads or default_threads()
     delegate = _own_xnnpack(module, package, threads) if accelerator is None else _delegate(module, accelerator)
     try:
         with capture_stderr():
@@ -173,7 +196,7 @@ def _interpreter_module() -> tuple[ModuleType, str]:
     chosen = os.environ.get(CHOICE_VARIABLE, "")
     if chosen and chosen not in INTERPRETERS:
         raise UsageError(f"{CHOICE_VARIABLE} is '{chosen}'; expected one of: {', '.join(INTERPRETERS)}")
-    candidates = [chosen] if chosen else list(INTERPRETERS)
+    candidates = [chosen] if chosen else [package for package in INTERPRETERS if package != MICRO]
     for package in candidates:
         try:
             with capture_stderr():
@@ -187,7 +210,9 @@ def _interpreter_module() -> tuple[ModuleType, str]:
                 f"{package} is installed but does not load ({_first_line(error)}); "
                 f"try: pip install --force-reinstall {package}"
             ) from error
-    raise UsageError(f"no TFLite interpreter is installed; install one with: pip install {candidates[0]}")
+    found = f"{chosen}, which {CHOICE_VARIABLE} names, is not installed" if chosen else "no TFLite interpreter is here"
+    pre = "--pre " if chosen == MICRO else ""  # it has no releases, only dated builds
+    raise UsageError(f"{found}; install it with: pip install {pre}{candidates[0]}")
 
 
 def _wrong_numpy(package: str) -> UsageError:

@@ -12,7 +12,7 @@ import math
 import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Literal
+from typing import Any, Literal
 
 from ..errors import ModelError
 from .flatbuffer import Flatbuffer
@@ -77,6 +77,7 @@ class FileTensor:
     scales: tuple[float, ...]  # one per channel, one, or none: real = (stored - zero_point) · scale
     zero_points: tuple[int, ...]
     stored_bytes: int  # constant data in the file; 0 for an activation
+    stored_at: int  # byte of the file where that data begins
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,10 @@ class ModelCard:
     source_sha256: str  # of the full-precision file it was made from
     licence: str = ""
     training_data: str = ""
-    preprocessing: str = ""  # in words: what the model does to the pixels it is given
-    # The same for a program: how to feed the source network, as `Convention` says it; None: nobody wrote it down.
+    preprocessing: str = ""  # in words: how pixels become the source network's input, and its output alpha
+    # The same for a program, and how the source network's output is read (`convert.onnx.reading`); None: older cards,
+    # which say what there is to say in the four fields below.
+    reading: Mapping[str, Any] | None = None
     mean: tuple[float, ...] | None = None  # pixel units 0…255, in the network's own channel order
     std: tuple[float, ...] | None = None
     color: Literal["rgb", "bgr"] | None = None
@@ -257,7 +260,7 @@ class _Walk(Flatbuffer):
         dtype, bits = _TYPES[kind] if kind < len(_TYPES) else (f"type {kind}", 0)
         if buffer >= len(buffers):
             raise IndexError(f"tensor '{name}' is in buffer {buffer} of {len(buffers)}")
-        shape, stored = self.integers(at, 0), buffers[buffer][1]
+        shape, (stored_at, stored) = self.integers(at, 0), buffers[buffer]
         if any(dimension < 0 for dimension in shape):
             raise IndexError(f"tensor '{name}' has the shape {shape}")
         size = (math.prod(shape) * bits + 7) // 8
@@ -277,7 +280,7 @@ class _Walk(Flatbuffer):
             zero_points = tuple(int(zero) for zero in self.numbers(table, 3, "q"))
             self.check_quantization(name, dtype, scales, zero_points)
         open_shape = self.integers(at, 7)
-        return FileTensor(name, open_shape or shape, dtype, scales, zero_points, stored)
+        return FileTensor(name, open_shape or shape, dtype, scales, zero_points, stored, stored_at)
 
     @staticmethod
     def check_quantization(name: str, dtype: str, scales: tuple[float, ...], zero_points: tuple[int, ...]) -> None:

@@ -13,6 +13,7 @@ from .published import PUBLISHED, sha256
 
 MODEL_SUFFIX = ".tflite"
 SUMS = "SHA256SUMS"  # beside the bundled models, in the format of sha256sum
+MODELS_VARIABLE = "EDGEMATTE_MODELS"  # a kiosk's release has its models in a folder of their own
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,13 @@ class Verified:
 
 def home() -> Path:
     """The folder for pulled models: `EDGEMATTE_HOME`, or `edgematte` in the platform's folder for a program's data."""
+    try:
+        return _home()
+    except RuntimeError as error:  # a user without a name and without HOME, as in a container
+        raise UsageError("this user has no home folder; name a folder for pulled models in EDGEMATTE_HOME") from error
+
+
+def _home() -> Path:
     if chosen := os.environ.get("EDGEMATTE_HOME"):
         return Path(chosen).expanduser()
     if sys.platform == "darwin":
@@ -43,14 +51,18 @@ def home() -> Path:
 
 def bundled_models() -> dict[str, Path]:
     """Name → file of the models that came with the package, sorted by name."""
-    folder = files("edgematte.models")
+    folder = _bundled_folder()
     found = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(MODEL_SUFFIX))
-    return {name.removesuffix(MODEL_SUFFIX): Path(str(folder / name)) for name in found}
+    return {name.removesuffix(MODEL_SUFFIX): folder / name for name in found}
 
 
 def pulled_models() -> dict[str, Path]:
     """Name → file of the published networks that were pulled, sorted by name; .onnx files wait for `convert`."""
-    files_here = {name: home() / model.file for name, model in PUBLISHED.items()}
+    try:
+        folder = home()
+    except UsageError:  # nowhere to pull to, so nothing was
+        return {}
+    files_here = {name: folder / model.file for name, model in PUBLISHED.items()}
     return {name: path for name, path in sorted(files_here.items()) if path.is_file()}
 
 
@@ -92,6 +104,11 @@ def _pulled(name: str) -> Path:
     return path
 
 
+def _bundled_folder() -> Path:
+    chosen = os.environ.get(MODELS_VARIABLE)
+    return Path(chosen) if chosen else Path(str(files("edgematte.models")))
+
+
 def _sums() -> dict[str, str]:
-    lines = (files("edgematte.models") / SUMS).read_text(encoding="utf-8").splitlines()
+    lines = (_bundled_folder() / SUMS).read_text(encoding="utf-8").splitlines()
     return {name: digest for digest, name in (line.split() for line in lines)}

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from ..device.files import write_bytes
-from ..errors import EdgeMatteError, OutputExistsError
+from ..errors import EdgeMatteError, ImageError, OutputExistsError
+from ..picture.headers import RAW_SUFFIXES, UnreadableKindError, raw_kind
 from ..picture.images import read_picture_bytes
 from .cutter import Cut, CutOptions, Cutter
 from .plan import Job
@@ -25,6 +26,9 @@ class Outcome:
     height: int = 0
     time_ms: float = 0.0  # from reading to written
     encoded: bytes = b""  # the output itself, for stdout only
+    remarks: tuple[str, ...] = ()  # what was odd about the photo, though it was cut
+    kind: str | None = None  # of a photo that is not read here: its kind
+    remedy: str = ""  # and what to do with all of that kind
 
 
 def cut_all(jobs: Iterable[Job], cutter: Cutter, *, stdin: Callable[[], bytes] | None = None) -> Iterator[Outcome]:
@@ -89,11 +93,13 @@ def written(job: Job, cut: Cut, options: CutOptions, *, start: float) -> Outcome
         write_bytes(job.output, cut.data, overwrite=options.overwrite)
     elapsed_ms = (time.perf_counter() - start) * 1000
     encoded = cut.data if job.output is None else b""
-    return Outcome(job, width=cut.width, height=cut.height, time_ms=elapsed_ms, encoded=encoded)
+    return Outcome(job, width=cut.width, height=cut.height, time_ms=elapsed_ms, encoded=encoded, remarks=cut.remarks)
 
 
 def failed(job: Job, error: Exception) -> Outcome:
     """The outcome that names the photo and the reason."""
+    if isinstance(error, ImageError) and job.source is not None and job.source.suffix.lower() in RAW_SUFFIXES:
+        error = raw_kind()
     if isinstance(error, EdgeMatteError):
         message = str(error)
     elif isinstance(error, MemoryError) or "Insufficient memory" in str(error):
@@ -102,4 +108,7 @@ def failed(job: Job, error: Exception) -> Outcome:
         message = f"{error.strerror or error}"
     else:  # a mistake of ours, which is no reason to keep the other photos waiting
         message = f"unexpected {type(error).__name__}: {error}; please report it, with the photo if you may"
-    return Outcome(job, message if job.name in message else f"{job.name}: {message}")
+    told = message if job.name in message else f"{job.name}: {message}"
+    if isinstance(error, UnreadableKindError):
+        return Outcome(job, told, kind=error.kind, remedy=error.remedy)
+    return Outcome(job, told)

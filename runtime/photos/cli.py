@@ -64,6 +64,10 @@ def cut(
         str | None,
         typer.Option("--format", metavar="png|webp|jpeg", help="What to write; default: the suffix of -o, or png."),
     ] = None,
+    hint: Annotated[
+        str | None,
+        typer.Option(metavar="MASK", help="A grey picture of the photo's size: white is kept, black removed."),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of the network; default: one per core, at most four.")
     ] = None,
@@ -96,6 +100,8 @@ def cut(
         background = None
     if only_mask and background is not None:
         raise UsageError("--only-mask and --background exclude each other; leave one out")
+    if hint is not None and watch:
+        raise UsageError("--hint is for one photo, and --watch for many; leave one out")
     if dask is not None and "-" in photos:
         raise UsageError("a photo from stdin is cut here; leave out - or --dask")
     if dask is not None and jobs > 1:
@@ -108,6 +114,8 @@ def cut(
     planned = None if watch else plan(photos, output, kind, format_suffix=suffix)
     if planned is not None:
         _check_streams(planned, as_json=as_json, jobs=jobs)
+        if hint is not None and len(planned.jobs) != 1:
+            raise UsageError(f"--hint is for one photo, and here are {len(planned.jobs)}; name one")
         for failure in planned.failures:
             report.unusable(failure)
         if not planned.jobs:
@@ -115,6 +123,7 @@ def cut(
 
     from ..matting.composite import read_background
     from ..matting.refine import check_mode
+    from ..matting.retouch import read_hint
     from ..network.store import model_path
 
     options = CutOptions(
@@ -129,6 +138,7 @@ def cut(
         cast("Fit", fit),
         "linear" if linear_light else "display",
         trim,
+        None if hint is None else read_hint(hint),
     )
     signal.signal(signal.SIGTERM, _interrupt)  # how services are stopped; it leaves whole files as Ctrl-C does
     with ExitStack() as stack:
@@ -139,8 +149,9 @@ def cut(
         with progress(run(planned.jobs), len(planned.jobs)) as outcomes:
             for outcome in outcomes:
                 report.outcome(outcome)
-    if len(planned.jobs) > 1 or planned.left_out:
-        report.total(planned.left_out)
+    report.kinds()
+    if len(planned.jobs) > 1 or planned.left_out or planned.others:
+        report.total(planned)
     if report.failed:
         raise typer.Exit(EdgeMatteError.exit_code)
 
@@ -150,6 +161,10 @@ def _check_streams(planned: Plan, *, as_json: bool, jobs: int) -> None:
     from_stdin = any(job.source is None for job in planned.jobs)
     if to_stdout and as_json:
         raise UsageError("the picture goes to stdout, where --json goes too; name an output file with -o")
+    if to_stdout and sys.stdout is None:
+        raise UsageError("the picture goes to standard output, which is closed; name an output file with -o")
+    if from_stdin and sys.stdin is None:
+        raise UsageError("- reads a picture from standard input, which is closed; pipe a picture in, or name a file")
     if to_stdout and sys.stdout.isatty():
         raise UsageError("a picture would fill the terminal; name an output file with -o, or pipe it somewhere")
     if from_stdin and sys.stdin.isatty():
@@ -199,7 +214,6 @@ def _watch(
         typer.echo(f"watching {', '.join(folders)}; Ctrl-C ends it", err=True)
         for outcome in watch(watched, cut, complain=complain):
             report.outcome(outcome)
-            sys.stdout.flush()
 
 
 def _interrupt(_number: int, _frame: object) -> None:

@@ -13,11 +13,12 @@ from ..errors import ImageError
 from ..matting.composite import Background, Fit, Light, blurred, composite, trimmed
 from ..matting.foreground import CleanColours, foreground
 from ..matting.refine import DEFAULT_MODE, Refine
+from ..matting.retouch import hinted, retouch
 from ..matting.segmenter import Segmenter
 from ..network import PHOTO_MODEL
-from ..network.tensors import resize
-from ..picture.images import LARGEST_PICTURE_PIXELS, Alpha, Image, decode_picture, encode, encode_cutout
+from ..picture.images import LARGEST_PICTURE_PIXELS, Alpha, Image, Photo, decode, encode, encode_cutout, made_of, photo
 from ..picture.png import Rows
+from ..picture.scale import resize
 
 Kind = Literal["cutout", "mask", "composite"]
 
@@ -37,6 +38,7 @@ class CutOptions:
     fit: Fit = "cover"  # how a picture fills the background
     light: Light = "display"  # whether a composite mixes numbers or light
     trim: bool = False  # cut away the rows and columns around the subject; of cut-outs and masks
+    hint: Alpha | None = None  # white keeps, black removes, grey says nothing; of the one photo's size
     most_pixels: int | None = None  # a larger photo is shrunk to so many before it is cut
 
 
@@ -47,10 +49,11 @@ class Cut:
     data: bytes
     width: int  # px
     height: int
+    remarks: tuple[str, ...] = ()  # what was odd about the photo's file
 
 
 class Cutter:
-    """A loaded network as a function from a photo's bytes to its cut's. Not to be shared between threads."""
+    """A loaded network as a function from a photo's bytes to its cut's. Several threads may share one."""
 
     def __init__(self, segment: Callable[[Image], Alpha], options: CutOptions) -> None:
         self.segment = segment
@@ -58,37 +61,51 @@ class Cutter:
 
     def __call__(self, photo: bytes, *, name: str, suffix: str) -> Cut:
         """`name` is for messages, `suffix` the format to write. Raises ImageError."""
-        picture = decode_picture(photo, name=name, largest_pixels=self.options.largest_pixels)
-        image, about = self._shrunk(picture.image), {"profile": picture.profile, "exif": picture.exif}
-        threads = self.options.threads
-        del picture  # so that the photo is freed as soon as its cut is made
-        alpha = self.segment(image)
+        image = self._shrunk(decode(photo, name=name, largest_pixels=self.options.largest_pixels))
+        about, remarks, threads = made_of(image, image[:0]), image.remarks, self.options.threads
+        alpha = self._hinted(image, self.segment(image), name)
         place = trimmed(alpha) if self.options.trim and self.options.kind != "composite" else (slice(None), slice(None))
         height, width = alpha[place].shape
         if self.options.kind == "mask":
-            return Cut(encode(alpha[place], suffix, **about, threads=threads), width, height)
+            return Cut(encode(made_of(image, alpha[place]), suffix, threads=threads), width, height, remarks)
         if self.options.kind == "composite":
             subject = foreground(image, alpha, threads=threads)
-            return Cut(encode(self._composite(image, subject, alpha), suffix, **about, threads=threads), width, height)
+            try:
+                whole = self._composite(image, subject, alpha)
+            except ImageError as error:
+                raise ImageError(f"{name}: {error}") from error
+            return Cut(encode(whole, suffix, threads=threads), width, height, remarks)
         if suffix.lower() == ".png":
             subject = self._subject(image, alpha, place)
         else:
             subject = foreground(image, alpha, threads=threads)[place]
         del image
-        return Cut(encode_cutout(subject, alpha[place], suffix, **about, threads=threads), width, height)
+        data = encode_cutout(subject, alpha[place], suffix, about=about, threads=threads)
+        return Cut(data, width, height, remarks)
+
+    def _hinted(self, image: Image, alpha: Alpha, name: str) -> Alpha:
+        hint = self.options.hint
+        if hint is None:
+            return alpha
+        if hint.shape != alpha.shape:
+            sizes = " and ".join(f"{plane.shape[1]}x{plane.shape[0]}" for plane in (alpha, hint))
+            raise ImageError(f"{name}: the photo and its hint have {sizes} pixels; expected one size")
+        keep, remove = hinted(hint)
+        return retouch(image, alpha, keep=keep, remove=remove, mode=self.options.refine, threads=self.options.threads)
 
     def _subject(self, image: Image, alpha: Alpha, place: tuple[slice, slice]) -> Rows:
         """Clean colours, made where they are compressed: who compresses leaves Python's lock to those who compute."""
         colours, top = CleanColours(image, alpha), place[0].start or 0
         return lambda rows: colours.part((slice(top + rows.start, top + rows.stop), place[1]))
 
-    def _shrunk(self, image: Image) -> Image:
+    def _shrunk(self, image: Photo) -> Photo:
         height, width = image.shape[:2]
         most = self.options.most_pixels
         if most is None or width * height <= most:
             return image
         scale = math.sqrt(most / (width * height))
-        return np.asarray(resize(image, (max(1, int(width * scale)), max(1, int(height * scale)))), np.uint8)
+        small = resize(image, (max(1, int(width * scale)), max(1, int(height * scale))))
+        return photo(np.asarray(small, np.uint8), image.profile, image.exif, image.png_colour, image.remarks)
 
     def _composite(self, image: Image, subject: Image, alpha: Alpha) -> Image:
         behind, options = self.options.background, self.options

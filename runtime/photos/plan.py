@@ -11,12 +11,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..errors import UsageError
-from ..picture.images import PHOTO_SUFFIXES, WRITABLE_SUFFIXES, find_photos
+from ..picture.folders import find_photos
+from ..picture.images import PHOTO_SUFFIXES, WRITABLE_SUFFIXES
 from .cutter import Kind
 
 STREAM = "-"  # stands for stdin as an input and for stdout as an output
-# Pictures that no decoder here reads. They are found all the same, so that each is named and none is missed in silence.
-REFUSED_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".gif", ".jxl", ".jp2"})
+LONGEST_NAME_BYTES = 255  # of a file, on every disk in use
 MARK_DIGITS = 8  # of a path's hash: two of a thousand photos of one name share it once in ten thousand runs
 FORMAT_SUFFIXES = {"png": ".png", "webp": ".webp", "jpeg": ".jpg", "jpg": ".jpg"}
 
@@ -57,6 +57,7 @@ class Plan:
     jobs: tuple[Job, ...]
     failures: tuple[Unusable, ...]
     left_out: int = 0  # pictures that an earlier run wrote, by their names
+    others: tuple[tuple[str, int], ...] = ()  # files in the folders that are no pictures: their endings, and how many
 
 
 class Names:
@@ -99,11 +100,13 @@ class Names:
         place = photo.parent
         if self.output is not None:
             place = self.output if found.folder is None else self.output / photo.parent.relative_to(found.folder)
-        name = photo.stem if attempt == 0 else photo.name
-        if attempt > 1:
+        name, ending = photo.stem if attempt == 0 else photo.name, f".{self.kind}{self.suffix_for(photo)}"
+        room = LONGEST_NAME_BYTES - len(os.fsencode(ending))
+        if attempt > 1 or len(os.fsencode(name)) > room:
             mark = hashlib.sha256(os.fsencode(os.path.realpath(photo))).hexdigest()[:MARK_DIGITS]
-            name = f"{name}-{mark}" if attempt == 2 else f"{name}-{mark}-{attempt - 1}"
-        return place / f"{name}.{self.kind}{self.suffix_for(photo)}"
+            mark = f"-{mark}" if attempt <= 2 else f"-{mark}-{attempt - 1}"
+            name = os.fsencode(name)[: room - len(mark)].decode("utf-8", "ignore") + mark
+        return place / f"{name}{ending}"
 
     def keep(self, output: Path) -> None:
         """Marks a name as taken."""
@@ -142,14 +145,19 @@ def plan(inputs: Sequence[str], output: str | None, kind: Kind, *, format_suffix
     names = Names(folder, kind, format_suffix)
     outputs = [None] * len(found) if to_file or (output is None and STREAM in inputs) else names.assign(found)
     jobs: list[Job] = []
+    sources = {_key(photo.source): photo.source for photo in found if photo.source is not None}
     for photo, target in zip(found, outputs, strict=True):
         if to_file and output != STREAM:
             jobs.append(Job(photo.source, Path(str(output)), Path(str(output)).suffix))
         elif target is None:
             jobs.append(Job(photo.source, None, names.suffix_for(Path("stdin"))))
+        elif (other := sources.get(_key(target))) is not None and other != photo.source:
+            # All inputs are known before the first output is written: none is replaced before it is read.
+            why = f"its output {target} is among the photos to cut; leave that one out, or name a folder with -o"
+            finder.failures.append(Unusable(str(photo.source), why))
         else:
             jobs.append(Job(photo.source, target, target.suffix))
-    return Plan(tuple(jobs), tuple(finder.failures), finder.left_out)
+    return Plan(tuple(jobs), tuple(finder.failures), finder.left_out, tuple(finder.others.most_common()))
 
 
 def _names_a_file(output: str) -> bool:
@@ -180,6 +188,7 @@ class Finder:
         self.output = output  # a folder of outputs, which may lie inside an input: it is not searched
         self.failures: list[Unusable] = []
         self.left_out = 0
+        self.others: Counter[str] = Counter()
 
     def find(self, inputs: Sequence[str]) -> Iterator[Found]:
         """Every photo of files, folders, patterns and `-`, each once however often it is named."""
@@ -209,9 +218,12 @@ class Finder:
     def _inside(self, folder: Path, pattern: tuple[str, ...], none: str, name: str | None = None) -> Iterator[Found]:
         known = len(self.failures), self.left_out
         photos = 0
-        for photo in find_photos(
-            folder, suffixes=PHOTO_SUFFIXES | REFUSED_SUFFIXES, without=self.output, unreadable=self._unreadable
-        ):
+
+        def no_picture(path: Path) -> None:
+            if _matches(path.relative_to(folder).parts, pattern):
+                self.others[path.suffix.lower() or "without an ending"] += 1
+
+        for photo in find_photos(folder, without=self.output, unreadable=self._unreadable, left_out=no_picture):
             if not _matches(photo.relative_to(folder).parts, pattern):
                 continue
             if _is_our_output(photo):
@@ -245,4 +257,4 @@ def _is_folder(name: str) -> bool:
 
 def _is_our_output(path: Path) -> bool:
     """Whether an earlier run wrote this; cutting a folder twice must not cut the cut-outs."""
-    return Path(path.stem).suffix in (".cutout", ".mask", ".composite")
+    return Path(path.stem).suffix in (".cutout", ".mask", ".composite", ".alpha")

@@ -15,15 +15,16 @@ _EXIF_NAME = b"Exif\0\0"
 _WEBP_PROFILE, _WEBP_ALPHA, _WEBP_EXIF = 0x20, 0x10, 0x08
 
 
-def embed(encoded: bytes, *, profile: bytes | None = None, exif: bytes | None = None) -> bytes:
+def embed(encoded: bytes, *, profile: bytes | None = None, exif: bytes | None = None, png_colour: bytes = b"") -> bytes:
     """`encoded` as an encoder gives it, without either; bytes of another format come back unchanged.
 
-    EXIF that does not fit a JPEG's single segment of 64 KB is left out there.
+    `png_colour` are whole chunks, for a PNG. EXIF that does not fit a JPEG's single
+    segment of 64 KB is left out there.
     """
-    if not profile and not exif:
+    if not profile and not exif and not png_colour:
         return encoded
     if encoded.startswith(PNG_MARK):
-        return _into_png(encoded, profile, exif)
+        return _into_png(encoded, profile, exif, png_colour)
     if encoded.startswith(JPEG_MARK):
         return _into_jpeg(encoded, profile, exif)
     if encoded[:4] == b"RIFF" and encoded[8:12] == b"WEBP":
@@ -31,8 +32,8 @@ def embed(encoded: bytes, *, profile: bytes | None = None, exif: bytes | None = 
     return encoded
 
 
-def _into_png(encoded: bytes, profile: bytes | None, exif: bytes | None) -> bytes:
-    added = b""
+def _into_png(encoded: bytes, profile: bytes | None, exif: bytes | None, png_colour: bytes) -> bytes:
+    added = png_colour
     if profile:
         added += png_chunk(b"iCCP", b"icc\0\0" + zlib.compress(profile))
     if exif:
@@ -51,7 +52,7 @@ def _into_jpeg(encoded: bytes, profile: bytes | None, exif: bytes | None) -> byt
         if len(parts) <= 255:
             for number, part in enumerate(parts, start=1):
                 added += _jpeg_segment(0xE2, _ICC_NAME + bytes((number, len(parts))) + part)
-    # Behind the JFIF segment, which readers expect to come first.
+    # After the JFIF segment, which readers expect to come first.
     first = 2
     if encoded[2:4] == b"\xff\xe0":
         first = 4 + struct.unpack_from(">H", encoded, 4)[0]

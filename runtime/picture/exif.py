@@ -1,4 +1,4 @@
-"""A photo's EXIF block → its orientation, and the part that a cut-out keeps: who, when, with what.
+"""A photo's EXIF block or XMP → its orientation, and the part that a cut-out keeps: who, when, with what.
 
 Kept: author, copyright, description, dates, camera, lens, exposure, resolution. Left out: the orientation (it has been
 applied), the thumbnail (it still shows the removed background), the place (a cut-out travels further than its photo),
@@ -7,6 +7,7 @@ and the maker's notes (their offsets break when moved). Source: Exif 2.32, CIPA 
 
 from __future__ import annotations
 
+import re
 import struct
 
 UPRIGHT = 1
@@ -30,14 +31,16 @@ _KEPT_OF_EXPOSURE = frozenset(
 )
 
 
-def orientation_of(exif: bytes) -> int:
-    """1 upright … 8, of an EXIF block or a TIFF file; 1 where it says none or is damaged."""
+def orientation_of(exif: bytes, xmp: bytes = b"") -> int:
+    """1 upright … 8, as EXIF says, or XMP where EXIF says nothing; 1 where neither does or both are damaged."""
     order = _order(exif)
     for tag, kind, value in _entries(exif, order, _first_directory(exif, order)):
-        if tag == _ORIENTATION and kind == _SHORT and len(value) >= 2:
-            (turn,) = struct.unpack_from(order + "H", value)
-            return turn if 1 <= turn <= 8 else UPRIGHT
-    return UPRIGHT
+        if tag == _ORIENTATION and kind in (_SHORT, _LONG):
+            (turn,) = struct.unpack_from(order + ("H" if kind == _SHORT else "I"), value)
+            if 1 <= turn <= 8:
+                return turn
+    told = re.search(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([1-8])\s*[\"'<]", xmp)
+    return int(told[1]) if told else UPRIGHT
 
 
 def kept_exif(exif: bytes) -> bytes | None:

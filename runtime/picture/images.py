@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import re
-import stat
+import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import cv2
 import numpy as np
@@ -17,17 +16,28 @@ from numpy.typing import NDArray
 
 from ..device.files import write_bytes
 from ..device.machine import default_threads
-from ..device.stderr_capture import capture_stderr
 from ..errors import ImageError
+from . import colour
+from .bmp import decode_bmp
 from .embed import embed
-from .headers import PictureFile, inspect_picture, read_bytes
+from .headers import PictureFile, UnreadableKindError, inspect_picture, read_bytes
+from .jpeg import adobe_inks, decode_jpeg
+from .pillow import decode_by_pillow, installed
 from .png import Rows, png
 
 Image: TypeAlias = NDArray[np.uint8]  # (H, W, 3) RGB
 Alpha: TypeAlias = NDArray[np.uint8]  # (H, W), 0 background … 255 subject
 Size: TypeAlias = tuple[int, int]  # (width, height)
+Pixels = TypeVar("Pixels", bound=NDArray[np.uint8])
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm"})
+LOGGER = logging.getLogger(__name__)
+# Names under which pictures are looked for; a picture of any other name is known by its first bytes.
+PHOTO_SUFFIXES = frozenset(
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff", ".bmp"),
+        *(".ppm", ".pgm", ".pbm", ".pnm", ".gif", ".heic", ".heif", ".avif"),
+    }
+)
 WRITABLE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 LARGEST_PICTURE_PIXELS = 256_000_000  # 0.8 GB as RGB; four times the largest common camera
 JPEG_QUALITY = 95
@@ -36,7 +46,8 @@ _WEBP_LOSSLESS = 101  # OpenCV's number for it
 LONGEST_PICTURE_SIDE_PX = 1_000_000  # libpng's limit; OpenCV's own is a little more
 # What libpng, libjpeg and WebP can write.
 LONGEST_SIDE_PX = {".png": LONGEST_PICTURE_SIDE_PX, ".jpg": 65500, ".jpeg": 65500, ".webp": 16383}
-MOST_STRAY_BYTES = 32  # behind the data of a sound JPEG
+LIMIT_VARIABLES = ("OPENCV_IO_MAX_IMAGE_PIXELS", "OPENCV_IO_MAX_IMAGE_WIDTH", "OPENCV_IO_MAX_IMAGE_HEIGHT")
+_TIFF_COMPRESSIONS = {50000: "Zstandard", 50001: "WebP", 34887: "LERC", 34925: "LZMA", 50002: "JPEG XL"}
 
 # OpenCV's own flags: never turn the picture (the header's orientation is applied here, once), keep alpha, any depth.
 _AS_STORED = cv2.IMREAD_UNCHANGED
@@ -55,25 +66,63 @@ _TURNS: dict[int, tuple[Callable[[NDArray], NDArray], ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A decoded picture and what its pixels need to look right elsewhere."""
+class Photo(np.ndarray):
+    """An `Image` that knows what its numbers mean: what `read` gives, and what `write` needs to keep that.
 
-    image: Image
-    profile: bytes | None = None  # ICC
+    A NumPy array like any other. Slices and copies of it, and what is made of it here, know the same.
+    """
+
+    profile: bytes | None = None  # ICC, RGB; None: sRGB
     exif: bytes | None = None  # what outputs keep of it: see exif.py
+    png_colour: bytes = b""  # of a PNG: its chunks cICP, gAMA, cHRM and sRGB
+    remarks: tuple[str, ...] = ()  # what was odd about the file, though all pixels were there
+
+    def __array_finalize__(self, source: object) -> None:
+        for name in _MEANING:
+            if (value := getattr(source, name, None)) is not None:
+                setattr(self, name, value)
+
+    def __array_wrap__(self, array: NDArray, context: Any = None, return_scalar: bool = False) -> Any:
+        # A mean or a sum is a number, not a photo of no size.
+        return array[()] if array.ndim == 0 else super().__array_wrap__(array, context)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return photo, (np.array(self), *(getattr(self, name) for name in _MEANING))
 
 
-def read(path: str | Path) -> Image:
-    """A picture file → (H, W, 3) RGB uint8, upright. Raises ImageError naming the file."""
-    return read_picture(path).image
+_MEANING = ("profile", "exif", "png_colour", "remarks")
 
 
-def read_picture(path: str | Path, *, largest_pixels: int = LARGEST_PICTURE_PIXELS) -> Picture:
-    """As `read`, with the colour profile and EXIF."""
-    return decode_picture(
-        read_picture_bytes(path, largest_pixels=largest_pixels), name=str(path), largest_pixels=largest_pixels
-    )
+def photo(
+    pixels: NDArray[np.uint8],
+    profile: bytes | None = None,
+    exif: bytes | None = None,
+    png_colour: bytes = b"",
+    remarks: tuple[str, ...] = (),
+) -> Photo:
+    """The same pixels with what they mean; see `Photo`."""
+    result = pixels.view(Photo)
+    result.profile, result.exif, result.png_colour, result.remarks = profile, exif, png_colour, remarks
+    return result
+
+
+def made_of(source: NDArray[np.uint8], pixels: Pixels) -> Pixels:
+    """Pixels that were made of a picture's own, with what these mean."""
+    if not isinstance(source, Photo):
+        return pixels
+    return photo(pixels, *(getattr(source, name) for name in _MEANING))  # type: ignore[return-value]
+
+
+def read(path: str | Path, *, largest_pixels: int = LARGEST_PICTURE_PIXELS) -> Photo:
+    """A picture file → (H, W, 3) RGB uint8, upright, with its profile and EXIF. Raises ImageError naming the file.
+
+    What is odd about a file whose pixels are all there is logged as a warning.
+    """
+    data = read_picture_bytes(path, largest_pixels=largest_pixels)
+    image = decode(data, name=str(path), largest_pixels=largest_pixels)
+    for remark in image.remarks:
+        LOGGER.warning("%s: %s", path, remark)
+    return image
 
 
 def read_picture_bytes(path: str | Path, *, largest_pixels: int = LARGEST_PICTURE_PIXELS) -> bytes:
@@ -90,70 +139,148 @@ def read_picture_bytes(path: str | Path, *, largest_pixels: int = LARGEST_PICTUR
         raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def decode(data: bytes, *, name: str) -> Image:
-    """The bytes of a picture file → (H, W, 3) RGB uint8, upright. `name` is for messages. Raises ImageError."""
-    return decode_picture(data, name=name).image
-
-
-def decode_picture(data: bytes, *, name: str, largest_pixels: int = LARGEST_PICTURE_PIXELS) -> Picture:
-    """As `decode`, with the colour profile and EXIF."""
+def decode(data: bytes, *, name: str, largest_pixels: int = LARGEST_PICTURE_PIXELS) -> Photo:
+    """The bytes of a picture file → as `read`. `name` is for messages. Raises ImageError."""
     try:
         header = inspect_picture(data)
-        if header.width < 1 or header.height < 1:
-            raise ImageError(f"the picture's size is {header.width}x{header.height}")
-        if max(header.width, header.height) > LONGEST_PICTURE_SIDE_PX:
-            raise ImageError(
-                f"the picture has {header.width}x{header.height} pixels, and sides end at {LONGEST_PICTURE_SIDE_PX}; "
-                "cut it into parts first"
-            )
-        if header.width * header.height > largest_pixels:
-            raise ImageError(
-                f"the picture has {header.width}x{header.height} pixels; more than {largest_pixels / 1_000_000:g} "
-                "megapixels are refused, shrink it first"
-            )
+        if header.format not in ("HEIC", "AVIF"):  # of which only the decoder knows the size
+            _check_size(header.width, header.height, largest_pixels)
         if header.frames > 1:
             raise ImageError(
                 f"the {header.format} holds several pages; export the one to cut as PNG"
                 if header.format == "TIFF"
                 else f"the {header.format} is an animation of {header.frames} frames; export one as PNG"
             )
-        return Picture(_upright(_decoded(data, header), header.orientation), header.profile, header.exif)
+        return _decoded(data, header, largest_pixels)
+    except UnreadableKindError as error:
+        raise UnreadableKindError(error.kind, error.remedy, name) from error
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error
 
 
-def _decoded(data: bytes, header: PictureFile) -> Image:
-    """Pixels as stored, RGB; transparent ones are shown on white, as most viewers do."""
-    encoded = np.frombuffer(data, np.uint8)
-    flags = _AS_STORED if _may_have_alpha(data, header) else _AS_COLOUR
-    try:
-        with capture_stderr() as printed:
-            pixels = cv2.imdecode(encoded, flags)
-    except (cv2.error, MemoryError) as error:
-        raise ImageError("the picture cannot be decoded; it is damaged, or larger than the memory") from error
-    if pixels is None or pixels.size == 0 or _tells_of_damage(printed.text, data):
+def _check_size(width: int, height: int, largest_pixels: int) -> None:
+    if width < 1 or height < 1:
+        raise ImageError(f"the picture's size is {width}x{height}")
+    if max(width, height) > LONGEST_PICTURE_SIDE_PX:
         raise ImageError(
-            f"the {header.format} is damaged, or of a kind that OpenCV cannot read; copy or export it again"
+            f"the picture has {width}x{height} pixels, and sides end at {LONGEST_PICTURE_SIDE_PX}; "
+            "cut it into parts first"
         )
-    if pixels.ndim == 2:
-        return np.asarray(cv2.cvtColor(_eight_bits(pixels), cv2.COLOR_GRAY2RGB), np.uint8)
+    if width * height > largest_pixels:
+        raise ImageError(
+            f"the picture has {width}x{height} pixels; more than {largest_pixels / 1_000_000:g} "
+            "megapixels are refused, shrink it first"
+        )
+
+
+def _decoded(data: bytes, header: PictureFile, largest_pixels: int) -> Photo:
+    """Upright, RGB; what is transparent is shown on white, as most viewers do."""
+    remarks: tuple[str, ...] = ()
+    profile, exif, png_colour = header.profile, header.exif, header.png_colour
+    if header.format == "JPEG":
+        pixels, remarks = decode_jpeg(data, cmyk=header.cmyk)
+        if header.cmyk and adobe_inks(data):
+            pixels = np.asarray(cv2.bitwise_not(pixels), np.uint8)
+    elif header.format in ("GIF", "HEIC", "AVIF") or _needs_pillow(header):
+        mode = "CMYK" if header.cmyk else "RGBA"
+        check = partial(_check_size, largest_pixels=largest_pixels)
+        pixels, found, told, frames = decode_by_pillow(data, header.format, mode, check)
+        profile, exif = profile or found, exif or told
+        if frames > 1:
+            remarks = (f"only the first of its {frames} frames was read",)
+        pixels = pixels if header.cmyk else _on_white(pixels, associated=False)
+    elif header.format == "BMP" and (rgba := _bmp(data)) is not None:
+        pixels = _on_white(rgba, associated=False)
+    else:
+        pixels = _by_opencv_decoded(data, header)
+    pixels, profile = _as_rgb(pixels, profile)
+    return photo(_upright(pixels, header.orientation), profile, exif, png_colour, remarks)
+
+
+def _needs_pillow(header: PictureFile) -> bool:
+    """OpenCV knows no profile of inks."""
+    return header.format == "TIFF" and header.cmyk and header.profile is not None
+
+
+def _bmp(data: bytes) -> NDArray[np.uint8] | None:
+    try:
+        return decode_bmp(data)
+    except (struct.error, ValueError) as error:
+        raise ImageError("the BMP is damaged or cut short; copy it again from where it came") from error
+
+
+def _as_rgb(pixels: NDArray[np.uint8], profile: bytes | None) -> tuple[Image, bytes | None]:
+    """RGB, and the profile of that. Only a profile of RGB means anything for RGB."""
+    space = "RGB" if profile is None else colour.space_of(profile)
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        if profile is not None and space == "CMYK" and (shown := colour.to_srgb(pixels, profile)) is not None:
+            return shown, None
+        rest = 255 - pixels.astype(np.uint16)
+        return ((rest[:, :, :3] * rest[:, :, 3:] + 127) // 255).astype(np.uint8), None
+    if profile is not None and space == "GRAY" and installed("TIFF"):
+        shown = colour.to_srgb(np.ascontiguousarray(pixels[:, :, 0]), profile)
+        return (pixels if shown is None else shown), None
+    return pixels, profile if space == "RGB" else None
+
+
+def _by_opencv_decoded(data: bytes, header: PictureFile) -> Image:
+    """Pixels as stored, RGB."""
+    if header.floats:
+        raise ImageError("the TIFF's values are floating-point numbers; export it with 8 or 16 bits")
+    flags = _AS_STORED if header.alpha else _AS_COLOUR
+    stored = np.frombuffer(data, np.uint8)
+    if header.turned_at is not None and header.orientation != 1:
+        stored = stored.copy()  # OpenCV would turn the picture itself, and a tiled one tile by tile
+        stored[header.turned_at : header.turned_at + 2] = (1, 0) if data[:2] == b"II" else (0, 1)
+    try:
+        pixels = cv2.imdecode(stored, flags)
+    except (cv2.error, MemoryError) as error:
+        raise ImageError(
+            f"the {header.format} " + _why_not("cannot be decoded; it is damaged, or larger than the memory")
+        ) from error
+    if pixels is None or pixels.size == 0:
+        if header.format == "TIFF" and installed("TIFF"):
+            return _on_white(decode_by_pillow(data, "TIFF", "RGBA", lambda *_: None)[0], associated=False)
+        if packed := _TIFF_COMPRESSIONS.get(header.compression):
+            raise ImageError(
+                f"the TIFF is compressed with {packed}, which OpenCV cannot read here; export it with LZW, or: "
+                f"pip install 'edgematte[{colour.EXTRA}]'"
+            )
+        why = _why_not("is damaged, or of a kind that OpenCV cannot read; copy or export it again")
+        raise ImageError(f"the {header.format} {why}")
+    deep = pixels.dtype != np.uint8
+    if header.clear and (pixels.ndim == 2 or pixels.shape[2] == 3):  # which OpenCV leaves as it is
+        key = header.clear[0] if pixels.ndim == 2 else header.clear[::-1]
+        hidden = pixels == key
+        pixels[hidden if pixels.ndim == 2 else hidden.all(axis=2)] = 255 if pixels.dtype == np.uint8 else 65535
     pixels = _eight_bits(pixels)
+    if pixels.ndim == 2:
+        return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB), np.uint8)
     if pixels.shape[2] == 4:
-        colour, alpha = cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB), pixels[:, :, 3:]
-        if int(alpha.min()) == 255:
-            return np.asarray(colour, np.uint8)
-        share = alpha.astype(np.uint16)
-        return ((colour * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
+        # What comes from libtiff with eight bits is multiplied by alpha, whatever the file says.
+        associated = header.format == "TIFF" and (header.associated or not deep)
+        return _on_white(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA), np.uint8), associated=associated)
     if flags == _AS_COLOUR and _DECODES_RGB:
         return np.asarray(pixels, np.uint8)
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _may_have_alpha(data: bytes, header: PictureFile) -> bool:
-    """Whether to decode with alpha; only where it can occur, as OpenCV's plain colour decoding covers more variants."""
-    if header.format == "PNG":
-        return data[25] in (4, 6) or b"tRNS" in data[:65536]  # colour type with alpha, or a transparent colour
-    return header.format == "WebP"
+def _why_not(otherwise: str) -> str:
+    for name in LIMIT_VARIABLES:
+        if name in os.environ:
+            return f"is larger than {name}={os.environ[name]} in the environment allows; unset that"
+    return otherwise
+
+
+def _on_white(rgba: NDArray[np.uint8], *, associated: bool) -> Image:
+    """(H, W, 4) → (H, W, 3). `associated`: the colours are multiplied by alpha already."""
+    colours, alpha = cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB), rgba[:, :, 3:]
+    if int(alpha.min()) == 255:
+        return np.asarray(colours, np.uint8)
+    if associated:
+        return np.asarray(cv2.add(colours, cv2.cvtColor(255 - alpha, cv2.COLOR_GRAY2RGB)), np.uint8)
+    share = alpha.astype(np.uint16)
+    return ((colours * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
 
 
 def _eight_bits(pixels: NDArray) -> NDArray[np.uint8]:
@@ -162,27 +289,6 @@ def _eight_bits(pixels: NDArray) -> NDArray[np.uint8]:
     if pixels.dtype == np.uint16:
         return (pixels >> 8).astype(np.uint8)
     raise ImageError(f"the picture's values are {pixels.dtype.name}; expected 8 or 16 bits per channel")
-
-
-def _tells_of_damage(printed: str, data: bytes) -> bool:
-    """Whether a codec complained about the data. Unknown tags and stray or padding bytes are harmless."""
-    for line in printed.splitlines():
-        if "WARN" in line.upper():
-            continue
-        stray = re.search(r"(\d+) extraneous bytes before marker 0xd9", line)
-        if stray:
-            # Cameras pad with zeros, or miscount by a byte or two. Anything else left over when the picture is full
-            # means that decoding lost its place somewhere before.
-            end = data.rfind(b"\xff\xd9")
-            left_over = data[max(0, end - int(stray[1])) : end]
-            if len(left_over) > MOST_STRAY_BYTES and len(set(left_over)) > 1:
-                return True
-            continue
-        if "extraneous bytes" in line:
-            continue
-        if any(word in line.lower() for word in ("corrupt", "premature", "error", "bad huffman")):
-            return True
-    return False
 
 
 def _upright(image: Image, orientation: int) -> Image:
@@ -202,13 +308,12 @@ def encode(
     picture: NDArray[np.uint8],
     suffix: str,
     *,
-    profile: bytes | None = None,
-    exif: bytes | None = None,
     threads: int | None = None,
 ) -> bytes:
     """(H, W, 3) RGB, (H, W, 4) RGBA or (H, W) alpha → the bytes of a .png, .jpg or .webp file. Raises ImageError.
 
-    The profile is left out of an alpha, which is no colour. `threads`: of a PNG; None means one per core, at most four.
+    A `Photo` keeps its profile and EXIF; the profile is left out of an alpha, which is no colour. `threads`: of a PNG;
+    None means one per core, at most four.
     """
     planes = picture[:, :, np.newaxis] if picture.ndim == 2 else picture
     _check_writable(planes, suffix)
@@ -219,7 +324,15 @@ def encode(
     else:
         rgba = planes.shape[2] == 4
         encoded = _by_opencv(cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA if rgba else cv2.COLOR_RGB2BGR), suffix)
-    return embed(encoded, profile=None if picture.ndim == 2 else profile, exif=exif)
+    return _embedded(encoded, picture, colours=picture.ndim == 3)
+
+
+def _embedded(encoded: bytes, source: NDArray[np.uint8] | None, *, colours: bool) -> bytes:
+    """With what a `Photo` knows of its pixels."""
+    if not isinstance(source, Photo):
+        return encoded
+    profile = source.profile if colours else None
+    return embed(encoded, profile=profile, exif=source.exif, png_colour=source.png_colour if colours else b"")
 
 
 def encode_cutout(
@@ -227,15 +340,16 @@ def encode_cutout(
     alpha: Alpha,
     suffix: str,
     *,
-    profile: bytes | None = None,
-    exif: bytes | None = None,
+    about: NDArray[np.uint8] | None = None,
     threads: int | None = None,
 ) -> bytes:
     """(H, W, 3) RGB and (H, W) → the bytes of a .png or .webp file. Raises ImageError.
 
     As `encode` of their RGBA, of a PNG without ever holding that: a fifth less memory. Instead of the subject it may be
-    given what makes any rows of it, called from several threads. Hidden colours are written as they are.
+    given what makes any rows of it, called from several threads. Hidden colours are written as they are. `about`: the
+    photo whose profile and EXIF are kept; None means the subject's.
     """
+    about = subject if about is None and isinstance(subject, np.ndarray) else about
     if isinstance(subject, np.ndarray):
         check_sizes(subject, alpha)
     colours: Rows = subject.__getitem__ if isinstance(subject, np.ndarray) else subject
@@ -248,8 +362,9 @@ def encode_cutout(
     if suffix.lower() == ".png":
         _check_writable(alpha[:, :, np.newaxis], suffix)
         encoded = png(rgba, (*alpha.shape, 4), threads=threads or default_threads())
-        return embed(encoded, profile=profile, exif=exif)
-    return encode(rgba(slice(0, alpha.shape[0])), suffix, profile=profile, exif=exif)
+    else:
+        encoded = encode(np.asarray(rgba(slice(0, alpha.shape[0]))), suffix)
+    return _embedded(encoded, about, colours=True)
 
 
 def _check_writable(planes: NDArray, suffix: str) -> None:
@@ -282,55 +397,18 @@ def _by_opencv(stored: NDArray, suffix: str) -> bytes:
 
 
 def write(path: str | Path, image: NDArray[np.uint8], *, overwrite: bool = False, profile: bytes | None = None) -> None:
-    """Writes RGB, RGBA or alpha as the suffix says (.png, .jpg, .webp), atomically.
+    """Writes RGB, RGBA or alpha as the suffix says (.png, .jpg, .webp), atomically, with what a `Photo` knows.
+
+    `profile`: an ICC profile for an array that has none of its own, as arrays of other libraries.
 
     Raises OutputExistsError when the file is there and `overwrite` is not given, ImageError when the format does not
     fit, EdgeMatteError when the disk refuses.
     """
     path = Path(path)
+    if profile is not None:
+        image = photo(image, profile, getattr(image, "exif", None))
     try:
-        data = encode(image, path.suffix, profile=profile)
+        data = encode(image, path.suffix)
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
     write_bytes(path, data, overwrite=overwrite)
-
-
-def find_photos(
-    folder: Path,
-    *,
-    suffixes: frozenset[str] = PHOTO_SUFFIXES,
-    without: Path | None = None,
-    unreadable: Callable[[OSError], None] | None = None,
-) -> list[Path]:
-    """All picture files below a folder, sorted; hidden ones are left out, links to folders not followed.
-
-    Neither is the folder `without` searched. A folder that cannot be read is handed to `unreadable` as the error that
-    says so; without, it raises ImageError.
-    """
-
-    def refuse(error: OSError) -> None:
-        raise ImageError(f"{error.filename}: the folder cannot be read: {error.strerror}") from error
-
-    skipped = None if without is None else os.path.realpath(without)
-    found: list[Path] = []
-    for place, folders, files in os.walk(folder, onerror=unreadable or refuse):
-        folders[:] = [
-            name
-            for name in folders
-            if not name.startswith(".") and (skipped is None or os.path.realpath(Path(place, name)) != skipped)
-        ]
-        found += [
-            Path(place, name)
-            for name in files
-            if not name.startswith(".") and Path(name).suffix.lower() in suffixes and not _blocks(Path(place, name))
-        ]
-    return sorted(found)
-
-
-def _blocks(path: Path) -> bool:
-    """Whether this is a pipe, socket or device: reading one that nobody writes to would never end."""
-    try:
-        kind = path.stat().st_mode
-    except OSError:  # a link to nowhere says so when it is read
-        return False
-    return not stat.S_ISREG(kind)

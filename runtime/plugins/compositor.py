@@ -13,15 +13,15 @@ from ..matting.composite import blurred, composite, read_background
 from ..matting.foreground import foreground
 from ..matting.refine import DEFAULT_MODE, Refine
 from ..matting.segmenter import Segmenter
-from ..network import PHOTO_MODEL
-from ..picture.images import Alpha, Image
+from ..network import PEOPLE_MODEL
+from ..picture.images import Alpha, Image, photo
 
 
 @dataclass(frozen=True)
 class SceneOptions:
     """What the settings of a booth say about cutting."""
 
-    model: str = PHOTO_MODEL  # a bundled model's name, or the path of a .tflite file
+    model: str = PEOPLE_MODEL  # a bundled model's name, or the path of a .tflite file
     refine: Refine = DEFAULT_MODE  # how edges are brought to the picture's size
 
 
@@ -65,11 +65,14 @@ class Scene:
 
     def _place(self, picture: PIL.Image.Image, background: str, options: SceneOptions) -> PIL.Image.Image:
         behind = read_background(background)
-        image = np.asarray(_opaque(picture))
+        image = photo(np.asarray(_opaque(picture)), picture.info.get("icc_profile"))
         alpha = self._matte(image, options)
         if isinstance(behind, str):
             behind = blurred(image, alpha)
-        return PIL.Image.fromarray(composite(foreground(image, alpha), alpha, behind))
+        placed = PIL.Image.fromarray(composite(foreground(image, alpha), alpha, behind))
+        if image.profile:
+            placed.info["icc_profile"] = image.profile
+        return placed
 
 
 def _opaque(picture: PIL.Image.Image) -> PIL.Image.Image:

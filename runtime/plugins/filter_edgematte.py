@@ -20,7 +20,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from ..matting.refine import DEFAULT_MODE, Refine
-from ..network import PHOTO_MODEL
+from ..network import PEOPLE_MODEL
 from .compositor import Scene, SceneOptions
 
 LOGGER = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class EdgeMatteSettings(BaseConfig):
     )
     userselectable: bool = Field(default=True, description="Let guests choose these filters.")
     refine: Refine = Field(default=DEFAULT_MODE, description="How edges such as hair are refined; off is fastest.")
-    model: str = Field(default=PHOTO_MODEL, description="A bundled model's name, or the path of a .tflite file.")
+    model: str = Field(default=PEOPLE_MODEL, description="A bundled model's name, or the path of a .tflite file.")
 
 
 class EdgeMatte(BaseFilter[EdgeMatteSettings]):

@@ -17,7 +17,7 @@ import PIL.Image
 from ..errors import UsageError
 from ..matting.composite import read_background
 from ..matting.refine import DEFAULT_MODE, MODES, check_mode
-from ..network import PHOTO_MODEL
+from ..network import PEOPLE_MODEL
 from .compositor import Scene, SceneOptions
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def pibooth_configure(cfg: PiConfigParser) -> None:
         "Edges of the cut-out",
         list(MODES),
     )
-    cfg.add_option(SECTION, "model", PHOTO_MODEL, "A bundled model's name, or the path of a .tflite file")
+    cfg.add_option(SECTION, "model", PEOPLE_MODEL, "A bundled model's name, or the path of a .tflite file")
 
 
 @pibooth.hookimpl
@@ -66,8 +66,7 @@ def pibooth_startup(cfg: PiConfigParser) -> None:
         try:
             read_background(name)
         except UsageError as error:
-            said = str(error).removeprefix("--background ")
-            raise UsageError(f"[{SECTION}] background in {cfg.filename}: {said}") from error
+            raise UsageError(f"[{SECTION}] background in {cfg.filename}: {error}") from error
     _SCENE.prepare(options(cfg))
 
 

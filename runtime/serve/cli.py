@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..device.systemd import Purpose, notify, print_unit
-from ..device.web import EXTRA, LOOPBACK, TOKEN_VARIABLE, Running, address, check_access, is_loopback, listen, run
+from ..device.web import (
+    EXTRA,
+    LOOPBACK,
+    TOKEN_VARIABLE,
+    Running,
+    address,
+    check_access,
+    is_loopback,
+    listen,
+    origin_of,
+    run,
+)
 from ..errors import MissingExtraError
 from ..network import PHOTO_MODEL
 from ..terminal import complain
@@ -30,7 +41,10 @@ def serve(
     host: Annotated[str, typer.Option(help="The address to listen on; any but loopback needs --token.")] = LOOPBACK,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 lets the system choose.")] = PORT,
     token: Annotated[
-        str | None, typer.Option(envvar=TOKEN_VARIABLE, help="What clients must send as Bearer or X-Api-Key.")
+        str | None,
+        typer.Option(
+            envvar=[TOKEN_VARIABLE, "EDGEMATTE_SERVE_TOKEN"], help="What clients must send as Bearer or X-Api-Key."
+        ),
     ] = None,
     model: Annotated[
         str, typer.Option("-m", "--model", metavar="NAME|FILE.tflite", help="A bundled model or a file of your own.")
@@ -64,9 +78,10 @@ def serve(
     """Cut out pictures that come by HTTP, as rembg's server and remove.bg's API do.
 
     Nothing is fetched from a network and nothing is written to a disk: a read-only root suits it. The page at / says
-    what can be asked.
+    what can be asked. Every option can be given in the environment, too: --max-upload is EDGEMATTE_SERVE_MAX_UPLOAD.
     """
     check_access(host, token)
+    origins = tuple(origin_of(word) for word in allow_origin or ())
     if print_systemd_unit:
         leaves_device = mqtt is not None or not is_loopback(host)
         stop_s = round(max_seconds) + 2 * LAST_ANSWER_S
@@ -86,7 +101,7 @@ def serve(
     options = CutOptions(str(path), threads, refine=check_mode(refine), largest_pixels=round(max_megapixels * MEGA))
     count = workers or min(MOST_WORKERS, available_cores())
     crew = Crew(options, count=count, waiting=queue, most_seconds=max_seconds)
-    asked = ServiceOptions(token or None, round(max_upload * MEGA), origins=tuple(allow_origin or ()))
+    asked = ServiceOptions(token or None, round(max_upload * MEGA), origins=origins)
     with ExitStack() as stack:
         listener = stack.enter_context(listen(host, port))
         reporter = None if mqtt is None else _reporter(stack, mqtt)
@@ -120,11 +135,14 @@ class _Beat:
 
 def _reporter(stack: ExitStack, words: str) -> Reporter:
     from ..device.mqtt import Reporter, parse_broker
+    from ..network.installed import installed_facts
 
-    return stack.enter_context(Reporter(parse_broker(words), verb="serve", complain=complain))
+    return stack.enter_context(
+        Reporter(parse_broker(words), verb="serve", complain=complain, installed=installed_facts)
+    )
 
 
 def _check_extra() -> None:
-    for package in ("starlette", "uvicorn", "python_multipart"):
+    for package in ("starlette", "uvicorn", "python_multipart", "prometheus_client"):
         if find_spec(package) is None:
             raise MissingExtraError("serve", EXTRA, package)

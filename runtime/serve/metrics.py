@@ -1,25 +1,12 @@
-"""What a service counts → Prometheus' text format, version 0.0.4."""
+"""What a service counts → Prometheus' text, by its own client library."""
 
 from __future__ import annotations
 
-import os
-import resource
-import sys
-import threading
 import time
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BOUNDS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # of the histogram of times
-
-
-@dataclass
-class _Histogram:
-    counts: list[int] = field(default_factory=lambda: [0] * len(BOUNDS_S))
-    count: int = 0
-    total_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -37,79 +24,46 @@ class Metrics:
     """Counts requests by interface and status, and the seconds until an answer. May be used from any thread."""
 
     def __init__(self, *, model: str, version: str) -> None:
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+
         self.started_s = time.time()
-        self._model, self._version = model, version
-        self._requests: defaultdict[tuple[str, int], int] = defaultdict(int)
-        self._times: defaultdict[str, _Histogram] = defaultdict(_Histogram)
         self.pictures = 0  # cut since the start
-        self._pixels = 0
-        self._lock = threading.Lock()
+        self._registry = own = CollectorRegistry()  # not the library's own, of which a process has one
+        ProcessCollector(registry=own)
+        Info("edgematte", "What runs here.", registry=own).info({"version": version, "model": model})
+        self._requests = Counter("edgematte_requests", "Requests answered.", ("path", "status"), registry=own)
+        self._times = Histogram(
+            "edgematte_request_seconds", "From a request's head to the end of its answer.", ("path",),
+            registry=own, buckets=BOUNDS_S,
+        )  # fmt: skip
+        self._pictures = Counter("edgematte_pictures", "Pictures made.", registry=own)
+        self._pixels = Counter("edgematte_pixels", "Pixels of the pictures made.", registry=own)
+        self._replaced = Counter("edgematte_workers_replaced", "Processes that were lost and replaced.", registry=own)
+        self._known_replaced = 0
+        self._now = {
+            "waiting": Gauge("edgematte_waiting", "Pictures that nobody has begun.", registry=own),
+            "alive": Gauge("edgematte_workers", "Processes that can cut.", registry=own),
+            "busy": Gauge("edgematte_workers_busy", "Processes that are cutting.", registry=own),
+            "held_bytes": Gauge("edgematte_held_bytes", "Uploads and answers in memory.", registry=own),
+        }
 
     def answered(self, path: str, status: int, seconds: float) -> None:
         """One request; `path` must come from a short list, or a stranger could fill the memory with names."""
-        with self._lock:
-            self._requests[path, status] += 1
-            times = self._times[path]
-            times.count += 1
-            times.total_s += seconds
-            for number, bound in enumerate(BOUNDS_S):
-                times.counts[number] += seconds <= bound
+        self._requests.labels(path, str(status)).inc()
+        self._times.labels(path).observe(seconds)
 
     def made(self, pixels: int) -> None:
         """A picture that was cut."""
-        with self._lock:
-            self.pictures += 1
-            self._pixels += pixels
+        self.pictures += 1
+        self._pictures.inc()
+        self._pixels.inc(pixels)
 
     def text(self, now: Gauges) -> str:
         """Everything, as a scraper reads it."""
-        with self._lock:
-            return "\n".join(self._lines(now)) + "\n"
+        from prometheus_client import generate_latest
 
-    def _lines(self, now: Gauges) -> Iterator[str]:
-        yield from _head("edgematte_info", "gauge", "What runs here.")
-        yield f'edgematte_info{{version="{_escaped(self._version)}",model="{_escaped(self._model)}"}} 1'
-        yield from _head("edgematte_requests_total", "counter", "Requests answered.")
-        for (path, status), count in sorted(self._requests.items()):
-            yield f'edgematte_requests_total{{path="{path}",status="{status}"}} {count}'
-        name = "edgematte_request_seconds"
-        yield from _head(name, "histogram", "From a request's head to the end of its answer.")
-        for path, times in sorted(self._times.items()):
-            for bound, count in zip(BOUNDS_S, times.counts, strict=True):
-                yield f'{name}_bucket{{path="{path}",le="{bound:g}"}} {count}'
-            yield f'{name}_bucket{{path="{path}",le="+Inf"}} {times.count}'
-            yield f'{name}_sum{{path="{path}"}} {times.total_s:.6f}'
-            yield f'{name}_count{{path="{path}"}} {times.count}'
-        for name, kind, words, value in (
-            ("edgematte_pictures_total", "counter", "Pictures made.", self.pictures),
-            ("edgematte_pixels_total", "counter", "Pixels of the pictures made.", self._pixels),
-            ("edgematte_waiting", "gauge", "Pictures that nobody has begun.", now.waiting),
-            ("edgematte_workers", "gauge", "Processes that can cut.", now.alive),
-            ("edgematte_workers_busy", "gauge", "Processes that are cutting.", now.busy),
-            ("edgematte_workers_replaced_total", "counter", "Processes that were lost and replaced.", now.replaced),
-            ("edgematte_held_bytes", "gauge", "Uploads and answers in memory.", now.held_bytes),
-            ("process_start_time_seconds", "gauge", "Of the process that talks to clients.", round(self.started_s, 3)),
-            ("process_cpu_seconds_total", "counter", "Of that process.", round(sum(os.times()[:2]), 2)),
-            ("process_resident_memory_bytes", "gauge", "Of that process.", resident_bytes()),
-        ):
-            yield from _head(name, kind, words)
-            yield f"{name} {value}"
-
-
-def resident_bytes() -> int:
-    """Memory that this process holds now; where the system does not say, the most it ever held."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - no path of the disk
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _head(name: str, kind: str, words: str) -> Iterator[str]:
-    yield f"# HELP {name} {words}"
-    yield f"# TYPE {name} {kind}"
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        for name, gauge in self._now.items():
+            gauge.set(getattr(now, name))
+        self._replaced.inc(now.replaced - self._known_replaced)
+        self._known_replaced = now.replaced
+        return generate_latest(self._registry).decode()

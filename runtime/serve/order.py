@@ -10,7 +10,7 @@ from ..errors import EdgeMatteError, ImageError
 from ..matting.composite import Background, Colour, visible_box
 from ..matting.segmenter import Segmenter
 from ..photos.cutter import CutOptions, Cutter, Kind
-from ..picture.images import Alpha, Image, decode_picture
+from ..picture.images import Alpha, Image, decode
 
 Format = Literal[".png", ".jpg", ".webp"]
 MEDIA_TYPES: dict[str, str] = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
@@ -86,7 +86,7 @@ class OrderCutter:
     def _background(self, wanted: Colour | bytes | None) -> Background | None:
         if not isinstance(wanted, bytes):
             return wanted
-        return decode_picture(wanted, name="the background", largest_pixels=self.options.largest_pixels).image
+        return decode(wanted, name="the background", largest_pixels=self.options.largest_pixels)
 
     def _segment(self, image: Image) -> Alpha:
         alpha = self._segmenter(image)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..device.web import Refusal
-from ..matting.composite import Colour
+from ..matting.colours import Colour
 from .order import Order
 from .upload import Form, RefusedError
 

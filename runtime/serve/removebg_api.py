@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from ..device.web import Refusal
-from ..matting.composite import Colour, read_colour
+from ..matting.colours import Colour, read_colour
 from .order import Format, Made, Order
 from .upload import Form, RefusedError
 
@@ -45,7 +45,7 @@ def order_of(form: Form, *, largest_picture_bytes: int) -> Order:
         if form.text(name):
             raise _refused("url_refused", f"{name}: this service fetches nothing from a network; send the picture")
     for name, nothing in NOT_DONE.items():
-        if (word := form.text(name)) and word not in nothing:
+        if (word := form.text(name)) and word.lower() not in nothing:
             raise _refused("not_supported", f"{name} is not done by this service; leave it out")
     photo = _photo(form)
     if len(photo) > largest_picture_bytes:
@@ -126,9 +126,10 @@ def _colour(word: str | None) -> Colour | None:
 
 def _one_of(form: Form, name: str, known: Mapping[str, T], default: str) -> T:
     word = form.text(name) or default
-    if word not in known:
-        raise _refused(f"invalid_{name}", f"{name} is '{word[:20]}'; expected one of: {', '.join(known)}")
-    return known[word]
+    for one, value in known.items():
+        if one.lower() == word.lower():
+            return value
+    raise _refused(f"invalid_{name}", f"{name} is '{word[:20]}'; expected one of: {', '.join(known)}")
 
 
 def _refused(code: str, title: str) -> RefusedError:

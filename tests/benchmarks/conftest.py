@@ -26,16 +26,16 @@ from edgematte.benchmarks.result import (
     summarise,
     summarise_differences,
 )
+from edgematte.convert.onnx.evidence import assumed
 from edgematte.convert.onnx.graph import load
-from edgematte.convert.onnx.lower import Preprocessing, lower
+from edgematte.convert.onnx.lower import lower
 from edgematte.runtime.device.machine import this_machine
 
 SIDE = 64  # pixels; small networks keep the suite quick
 SaveOnnx = Callable[..., Path]
 
 
-@pytest.fixture
-def save_onnx(tmp_path: Path) -> SaveOnnx:
+def saver(folder: Path) -> SaveOnnx:
     """Writes a one-convolution network: `weights` (outputs, 3) of a 1x1 filter, then the operator `end`, if any."""
 
     def save(
@@ -59,7 +59,7 @@ def save_onnx(tmp_path: Path) -> SaveOnnx:
             [numpy_helper.from_array(filters, "weights"), numpy_helper.from_array(offsets, "bias")],
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-        path = tmp_path / f"{name}.onnx"
+        path = folder / f"{name}.onnx"
         onnx.save(model, path)
         return path
 
@@ -67,16 +67,22 @@ def save_onnx(tmp_path: Path) -> SaveOnnx:
 
 
 @pytest.fixture
-def orange(save_onnx: SaveOnnx) -> Path:
+def save_onnx(tmp_path: Path) -> SaveOnnx:
+    return saver(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def orange(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Finds orange: alpha rises with red over blue, so it finds the astronaut's suit and little else."""
-    return save_onnx([[12.0, 0.0, -12.0]], bias=[-3.0], name="orange")
+    return saver(tmp_path_factory.mktemp("orange"))([[12.0, 0.0, -12.0]], bias=[-3.0], name="orange")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def orange_tflite(orange: Path) -> Path:
     """The same network as float TFLite, made by our own lowering."""
     path = orange.with_suffix(".tflite")
-    path.write_bytes(lower(load(orange), Preprocessing()).tflite)
+    graph = load(orange)
+    path.write_bytes(lower(graph, assumed(graph)).tflite)
     return path
 
 

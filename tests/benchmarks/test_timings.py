@@ -51,7 +51,7 @@ def test_stages_after_the_network_are_timed_once_for_both(orange: Path, orange_t
 
 def test_a_model_alone_has_no_ratio(orange_tflite: Path) -> None:
     found = latency(Converted(orange_tflite, threads=1), None, small_frame(), LEAST)
-    assert (found.reference, found.network_ratio, found.fair_whole_ratio) == (None, None, None)
+    assert (found.reference, found.network_ratio, found.fair_network_ratio) == (None, None, None)
 
 
 def test_every_number_of_threads_is_measured_as_often_as_the_others(orange: Path, orange_tflite: Path) -> None:

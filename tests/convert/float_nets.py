@@ -10,8 +10,8 @@ from edgematte.convert.tflite.builder import Builder
 from edgematte.convert.tflite.float_model import FloatModel
 from edgematte.convert.tflite.graph import TfliteGraph
 from edgematte.runtime.network.interpreter import load
-from edgematte.runtime.network.tensors import resize
 from edgematte.runtime.picture.images import Image
+from edgematte.runtime.picture.scale import resize
 
 SIDE = 64  # pixels
 CODE = schema.BuiltinOperator
@@ -33,9 +33,12 @@ class Net:
         self.shapes[tensor] = shape
         return tensor
 
-    def conv(self, name: str, x: int, channels: int, *, size: int = 3, stride: int = 1, act: str = "RELU") -> int:
+    def conv(
+        self, name: str, x: int, channels: int, *, size: int = 3, stride: int = 1, act: str = "RELU", groups: int = 1
+    ) -> int:
         """Convolution with SAME padding and He-scaled weights."""
         _, rows, columns, width = self.shapes[x]
+        width //= groups
         options = schema.Conv2DOptionsT()
         self._window(options, stride, act)
         weights = self.random.normal(0, (2 / (size * size * width)) ** 0.5, (channels, size, size, width))
@@ -154,6 +157,14 @@ def uneven_depthwise() -> FloatModel:
     narrow = net.depthwise("narrow", wide, weights=net.random.normal(0, 1 / 3, (1, 3, 3, 12)) / spread)
     model = net.finish(net.conv("logits", narrow, 1, size=1, act="NONE"))
     return scaled_output(model, "wide", spread)
+
+
+def grouped() -> FloatModel:
+    """A convolution in two groups, each of which reads half of its input's channels."""
+    net = Net(seed=4)
+    halves = net.conv("halves", net.conv("wide", net.image, 8), 8, groups=2)
+    model = net.finish(net.conv("logits", halves, 1, size=1, act="NONE"))
+    return scaled_output(model, "wide", np.geomspace(1, 30, 8))
 
 
 def scaled_output(model: FloatModel, layer: str, factors: NDArray) -> FloatModel:

@@ -81,7 +81,9 @@ def test_normalisation_reaches_the_model(run: Run, network: Path, tmp_path: Path
     assert done.returncode == 0, done.stderr
     card = read_card((tmp_path / "out.tflite").read_bytes())
     assert card is not None
-    assert (card.mean, card.color) == ((10, 20, 30), "bgr")
+    assert card.reading is not None
+    told = card.reading["preprocessing"]
+    assert (told["mean"], told["color"]) == ([10, 20, 30], "bgr")
 
 
 @pytest.mark.parametrize(
@@ -90,11 +92,23 @@ def test_normalisation_reaches_the_model(run: Run, network: Path, tmp_path: Path
         (["-o", "out.onnx"], 2, ".tflite"),
         (["-o", "."], 1, "folder"),
         (["-o", "out.tflite", "--mean", "grey"], 2, "--mean"),
-        (["-o", "out.tflite", "--std", "0"], 1, "--std"),
+        (["-o", "out.tflite", "--std", "0"], 2, "--std 0: pixels are divided by it"),
+        (["-o", "out.tflite", "--std", "-1"], 2, "numbers above 0"),
+        (["-o", "out.tflite", "--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225"], 2, "--units 0-1"),
+        (["-o", "out.tflite", "--mean", "0.5"], 2, "255 times as much?"),
+        (["-o", "out.tflite", "--std", "1"], 2, "--units 0-255 if not"),
+        (["-o", "out.tflite", "--units", "percent"], 2, "expected 0-1 or 0-255"),
+        (["-o", "out.tflite", "--color", "RGB"], 2, "expected rgb or bgr"),
+        (["-o", "out.tflite", "--values", "probability"], 2, "alpha, logits, 0-255, background"),
+        (["-o", "out.tflite", "--values", "logits"], 1, "that is alpha already"),
+        (["-o", "out.tflite", "--output", "nothing"], 2, "no tensor 'nothing'"),
+        (["-o", "out.tflite", "--input", "state"], 2, "NAME=NUMBER"),
+        (["-o", "out.tflite", "--input", "state=0"], 2, "no such input"),
+        (["-o", "out.tflite", "--strict"], 3, "8 or more are needed"),
         (["-o", "out.tflite", "--imgsz", "256"], 2, "256x256"),
         (["-o", "out.tflite", "--imgsz", "32x32"], 1, "fixed"),
         (["-o", "out.tflite", "--target", "toaster"], 2, "generic, pi, pi32, coral"),
-        (["-o", "out.tflite", "--color", "cmyk"], 1, "rgb or bgr"),
+        (["-o", "out.tflite", "--color", "cmyk"], 2, "rgb or bgr"),
         (["-o", "out.tflite", "--channel", "3"], 1, "channel"),
         (["-o", "out.tflite", "--max-drop", "7"], 2, "0 to 1"),
         (["-o", "out.tflite", "--max-latency-ratio", "0.000001"], 3, "max-latency-ratio"),
@@ -180,7 +194,7 @@ def broken_networks() -> dict[str, tuple[Callable[[Path], None], str]]:
 
     def strange(path: Path) -> None:
         model = bright_unet()
-        model.graph.node[3].CopyFrom(helper.make_node("Hardmax", ["c"], ["d"], name="oddity"))
+        model.graph.node[3].CopyFrom(helper.make_node("Shrink", ["c"], ["d"], name="oddity"))
         onnx.save(model, path)
 
     def vast(path: Path) -> None:
@@ -203,7 +217,7 @@ def broken_networks() -> dict[str, tuple[Callable[[Path], None], str]]:
         "open size": (open_size, "--imgsz"),
         "NaN weight": (with_nan, "'deep'"),
         "infinite activations": (overflowing, "'down' (Conv) computes NaN or infinity"),
-        "unknown operator": (strange, "Hardmax"),
+        "unknown operator": (strange, "Shrink"),
         "2 GB": (vast, "2 GB"),
         "2 GB of zeros": (almost_vast, "not an ONNX network"),
     }

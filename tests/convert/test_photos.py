@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgematte.convert.photos import Photo, PhotoSet, gather, gather_pairs, split
+from edgematte.convert.photos import Photo, PhotoSet, gather, gather_pairs, split, that_fit
 from edgematte.runtime.errors import UsageError
 from edgematte.runtime.picture.images import write
 
@@ -93,3 +93,10 @@ def test_a_folder_that_lacks_a_part_is_refused(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     with pytest.raises(UsageError, match="masks"):
         gather_pairs(tmp_path, (4, 6), most=1)
+
+
+def test_large_networks_keep_fewer_photos_and_never_too_few() -> None:
+    assert that_fit(100, (256, 256)) == that_fit(100, (512, 512)) == 100
+    assert that_fit(100, (1024, 1024)) == 25, "as many pixels"
+    assert that_fit(100, (4096, 4096)) == 16
+    assert that_fit(5, (4096, 4096)) == 5

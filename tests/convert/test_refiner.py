@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
 from edgematte.convert.onnx import graph as onnx_graph
-from edgematte.convert.onnx.lower import Preprocessing, lower
+from edgematte.convert.onnx.reading import Preprocessing
 from edgematte.convert.photos import gather, read_tile
 from edgematte.convert.pipeline import convert
 from edgematte.convert.quantise.calibrate import calibrate, observe
@@ -23,6 +23,8 @@ from edgematte.runtime.errors import ConversionError, ImageError, ModelError, Us
 from edgematte.runtime.matting.segmenter import Segmenter
 from edgematte.runtime.network.interpreter import load
 from edgematte.runtime.network.model_file import parse, read_card
+
+from .tiny import lower
 
 SIDE = 32
 
@@ -114,7 +116,7 @@ def test_channels_last_is_the_same_network(tmp_path, tiles) -> None:
 
 def test_photos_without_transparency_are_no_tiles(tmp_path, photos) -> None:
     network = sharpener(tmp_path / "sharpener.onnx")
-    with pytest.raises(UsageError, match="edge_tiles"):
+    with pytest.raises(UsageError, match=r"takes four channels: .* only refiners are converted.*edge_tiles"):
         convert(network, Recipe(calibrate=photos / "images"))
     with pytest.raises(ImageError, match="transparency is the coarse alpha"):
         read_tile(photos / "images" / "cat.jpg")
@@ -129,7 +131,7 @@ def test_one_mean_and_one_std_for_all_four_channels(tmp_path) -> None:
 
 
 def test_five_channels_are_refused(tmp_path) -> None:
-    with pytest.raises(ConversionError, match="or 4 with a coarse alpha"):
+    with pytest.raises(ConversionError, match="or 4 of a refiner: RGB and a coarse alpha"):
         onnx_graph.load(sharpener(tmp_path / "five.onnx", channels=5))
 
 

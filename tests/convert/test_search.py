@@ -11,7 +11,8 @@ from edgematte.convert.quantise.to_int8 import Steps, to_int8
 from edgematte.convert.search import Point, pareto, search
 from edgematte.convert.tflite.graph import TfliteGraph, float_operators
 from edgematte.runtime.errors import GateRefusedError
-from edgematte.runtime.picture.images import find_photos, read
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
 
 from .float_nets import alpha, unet
 

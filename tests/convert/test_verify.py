@@ -12,15 +12,17 @@ from onnx import helper, numpy_helper
 from edgematte.convert import verify
 from edgematte.convert.layers import differences
 from edgematte.convert.onnx import graph as onnx_graph
+from edgematte.convert.onnx.evidence import assumed
 from edgematte.convert.onnx.graph import Graph
-from edgematte.convert.onnx.lower import Preprocessing, lower
-from edgematte.convert.onnx.reference import Reference
+from edgematte.convert.onnx.reading import Preprocessing
+from edgematte.convert.onnx.reference import Layers
 from edgematte.convert.photos import Photo, gather
 from edgematte.convert.tflite.float_model import FloatModel
 from edgematte.runtime.errors import ConversionError, GateRefusedError
 from edgematte.runtime.picture.images import Image
 
 from .bright import bright_unet
+from .tiny import lower
 
 PLAIN = Preprocessing()
 
@@ -53,7 +55,7 @@ def sabotaged(model: FloatModel, onnx_tensor: str, factor: float) -> FloatModel:
 
 
 def test_a_faithful_lowering_passes(graph: Graph, model: FloatModel, judges: tuple[Photo, ...]) -> None:
-    result = verify.parity(graph, model, PLAIN, [photo.image for photo in judges])
+    result = verify.parity(graph, model, assumed(graph), judges)
     assert result.holds
     assert result.max_error < 1e-5, "float32 rounding over five layers, a tenth of the gate"
     assert result.first_difference is None
@@ -72,7 +74,7 @@ def test_a_faithful_lowering_passes(graph: Graph, model: FloatModel, judges: tup
 def test_one_changed_weight_is_refused_by_the_name_of_its_operator(
     graph: Graph, model: FloatModel, judges: tuple[Photo, ...], tensor: str, operators: tuple[str, ...]
 ) -> None:
-    result = verify.parity(graph, sabotaged(model, tensor, 1.5), PLAIN, [photo.image for photo in judges])
+    result = verify.parity(graph, sabotaged(model, tensor, 1.5), assumed(graph), judges)
     assert not result.holds
     assert result.first_difference is not None
     assert result.first_difference.operators == operators
@@ -83,7 +85,7 @@ def test_one_changed_weight_is_refused_by_the_name_of_its_operator(
 
 def test_a_bgr_mistake_cannot_hide(graph: Graph, judges: tuple[Photo, ...]) -> None:
     swapped = lower(graph, Preprocessing(color="bgr"))
-    result = verify.parity(graph, swapped, PLAIN, [photo.image for photo in judges])
+    result = verify.parity(graph, swapped, assumed(graph), judges)
     assert not result.holds, "the channels' weights differ, so does the matte of a coloured photo"
 
 
@@ -111,7 +113,7 @@ def test_activations_that_are_no_numbers_are_named_by_layer(
     onnx.save(proto, tmp_path / "overflow.onnx")
     graph = onnx_graph.load(tmp_path / "overflow.onnx")
     with pytest.raises(ConversionError, match=r"'(big|overflow)' \(Mul\) computes NaN or infinity"):
-        verify.check_activations(graph, PLAIN, judges[0].image)
+        verify.check_activations(graph, assumed(graph), judges[0].image)
 
 
 def test_a_network_agrees_with_itself_completely(model: FloatModel, judges: tuple[Photo, ...]) -> None:
@@ -160,7 +162,7 @@ def test_an_operator_answers_for_its_own_error_alone(
     graph: Graph, model: FloatModel, judges: tuple[Photo, ...]
 ) -> None:
     broken = sabotaged(model, "b", 1.5)
-    layers = differences(graph, broken, Reference(graph, PLAIN), judges[0].image)
+    layers = differences(graph, broken, Layers(graph, assumed(graph)), judges[0].image)
     found = {layer.tensor: layer.error for layer in layers}
     assert set(found) == {"b", "d", "e", "g", "h", "i", "matte"}
     assert found.pop("b") > 1e-3, "the changed weight"
@@ -183,7 +185,7 @@ def test_mediapipes_selfie_network_amplifies_rounding_and_is_not_refused(shared:
     selfie = onnx_graph.load(shared / "networks" / "selfie_segmentation.onnx")
     lowered = lower(selfie, PLAIN)
     photos = gather(shared / "data" / "val" / "people" / "images", lowered.size, most=30)
-    result = verify.parity(selfie, lowered, PLAIN, photos.images)
+    result = verify.parity(selfie, lowered, assumed(selfie), photos.photos)
     assert result.holds
     assert result.amplified
     assert result.operator_error is not None

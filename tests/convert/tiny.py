@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,13 +16,18 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgematte.convert.onnx import graph as onnx_graph
+from edgematte.convert.onnx import lower as onnx_lower
 from edgematte.convert.onnx import patterns
+from edgematte.convert.onnx.evidence import assumed
 from edgematte.convert.onnx.lower import lower_nodes
 from edgematte.convert.onnx.ops.context import NHWC, Lowering, Value
+from edgematte.convert.onnx.reading import Preprocessing
+from edgematte.convert.tflite.float_model import FloatModel
 from edgematte.runtime.network import interpreter
 
 CHANNELS, ROWS, COLUMNS = 8, 9, 12  # of "x", the tensor that every tiny network starts from: 1×8×9×12
 SMALLEST = 0.01
+FOLDER, NUMBERS = TemporaryDirectory(prefix="edgematte-tests-"), count()  # files stay: they are run as they are
 
 _CODE_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
 
@@ -83,10 +89,16 @@ def model_of(
 
 def load(model: onnx.ModelProto) -> onnx_graph.Graph:
     """The model through the same door as a user's file."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "tiny.onnx"
-        path.write_bytes(model.SerializeToString())
-        return onnx_graph.load(path)
+    path = Path(FOLDER.name) / f"{next(NUMBERS)}.onnx"
+    path.write_bytes(model.SerializeToString())
+    return onnx_graph.load(path)
+
+
+def lower(
+    graph: onnx_graph.Graph, preprocessing: Preprocessing | None = None, *, channel: int | None = None
+) -> FloatModel:
+    """A network whose end is known, as float TFLite."""
+    return onnx_lower.lower(graph, assumed(graph, preprocessing, channel=channel))
 
 
 @dataclass(frozen=True)

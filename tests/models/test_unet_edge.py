@@ -10,7 +10,7 @@ import pytest
 
 from edgematte.benchmarks.studies.edges import TileNetwork, open_network, refine_tiles
 from edgematte.convert.targets.partitions import partitions
-from edgematte.convert.tflite.graph import float_operators
+from edgematte.convert.tflite.graph import TfliteGraph, float_operators
 from edgematte.models.training.edge import shapes
 from edgematte.models.training.samples.painting import blend
 from edgematte.runtime.network.model_file import read_card
@@ -51,7 +51,7 @@ def coarse(truth: np.ndarray) -> np.ndarray:
 def test_it_is_small_full_integer_and_one_piece(shipped: Path) -> None:
     content = shipped.read_bytes()
     assert len(content) <= LARGEST_BYTES
-    assert float_operators(content) == []
+    assert float_operators(TfliteGraph(content)) == []
     assert partitions(content) == 1, "XNNPACK takes it whole"
     card = read_card(content)
     assert card is not None

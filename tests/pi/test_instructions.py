@@ -12,14 +12,16 @@ import pytest
 from numpy.typing import NDArray
 
 from edgematte import read
+from edgematte.convert.onnx.evidence import assumed
 from edgematte.convert.onnx.graph import load as load_onnx
-from edgematte.convert.onnx.lower import Preprocessing, lower
+from edgematte.convert.onnx.lower import lower
+from edgematte.convert.onnx.reading import Preprocessing, Reading
 from edgematte.convert.tflite.float_model import FloatModel
 from edgematte.convert.tflite.graph import float_operators
 from edgematte.runtime.network.interpreter import load
 from edgematte.runtime.network.model_file import ModelCard, read_card
 from edgematte.runtime.network.store import bundled_models
-from edgematte.runtime.network.tensors import resize
+from edgematte.runtime.picture.scale import resize
 
 from .conftest import LITERT, OLDER
 from .cores import A72, A76, Core
@@ -56,10 +58,13 @@ def shipped(root: Path) -> list[str]:
 
 def lowered(onnx: Path, card: ModelCard) -> FloatModel:
     """The original as a float TFLite model, fed as its converted model's card says."""
+    if card.reading is not None:
+        return lower(load_onnx(onnx), Reading.from_card(card.reading))
     preprocessing = Preprocessing(
         mean=card.mean or Preprocessing.mean, std=card.std or Preprocessing.std, color=card.color or "rgb"
     )
-    return lower(load_onnx(onnx), preprocessing, channel=card.channel)
+    graph = load_onnx(onnx)
+    return lower(graph, assumed(graph, preprocessing, channel=card.channel))
 
 
 @pytest.fixture(scope="module", params=shipped(Path(__file__).parents[2]))

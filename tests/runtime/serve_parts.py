@@ -75,9 +75,10 @@ class Client:
     """Talks to a service as one program would."""
 
     port: int
+    host: str = "127.0.0.1"
 
     def ask(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Reply:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE_S)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()

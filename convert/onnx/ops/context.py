@@ -19,10 +19,12 @@ from numpy.typing import ArrayLike, NDArray
 from ....runtime.errors import ConversionError
 from ...tflite.builder import Builder, Operator
 from ..graph import Graph, Node
+from ..qdq import Level
 
 Order = tuple[int, ...]
 Code = schema.BuiltinOperator
 
+_FIXED = {Code.SOFTMAX: Level(1 / 256, -128)}  # what its int8 kernel is built for
 NHWC: Order = (0, 2, 3, 1)  # TFLite axis → ONNX axis of a picture
 
 
@@ -90,6 +92,8 @@ class Lowering:
         self._uses = Counter(name for node in graph.nodes for name in node.inputs)
         self._uses[graph.output] += 1
         self._arranged: dict[tuple[int, Order], Value] = {}
+        self.levels: dict[int, Level] = {}  # TFLite tensor → what its int8 numbers mean, where the file says so
+        self.grids: dict[str, NDArray] = {}  # name of a weight tensor → its scales, where the file says so
 
     # reading ------------------------------------------------------------------------------------------------------
     def constant(self, name: str) -> NDArray | None:
@@ -155,6 +159,24 @@ class Lowering:
     def floats(self, name: str, values: ArrayLike) -> int:
         """A float32 constant."""
         return self.builder.constant(name, np.asarray(values, np.float32))
+
+    def weights(self, name: str, values: ArrayLike, source: str) -> int:
+        """Weights from the ONNX constant `source`, whose scales stay with them."""
+        tensor = self.floats(name, values)
+        if source in self.graph.kept.grids:
+            self.grids[self.builder.tensors[tensor].name] = self.graph.kept.grids[source]
+        return tensor
+
+    def bind_levels(self, name: str, value: Value) -> None:
+        """As `bind`, for a result with levels of its own (`qdq`), which nothing that follows may change."""
+        level = self.graph.kept.levels[name]
+        maker = self.builder.producer(value.tensor)
+        known = self.levels.get(value.tensor) or (_FIXED.get(maker.code) if maker else None)
+        if known is not None and not known.is_like(level):
+            # Two sets of levels for one tensor: a copy that int8 gives the second.
+            value = self.reshaped(value, value.shape, value.order, f"{name}/levels")
+        self.levels.setdefault(value.tensor, level)
+        self.bind(name, self.kept(value))
 
     def kept(self, value: Value) -> Value:
         """The same value, for a lowering that reads it more than once itself: nothing is fused into its producer."""

@@ -25,12 +25,21 @@ def conv(lowering: Lowering, node: Node) -> None:
     value = lowering.picture(node, node.inputs[0])
     window = window_of(lowering, node, weights.shape[2:], value.shape[2:])
     _check_groups(lowering, node, value, weights)
-    result = convolution(lowering, value, weights, bias, window, node.outputs[0], groups=node.integer("group", 1))
+    groups, source = node.integer("group", 1), node.inputs[1]
+    result = convolution(lowering, value, weights, bias, window, node.outputs[0], groups=groups, source=source)
     lowering.bind(node.outputs[0], result)
 
 
 def convolution(
-    lowering: Lowering, value: Value, weights: NDArray, bias: NDArray, window: Window, name: str, *, groups: int = 1
+    lowering: Lowering,
+    value: Value,
+    weights: NDArray,
+    bias: NDArray,
+    window: Window,
+    name: str,
+    *,
+    groups: int = 1,
+    source: str = "",
 ) -> Value:
     """One convolution of an NHWC picture, zero pads as SAME where TFLite places them alike, as PAD elsewhere."""
     weights, window = _without_holes(weights, window)
@@ -53,7 +62,7 @@ def convolution(
     options.dilationHFactor, options.dilationWFactor = window.dilations
     code = Code.DEPTHWISE_CONV_2D if depthwise else Code.CONV_2D
     stored = weights.transpose(1, 2, 3, 0) if depthwise else weights.transpose(0, 2, 3, 1)
-    inputs = [value, lowering.floats(f"{name}/weights", stored), lowering.floats(f"{name}/bias", bias)]
+    inputs = [value, lowering.weights(f"{name}/weights", stored, source), lowering.floats(f"{name}/bias", bias)]
     return lowering.emit(code, inputs, name, shape, NHWC, options)
 
 
@@ -119,8 +128,12 @@ def conv_transpose(lowering: Lowering, node: Node) -> None:
     size, kernel = value.shape[2:], weights.shape[2:]
     output, crop = _output_and_crop(lowering, node, size, kernel, strides)
     bias = _bias(lowering, node, weights.shape[1])
-    result = transposed(lowering, value, weights, bias, (strides[0], strides[-1]), output, crop, node.outputs[0])
-    lowering.bind(node.outputs[0], result)
+    name = node.outputs[0]
+    result = transposed(lowering, value, weights, bias, (strides[0], strides[-1]), output, crop, name)
+    grid = lowering.graph.kept.grids.get(node.inputs[1])
+    if grid is not None and groups == 1:
+        lowering.grids.update(dict.fromkeys((f"{name}/weights", f"{name}/full/weights"), grid))
+    lowering.bind(name, result)
 
 
 def transposed(
@@ -133,7 +146,7 @@ def transposed(
     crop: Pads,
     name: str,
 ) -> Value:
-    """A transposed convolution of which `crop` (top, left, bottom, right; may be negative behind) is cut off.
+    """A transposed convolution of which `crop` (top, left, bottom, right; the last two may be negative) is cut off.
 
     TFLite's SAME cuts off as much at the end as in front, or one more. Zero rows appended to the kernel bring the crop
     into that form without changing a value, so that no SLICE is needed.
@@ -151,8 +164,8 @@ def transposed(
         weights = np.pad(weights, ((0, 0), (0, 0), *widths))
         padding = schema.Padding.VALID if exact else schema.Padding.SAME
         return _transpose_conv(lowering, value, weights, bias, strides, output, padding, name)
-    behind = [max(0, -crop[2]), max(0, -crop[3])]  # output_padding past the last window
-    weights = np.pad(weights, ((0, 0), (0, 0), (0, behind[0]), (0, behind[1])))
+    after = [max(0, -crop[2]), max(0, -crop[3])]  # output_padding past the last window
+    weights = np.pad(weights, ((0, 0), (0, 0), (0, after[0]), (0, after[1])))
     full = tuple((value.shape[2 + a] - 1) * strides[a] + weights.shape[2 + a] for a in (0, 1))
     whole = _transpose_conv(
         lowering, value, weights, bias, strides, (full[0], full[1]), schema.Padding.VALID, f"{name}/full"
@@ -222,7 +235,7 @@ def _output_and_crop(
     if declared:
         total = [full[a] + extra[a] - declared[a] for a in (0, 1)]
         small, large = [t // 2 for t in total], [t - t // 2 for t in total]
-        # The standard puts the odd row behind for SAME_UPPER and in front otherwise.
+        # The standard puts the odd row at the end for SAME_UPPER, in front otherwise.
         before, after = (small, large) if automatic == "SAME_UPPER" else (large, small)
         pads = (*before, *after)
     elif automatic == "VALID":

@@ -29,6 +29,19 @@ def layer_normalization(lowering: Lowering, node: Node) -> None:
     )
 
 
+@lowers("RMSNormalization")
+def rms_normalization(lowering: Lowering, node: Node) -> None:
+    """x / √(mean of squares + ε) over the axes from `axis` on, times a scale of their shape."""
+    value, name = lowering.kept(lowering.value(node.inputs[0])), node.outputs[0]
+    axes = list(range(node.integer("axis", -1) % value.rank, value.rank))
+    squares = combined(lowering, "Mul", value, value, f"{name}/squares")
+    power = reduced(lowering, Code.MEAN, squares, axes, f"{name}/power")
+    raised = affine(lowering, power, 1.0, node.number("epsilon", 1e-5), f"{name}/raised")
+    inverse = unary(lowering, Code.RSQRT, raised, f"{name}/inverse")
+    result = combined(lowering, "Mul", value, inverse, f"{name}/normalised")
+    lowering.bind(name, _scaled(lowering, result, lowering.required(node, 1, "scale"), None, name))
+
+
 @lowers("InstanceNormalization")
 def instance_normalization(lowering: Lowering, node: Node) -> None:
     """Each channel over its own rows and columns."""

@@ -33,7 +33,7 @@ class Window:
             room = size[axis] + self.pads[axis] + self.pads[axis + 2] - reach
             count = -(-room // self.strides[axis]) + 1 if self.ceil else room // self.strides[axis] + 1
             if self.ceil and (count - 1) * self.strides[axis] >= size[axis] + self.pads[axis]:
-                count -= 1  # a window that would start in the padding behind the picture does not count
+                count -= 1  # a window that would start in the padding after the picture does not count
             counts.append(count)
         return counts[0], counts[1]
 

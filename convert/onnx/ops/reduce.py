@@ -9,10 +9,12 @@ from ai_edge_litert import schema_py_generated as schema
 
 from ..graph import Node
 from .activation import unary
+from .affine import affine
 from .arithmetic import combined
 from .context import NHWC, Code, Lowering, Order, Value, lowers, plain, with_last
 from .shape import reread
 
+LONE_AXIS_FROM = 13  # the opset; before it, softmaxes flatten what follows their axis
 _CODES = {"ReduceMean": Code.MEAN, "ReduceSum": Code.SUM, "ReduceMin": Code.REDUCE_MIN, "ReduceProd": Code.REDUCE_PROD}
 
 
@@ -80,24 +82,65 @@ def _side_by_side(order: Order, axes: list[int]) -> Order:
     return (*(axis for axis in order if axis not in axes), *axes)
 
 
-@lowers("Softmax", "LogSoftmax")
+@lowers("Softmax", "LogSoftmax", "Hardmax")
 def softmax(lowering: Lowering, node: Node) -> None:
     """Up to opset 12 over everything from `axis` on, from 13 on along `axis` only."""
     value, name = lowering.value(node.inputs[0]), node.outputs[0]
-    shape, old = value.shape, lowering.graph.opset < 13
+    shape, old = value.shape, bool(node.integer("flattens", int(lowering.graph.opset < LONE_AXIS_FROM)))
     axis = node.integer("axis", 1 if old else -1) % value.rank
-    code, options = Code.SOFTMAX, schema.SoftmaxOptionsT()
+    hard, code, options = node.op == "Hardmax", Code.SOFTMAX, schema.SoftmaxOptionsT()
     options.beta = 1.0
     if node.op == "LogSoftmax":
         code, options = Code.LOG_SOFTMAX, schema.LogSoftmaxOptionsT()
     if old and math.prod(shape[axis + 1 :]) > 1:
         flat = reread(lowering, value, (math.prod(shape[:axis]), math.prod(shape[axis:])), f"{name}/flat")
         flat = lowering.arranged(flat, plain(2))
-        result = unary(lowering, code, flat, f"{name}/result", options)
+        result = _hardmax(lowering, flat, name) if hard else unary(lowering, code, flat, f"{name}/result", options)
         lowering.bind(name, reread(lowering, result, shape, name))
         return
     value = lowering.arranged(value, with_last(value.order, axis))
-    lowering.bind(name, unary(lowering, code, value, name, options))
+    lowering.bind(name, _hardmax(lowering, value, name) if hard else unary(lowering, code, value, name, options))
+
+
+def _hardmax(lowering: Lowering, value: Value, name: str) -> Value:
+    """One where the first of the largest numbers along the last stored axis is, zero elsewhere."""
+    chosen, depth = largest(lowering, value, value.order[-1], f"{name}/largest"), value.stored_shape[-1]
+    options = schema.OneHotOptionsT()
+    options.axis = -1
+    inputs = [chosen, lowering.builder.constant(f"{name}/depth", np.asarray(depth, np.int32))]
+    inputs += [
+        lowering.builder.constant(f"{name}/{word}", np.asarray(n, np.float32)) for word, n in (("on", 1), ("off", 0))
+    ]
+    return lowering.emit(Code.ONE_HOT, inputs, name, value.shape, value.order, options)
+
+
+def largest(lowering: Lowering, value: Value, axis: int, name: str) -> int:
+    """The tensor of int32 positions of the largest numbers along an ONNX axis, which is gone from its shape."""
+    options = schema.ArgMaxOptionsT()
+    options.outputType = schema.TensorType.INT32
+    where = lowering.builder.constant(f"{name}/axis", np.asarray(value.axis(axis), np.int32))
+    order = tuple(a for a in value.order if a != axis)
+    tensor = lowering.builder.tensor(name, tuple(value.shape[a] for a in order), np.int32)
+    lowering.builder.operator(Code.ARG_MAX, [value.tensor, where], [tensor], options)
+    return tensor
+
+
+@lowers("ArgMax", "ArgMin")
+def position(lowering: Lowering, node: Node) -> None:
+    """Which number along an axis is largest, or smallest; the position is a float like every other activation."""
+    value, name = lowering.value(node.inputs[0]), node.outputs[0]
+    if node.integer("select_last_index", 0):
+        raise lowering.refusal(node, "it names the last of several largest; TFLite names the first")
+    if node.op == "ArgMin":
+        value = affine(lowering, lowering.kept(value), -1.0, 0.0, f"{name}/negative")
+    axis = node.integer("axis", 0) % value.rank
+    chosen = largest(lowering, value, axis, f"{name}/position")
+    shape = tuple(n for a, n in enumerate(value.shape) if a != axis)
+    order = tuple(a - (a > axis) for a in value.order if a != axis)
+    options = schema.CastOptionsT()
+    options.inDataType, options.outDataType = schema.TensorType.INT32, schema.TensorType.FLOAT32
+    result = lowering.emit(Code.CAST, [Value(chosen, shape, order)], name, shape, order, options)
+    lowering.bind(name, reread(lowering, result, lowering.graph.shapes[name], f"{name}/shaped"))
 
 
 @lowers("ReduceLogSumExp")

@@ -39,6 +39,9 @@ def resize(lowering: Lowering, node: Node) -> None:
         raise lowering.refusal(node, f"its input has {value.rank} axes, expected 4")
     scales = _scales(lowering, node, value.shape, shape)
     changed = {axis for axis in range(4) if shape[axis] != value.shape[axis] or scales[axis] != 1}
+    if not changed and node.text("coordinate_transformation_mode", "half_pixel") != "tf_crop_and_resize":
+        lowering.bind(name, value)  # some exporters write one; an Ethos-U would leave it to the processor
+        return
     pairs = [pair for pair in ((2, 3), (1, 2), (1, 3)) if changed <= set(pair)]
     if not pairs:
         raise lowering.refusal(node, f"it resizes the axes {sorted(changed)}; expected two axes at most, not the batch")

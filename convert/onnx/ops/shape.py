@@ -20,20 +20,34 @@ from .context import NHWC, Code, Lowering, Order, Value, lowers, natural, plain
 
 Group = tuple[list[int], list[int]]  # axes before and after a reshape whose lengths have the same product
 
+_WHOLE = frozenset({TensorProto.UINT8, TensorProto.INT8, TensorProto.INT32, TensorProto.INT64})
 _PASSED = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16})
 
 
 @lowers("Identity", "Dropout", "CastLike")
 def identity(lowering: Lowering, node: Node) -> None:
-    lowering.bind(node.outputs[0], lowering.value(node.inputs[0]))
+    value, name = lowering.value(node.inputs[0]), node.outputs[0]
+    (lowering.bind_levels if name in lowering.graph.kept.levels else lowering.bind)(name, value)
 
 
 @lowers("Cast")
 def cast(lowering: Lowering, node: Node) -> None:
     """Activations are float32 throughout; a cast that would cut off their fractions is not a matter of type."""
-    if node.integer("to", TensorProto.FLOAT) not in _PASSED:
-        raise lowering.refusal(node, "it turns activations into integers; expected floating point up to the output")
-    identity(lowering, node)
+    value, name = lowering.value(node.inputs[0]), node.outputs[0]
+    to = node.integer("to", TensorProto.FLOAT)
+    truths = lowering.builder.tensors[value.tensor].dtype == np.bool_
+    if to not in _PASSED and not (truths and to in _WHOLE):
+        raise lowering.refusal(
+            node,
+            "it turns activations into integers; expected floating point up to the output. Take the matte before "
+            f"it with --output '{node.inputs[0]}'",
+        )
+    if not truths:
+        lowering.bind(name, value)
+        return
+    options = schema.CastOptionsT()
+    options.inDataType, options.outDataType = schema.TensorType.BOOL, schema.TensorType.FLOAT32
+    lowering.bind(name, lowering.emit(Code.CAST, [value], name, value.shape, value.order, options))
 
 
 @lowers("Transpose")

@@ -53,6 +53,11 @@ class Negatives:
             if len(self._under_way) > MOST_UNDER_WAY:
                 self.give_back(self._under_way.popleft())
 
+    def expects(self, number: int) -> bool:
+        """Whether a frame with that number is under way."""
+        with self._lock:
+            return any(one.number == number for one in self._under_way)
+
     def develop(self, number: int, picture: NDArray[np.uint8]) -> None:
         """What will be shown of the latest frame with that number, for sources begin anew."""
         with self._lock:

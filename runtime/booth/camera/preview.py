@@ -8,18 +8,17 @@ the very frame that guests saw, and it stays.
 from __future__ import annotations
 
 import logging
-import subprocess
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import EdgeMatteError, SourceError
-from ...live.backdrop import Backdrop, quick_shrink
+from ...live.backdrop import quick_shrink
 from ...live.edge import LiveEdge
 from ...live.frames import Buffers, Frame
 from ...live.matte import LiveMatte
@@ -31,30 +30,23 @@ from ...live.sources.words import Opener
 from ...live.stabilise import Stabiliser
 from ...matting.segmenter import Segmenter
 from ...network.tensors import input_size
-from ...picture.images import Image, Size, decode
+from ...picture.images import Size
+from ..looks.look import Look
 from ..news import News
+from .framing import Framed
 from .negatives import Negatives
+from .still import Exposure, Still
 
 PREVIEW: Size = (1280, 720)
 JPEG_QUALITY = 82
 EXPOSURE_S = 5.0  # how long to wait for the frame that is to be a photo
-COMMAND_S = 30.0  # a camera's own program: it focuses, exposes and transfers
 RESTART_S = 1.0
+READY_S = 2.0  # without a frame for so long, nobody is let to press: there would be nothing on the photo
+REST_EVERY_S = 1.0  # while nobody is there a frame now and then keeps everything warm for the next guests
 HANGS_S = 60.0  # silent for so long; a camera's own program may take half of that
 UNSEEN = (2, 2, 3)  # the shape of a picture that nobody will see
 WATCHED_S = 8.0  # since a page asked for a frame, which it does every five seconds even when none come
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Exposure:
-    """What was photographed: the camera's own file where it gave one, else the frame."""
-
-    image: Image  # (H, W, 3)
-    file: bytes | None = None  # JPEG
-
-
-Still = Callable[[], Exposure]  # takes the photo in another way than out of the stream
 
 
 class Preview(Sink):
@@ -66,11 +58,13 @@ class Preview(Sink):
         """`opener`: the camera; `segmenter`: a small network, for moving pictures."""
         self.shown: News[bytes] = News()  # frames for the page, as JPEG
         self.still: Still | None = None  # how to take a photo where the stream's frames are not good enough
-        self._opener, self._segmenter, self._buffers, self._fps = opener, segmenter, buffers, fps
-        self._backdrop: Backdrop | None = None
+        self.framed = Framed(opener, buffers)
+        self.recorder: Callable[[bytes, float], None] | None = None  # gets each frame shown, and when it was taken
+        self._segmenter, self._buffers, self._fps = segmenter, buffers, fps
+        self._look = Look()
         self._renderer = self._new_renderer()
-        self._paused = True
-        self._asked_s = self._beat_s = 0.0
+        self._paused, self._warm = True, False
+        self._asked_s = self._wide_asked_s = self._beat_s = self._seen_s = self._rested_s = self._watched_s = 0.0
         self._posing = False  # somebody waits for the next frame
         self._negatives = Negatives(buffers)
         self._frozen: int | None = None
@@ -108,6 +102,14 @@ class Preview(Sink):
         return None if pipeline is None or self._rest.is_set() else pipeline.status().trouble
 
     @property
+    def ready(self) -> bool:
+        """Whether a press would give a picture."""
+        if self._rest.is_set():
+            return True
+        watched = time.monotonic() - self._asked_s < WATCHED_S
+        return self.trouble is None and (not watched or time.monotonic() - self._seen_s < READY_S)
+
+    @property
     def turning(self) -> bool:
         """Whether its threads do; False calls for a watchdog to start the booth anew."""
         return self._thread.is_alive() and time.monotonic() - self._beat_s < HANGS_S
@@ -117,16 +119,38 @@ class Preview(Sink):
         """The number of the frame that became a photo: no other is shown until the preview goes on."""
         return self._frozen
 
-    async def after(self, number: int) -> tuple[int, bytes] | None:
-        """The newest frame and its number, once it is another than `number`. Who asks keeps the camera awake."""
+    async def after(self, number: int, *, upright: bool = False) -> tuple[int, bytes] | None:
+        """The newest frame and its number, once it is another than `number`. Who asks keeps the camera awake.
+
+        `upright`: the page is higher than wide. When no other page looks, it gets the middle of a wide picture.
+        """
         self._asked_s = time.monotonic()
+        if not upright:
+            self._wide_asked_s = self._asked_s
+        self.frame(upright=self._asked_s - self._wide_asked_s > WATCHED_S)
         return await self.shown.after(number)
 
-    def choose(self, backdrop: Backdrop | None) -> None:
-        """What stands behind the guests from now on; None: what is there."""
-        self._backdrop = backdrop
+    def choose(self, look: Look) -> None:
+        """What surrounds the guests from now on."""
+        self._look = look
         self._renderer = self._new_renderer()
         self._negatives.forget()  # what stands before another background
+
+    def frame(
+        self,
+        *,
+        upright: bool | None = None,
+        rotate: int | None = None,
+        crop: tuple[float, float, float, float] | None = None,
+    ) -> None:
+        """What is used of the camera's picture from now on; None: as before."""
+        before = self.framed.current
+        told = {"upright": upright, "rotate": rotate, "crop": crop}
+        after = replace(before, **{name: value for name, value in told.items() if value is not None})
+        if after != before:
+            self.framed.current = after
+            self._renderer = self._new_renderer()
+            self._negatives.forget()
 
     def go_on(self) -> None:
         """Frames are worth the work again."""
@@ -134,11 +158,20 @@ class Preview(Sink):
             self._frozen = None
             self._paused = False
 
+    def watch(self) -> None:
+        """The owner looks at the live picture, though no guests are there."""
+        self._watched_s = time.monotonic()
+
     def pause(self) -> None:
         """Nobody sees the preview: its cores are better used for the photo."""
         with self._change:
-            self._paused = True
+            self._paused, self._warm = True, False
         self._negatives.forget()
+
+    def keep_warm(self) -> None:
+        """Nobody is there, and the next guests are not to wait for the first frame."""
+        with self._change:
+            self._paused, self._warm, self._frozen = True, True, None
 
     def expose(self, seen: Callable[[], None], *, number: int | None = None) -> Exposure:
         """The frame on the screen stays there and is the photo; `seen` is called between the two.
@@ -154,14 +187,15 @@ class Preview(Sink):
                 self._posing = False
             if chosen is None:
                 raise SourceError(self.trouble or "the camera gave no picture")
+            framing = self.framed.current
             self._frozen, self._paused = chosen.shown, True
             self.shown.go_back(chosen.shown, chosen.jpeg)
         seen()
         if self.still is not None:
-            return self.still()
+            return replace(self.still(framing), shown=chosen.jpeg)
         if chosen.image is None:
             raise SourceError("the camera gave no picture")
-        return Exposure(chosen.image)
+        return Exposure(chosen.image, shown=chosen.jpeg)
 
     def set_aside(self, take: Callable[[], Exposure]) -> Exposure:
         """Closes the camera while `take` has it."""
@@ -188,7 +222,7 @@ class Preview(Sink):
             wanted = input_size(self._segmenter.network.inputs[0])
             matte = LiveMatte(self._segmenter.matte, wanted, stabiliser=Stabiliser())
             self._pipeline = Pipeline(
-                self._opener,
+                self.framed,
                 self._render,
                 [self],
                 buffers=self._buffers,
@@ -206,10 +240,13 @@ class Preview(Sink):
         return self._paused and not self._posing
 
     def _prepare(self, frame: Frame, quality: Quality, matte: LiveMatte) -> Frame:
-        if self._idle:
+        self._seen_s = time.monotonic()
+        watched = self._seen_s - self._watched_s < WATCHED_S
+        if self._idle and not watched and not (self._warm and self._seen_s - self._rested_s >= REST_EVERY_S):
             return frame
+        self._rested_s = self._seen_s
         whole, (height, width) = frame.image, frame.image.shape[:2]
-        scale = min(1.0, PREVIEW[0] / width, PREVIEW[1] / height)
+        scale = min(1.0, max(PREVIEW) / max(width, height), min(PREVIEW) / min(width, height))
         if scale < 1.0:
             frame = replace(frame, image=quick_shrink(whole, (round(width * scale), round(height * scale))))
         elif self.still is None:  # the pipeline will want its own back
@@ -221,16 +258,18 @@ class Preview(Sink):
             self._negatives.keep(frame.number, None, frame.taken_s)
             if scale < 1.0:
                 self._buffers.give(whole)
-        return frame if self._backdrop is None else matte(frame, quality)
+        return matte(frame, quality) if self._look.needs_matte else frame
 
     def _render(self, frame: Frame, quality: Quality) -> NDArray[np.uint8]:
-        if self._idle:
+        if not self._negatives.expects(frame.number):
             return self._buffers.take(UNSEEN)
-        if frame.matte is not None and self._backdrop is not None:
-            picture = self._renderer(frame, quality)
+        look = self._look
+        if frame.matte is not None and look.needs_matte:
+            picture = self._renderer(replace(frame, image=look.subject(frame.image)), quality)
         else:
             picture = self._buffers.take(frame.image.shape)
             np.copyto(picture, frame.image)
+        look.finish(picture)
         self._negatives.develop(frame.number, picture)
         return picture
 
@@ -238,48 +277,30 @@ class Preview(Sink):
         negative = self._negatives.arrived(picture)
         if negative is None:  # nobody will see it
             return
-        if self._idle or not self.wanted:
+        if self._frozen is not None or not self.wanted:
             self._negatives.give_back(negative)
             return
         if self._bgr.shape != picture.shape:
             self._bgr = np.empty_like(picture)
         cv2.cvtColor(picture, cv2.COLOR_RGB2BGR, dst=self._bgr)
         _, jpeg = cv2.imencode(".jpg", self._bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        content = jpeg.tobytes()
         with self._change:
-            if self._idle:  # frozen meanwhile: this must not overtake what is to stay
+            if self._frozen is not None:  # frozen meanwhile: this must not overtake what is to stay
                 self._negatives.give_back(negative)
-            else:
-                content = jpeg.tobytes()
-                self._negatives.show(negative, content, self.shown.publish(content))
-                self._change.notify_all()
+                return
+            self._negatives.show(negative, content, self.shown.publish(content))
+            self._change.notify_all()
+        recorder = self.recorder
+        if recorder is not None:
+            try:
+                recorder(content, negative.taken_s)
+            except (OSError, ValueError) as error:  # the disk is full, or the recording ended this moment
+                log.warning("the recording stops: %s", error)
+                self.recorder = None
 
     def finish(self, *, whole: bool) -> None:
         """Nothing to close: pages stay and wait."""
 
     def _new_renderer(self) -> Renderer:
-        return Renderer(LiveEdge(), buffers=self._buffers, backdrop=self._backdrop)
-
-
-def still_of(opener: Opener, *, skip: int, buffers: Buffers) -> Exposure:
-    """A frame of a camera that is opened for it. Raises SourceError."""
-    with opener() as source:
-        for seen, frame in enumerate(source):
-            if frame.intact and seen >= skip:
-                return Exposure(frame.image)
-            buffers.give(frame.image)
-    raise SourceError("the camera for photos gave none")
-
-
-def still_by(command: str) -> Exposure:
-    """A photo from a program's stdout, such as `gphoto2 --capture-image-and-download --stdout`. Raises SourceError."""
-    start = time.monotonic()
-    try:
-        done = subprocess.run(command, shell=True, capture_output=True, timeout=COMMAND_S, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise SourceError(f"'{command}' gave no photo within {COMMAND_S:.0f} s") from error
-    if done.returncode != 0 or not done.stdout:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise SourceError(f"'{command}' gave no photo: {said[-1] if said else f'exit code {done.returncode}'}")
-    log.info("photo by command in %.1f s", time.monotonic() - start)
-    image = decode(done.stdout, name=command)
-    return Exposure(image, done.stdout if done.stdout.startswith(b"\xff\xd8") else None)
+        return Renderer(LiveEdge(), buffers=self._buffers, backdrop=self._look if self._look.needs_matte else None)

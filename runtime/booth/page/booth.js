@@ -1,9 +1,11 @@
 // The booth's state, as the device tells it → what is on the screen. The device decides; a page only shows and asks.
 import { act } from "./act.js";
 import { followCamera, freezeAt, goOn, hold } from "./camera.js";
+import { buildChoices, mark, markLanguage, openTab } from "./choices.js";
 import { countDown, stopCounting } from "./countdown.js";
 import { openGallery } from "./gallery.js";
 import { showSaved } from "./saved.js";
+import { scan, select } from "./scan.js";
 import { speak, word } from "./words.js";
 
 const body = document.body;
@@ -13,31 +15,37 @@ const WALL = 12; // pictures; few ones hang there several times
 const TOUCH_EVERY_MS = 5000; // a guest who is still there says so at most this often
 
 let settings;
-let state = { step: "connecting", number: 0, problems: [] };
+let state = { step: "connecting", number: 0, problems: [], selected: 0 };
 let shown = state; // the one on the screen, where words were still on their way for a newer one
 let holds = false; // the picture stands before the device said so
 let touchedAt = 0;
+let lost = false; // the device does not answer; its settings may be others when it does again
 
 async function start() {
   settings = await (await fetch("/api/settings")).json();
   document.title = settings.title;
   document.getElementById("title").textContent = settings.title;
+  document.getElementById("heading").textContent = settings.title;
   document.getElementById("name").textContent = settings.title;
   body.style.setProperty("--accent", settings.accent);
   body.style.setProperty("--ink", settings.ink);
   body.classList.toggle("mirrored", settings.mirror);
+  body.classList.toggle("high", settings.contrast === "high");
   for (const part of document.querySelectorAll("[data-when]")) part.dataset.off = String(!settings[part.dataset.when]);
-  buildLanguages();
-  buildBackgrounds();
-  buildLayouts();
+  buildChoices(settings, () => state);
+  if (settings.scan_s) scan(settings.scan_s * 1000);
   listen();
   followCamera(document.getElementById("live"));
 }
 
 function listen() {
   const events = new EventSource("/api/events");
-  events.onmessage = (event) => show(JSON.parse(event.data));
+  events.onmessage = (event) => {
+    if (lost) location.reload(); // another start of the program may have other settings
+    else show(JSON.parse(event.data));
+  };
   events.onerror = () => {
+    lost = true;
     body.dataset.step = state.step = shown.step = "connecting"; // the browser connects again by itself
     layOut();
   };
@@ -45,6 +53,7 @@ function listen() {
 
 async function show(next) {
   stand(next, state);
+  if (next.selected !== state.selected && state.step !== "connecting") select();
   state = next;
   await speak(state.language);
   if (state !== next) return; // a newer state came while the words were fetched
@@ -52,11 +61,12 @@ async function show(next) {
   shown = next;
   if (state.step !== before.step) enter(before);
   // Only what is new: a choice just made, of which the device has not heard yet, must not jump back.
-  if (state.background !== before.background) mark("#backgrounds", state.background);
-  if (state.layout !== before.layout) mark("#layouts", state.layout);
-  for (const button of document.querySelectorAll("#languages button"))
-    button.setAttribute("aria-pressed", String(button.value === state.language));
+  for (const group of ["background", "layout", "effect"]) if (state[group] !== before[group]) mark(group, state[group]);
+  markLanguage(state.language);
   showProblems();
+  body.dataset.ready = String(state.ready);
+  document.querySelector('[data-act="shoot"]').disabled = !state.ready;
+  document.getElementById("finishing").hidden = state.finished || !["review", "saved"].includes(state.step);
   if (state.picture !== before.picture && state.picture) showShot();
   showSaved(state, settings);
 }
@@ -84,7 +94,7 @@ function letGo() {
 }
 
 async function press(action) {
-  const now = settings.instant && state.step === "choose";
+  const now = settings.instant && state.step === "choose" && state.record_s === null;
   if (!(await act(action, now ? takeNow() : "")) && state.frozen === null) letGo();
 }
 
@@ -95,11 +105,16 @@ function enter(before) {
   if (state.step === "countdown") {
     if (state.shots > 1) document.getElementById("which").textContent = word("which", state.taken + 1, state.shots);
     else document.getElementById("which").textContent = word("look_here");
-    countDown(state.left_s, (second) => announce(String(second)), settings.instant ? () => {} : takeNow);
+    countDown(state.left_s, (second) => announce(String(second)), settings.instant || state.record_s !== null ? () => {} : takeNow);
   } else announce(word(`said_${state.step}`));
+  if (state.step === "record") {
+    document.getElementById("which").textContent = word("move");
+    countDown(state.left_s, () => {}, () => {});
+  }
+  if (state.step === "choose" && before.step !== "gallery") openTab("backgrounds");
   if (state.step === "idle") hangPictures();
   if (state.step === "gallery") openGallery(settings, state);
-  if (state.step === "review" || state.step === "saved") document.getElementById("verdict").textContent = word(`said_${state.step}`);
+  if (document.getElementById("sure").open && state.step !== "saved") document.getElementById("sure").close();
   if (before.step !== "connecting" || state.step === "idle") focusFirst();
 }
 
@@ -123,16 +138,21 @@ function flash() {
   light.classList.add("on");
 }
 
+// A finished picture takes the sketch's place only when it is decoded: nobody sees a gap.
 async function showShot() {
-  shot.alt = word("your_picture");
-  shot.src = `/shown/${state.picture}.jpg`;
+  const wanted = state.picture;
+  const next = Object.assign(new Image(), { src: `/shown/${wanted}` });
   try {
-    await shot.decode();
+    await next.decode();
   } catch {
     return; // a newer one is on its way
   }
-  body.dataset.shown = state.picture;
-  requestAnimationFrame(() => performance.mark("edgematte:shown"));
+  if (state.picture !== wanted) return;
+  shot.alt = word("your_picture");
+  shot.src = next.src;
+  body.dataset.shown = wanted;
+  body.dataset.finished = String(state.finished);
+  requestAnimationFrame(() => performance.mark(state.finished ? "edgematte:finished" : "edgematte:shown"));
 }
 
 function showProblems() {
@@ -140,71 +160,6 @@ function showProblems() {
   const words = state.problems.map((problem) => word(`problem_${problem}`));
   if (words.join() === [...list.children].map((item) => item.textContent).join()) return;
   list.replaceChildren(...words.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
-}
-
-function mark(group, value) {
-  const input = [...document.querySelectorAll(`${group} input`)].find((one) => one.value === value);
-  if (input && !input.checked) {
-    input.checked = true;
-    input.closest("label").scrollIntoView({ block: "nearest", inline: "center" });
-  }
-}
-
-function choice(group, value, inside) {
-  const label = document.createElement("label");
-  const input = Object.assign(document.createElement("input"), { type: "radio", name: group, value });
-  input.addEventListener("change", async () => {
-    if (!(await act(group, value))) mark(`#${group}s`, state[group]);
-  });
-  label.append(input, ...inside);
-  return label;
-}
-
-function buildBackgrounds() {
-  const tiles = document.querySelector("#backgrounds .tiles");
-  let colours = 0;
-  for (const { key, kind, label } of settings.backgrounds) {
-    const face = document.createElement("span");
-    face.className = `face ${kind}`;
-    if (kind === "colour") face.style.background = key;
-    if (kind === "picture" || kind === "video") {
-      const picture = Object.assign(document.createElement("img"), { alt: "", src: `/backgrounds/${encodeURIComponent(key)}` });
-      face.append(picture);
-    }
-    const name = Object.assign(document.createElement("span"), { className: "label" });
-    if (kind === "none" || kind === "blur") name.dataset.word = `background_${kind}`;
-    else if (kind === "colour") Object.assign(name.dataset, { word: "background_colour", part: ++colours });
-    else name.textContent = label;
-    tiles.append(choice("background", key, [face, name]));
-  }
-}
-
-function buildLayouts() {
-  const group = document.getElementById("layouts");
-  group.dataset.off = String(settings.layouts.length < 2);
-  for (const { key } of settings.layouts) {
-    const name = Object.assign(document.createElement("span"), { className: "label" });
-    name.dataset.word = `layout_${key}`;
-    const icon = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    icon.setAttribute("viewBox", "0 0 64 64");
-    icon.setAttribute("aria-hidden", "true");
-    const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-    use.setAttribute("href", `/page/icons.svg#${key}`);
-    icon.append(use);
-    group.append(choice("layout", key, [icon, name]));
-  }
-}
-
-function buildLanguages() {
-  const group = document.getElementById("languages");
-  group.dataset.off = String(settings.languages.length < 2);
-  for (const { key, name } of settings.languages) {
-    const button = Object.assign(document.createElement("button"), { type: "button", value: key, textContent: key.toUpperCase() });
-    button.setAttribute("aria-label", `${button.textContent} ${name}`);
-    button.lang = key;
-    button.addEventListener("click", () => act("language", key));
-    group.append(button);
-  }
 }
 
 // The latest pictures, on the wall behind the invitation.
@@ -228,8 +183,8 @@ addEventListener("click", (event) => {
 
 // One big key is enough: space and Enter do what the screen invites to, Escape leaves.
 addEventListener("keydown", (event) => {
-  if (event.repeat || document.getElementById("viewer").open) return;
-  const leaves = { countdown: "cancel", look: "cancel", choose: "done", saved: "done", gallery: "done" };
+  if (event.repeat || document.querySelector("dialog[open]") || settings?.scan_s) return;
+  const leaves = { countdown: "cancel", record: "cancel", look: "cancel", choose: "done", saved: "done", gallery: "done" };
   if (event.key === "Escape" && leaves[state.step]) act(leaves[state.step]);
   const free = event.target === body || event.target.matches?.("input");
   if ((event.key === " " || event.key === "Enter") && free) {

@@ -41,7 +41,7 @@ export async function followCamera(canvas) {
   let drawn = Promise.resolve();
   for (;;) {
     try {
-      const answer = await fetch(`/api/frame?after=${after}`);
+      const answer = await fetch(`/api/frame?after=${after}&upright=${Number(innerHeight > innerWidth)}`);
       if (answer.status !== 200) {
         if (!answer.ok) await pause(RETRY_MS);
         continue;
@@ -64,10 +64,12 @@ async function paint(frame) {
   if (canvas.width !== picture.width || canvas.height !== picture.height) {
     canvas.width = picture.width;
     canvas.height = picture.height;
+    canvas.classList.toggle("upright", picture.height > picture.width);
   }
   pen.drawImage(picture, 0, 0);
   picture.close();
   shown = frame.number;
+  document.body.dataset.picture = "there";
   canvas.dataset.number = shown;
   canvas.dataset.frames = Number(canvas.dataset.frames ?? 0) + 1;
   if (photo === shown) requestAnimationFrame(() => stands(performance.now()));

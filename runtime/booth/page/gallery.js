@@ -6,11 +6,16 @@ const grid = document.getElementById("pictures");
 const older = document.getElementById("older");
 const viewer = document.getElementById("viewer");
 const viewed = document.getElementById("viewed");
+const code = document.getElementById("view-qr");
 let names = [];
+let moving = new Set();
+let sharing = false;
 let at = 0;
 
-export async function openGallery() {
+export async function openGallery(settings) {
+  sharing = settings.sharing;
   names = [];
+  moving = new Set();
   grid.replaceChildren();
   await loadMore();
   document.getElementById("empty").hidden = names.length > 0;
@@ -18,12 +23,14 @@ export async function openGallery() {
 
 async function loadMore() {
   const page = await (await fetch(`/api/gallery?from=${names.length}`)).json();
+  for (const name of page.moving) moving.add(name);
   for (const name of page.names) {
     const index = names.push(name) - 1;
     const item = document.createElement("li");
     const button = Object.assign(document.createElement("button"), { type: "button" });
     const picture = Object.assign(document.createElement("img"), { alt: word("picture", index + 1), src: `/thumbnails/${name}.jpg`, loading: "lazy" });
     button.append(picture);
+    button.classList.toggle("moving", moving.has(name));
     button.addEventListener("click", () => view(index));
     item.append(button);
     grid.append(item);
@@ -33,7 +40,8 @@ async function loadMore() {
 
 function view(index) {
   at = Math.max(0, Math.min(names.length - 1, index));
-  viewed.src = `/pictures/${names[at]}.jpg`;
+  viewed.src = `/pictures/${names[at]}.${moving.has(names[at]) ? "webp" : "jpg"}`;
+  if (sharing) Object.assign(code, { src: `/qr/${names[at]}.svg`, alt: word("scan") });
   viewed.alt = word("picture", at + 1);
   viewer.setAttribute("aria-label", viewed.alt);
   document.getElementById("previous").disabled = at === 0;

@@ -1,4 +1,4 @@
-// A saved sheet → its QR code, copies, and what the printer says.
+// A saved sheet → its QR code, copies, deleting, and what the printer says.
 import { act } from "./act.js";
 import { word } from "./words.js";
 
@@ -6,11 +6,12 @@ const PRINT_AGAIN_MS = 4000; // an impatient finger must not use up the paper
 const qr = document.getElementById("qr");
 const output = document.getElementById("copies");
 const printers = document.querySelectorAll("#print, #view-print");
+const sure = document.getElementById("sure");
 let name = null;
 let copies = 1;
 let most = 1;
 let asked = false;
-let queue = { waiting: 0, trouble: null };
+let queue = { waiting: 0, trouble: null, said: null };
 
 export function showSaved(state, settings) {
   most = settings.mostCopies;
@@ -37,8 +38,9 @@ export function printSheet(wanted, count) {
 }
 
 function showQueue() {
-  const { waiting, trouble } = queue;
-  const text = trouble ? word("printer_trouble", trouble) : waiting ? word("printing", waiting) : asked ? word("printed") : "";
+  const { waiting, trouble, said } = queue;
+  const why = trouble && (word(`printer_${trouble}`) || said);
+  const text = trouble ? word("printer_trouble", why) : waiting ? word("printing", waiting) : asked ? word("printed") : "";
   for (const part of document.querySelectorAll(".queue")) {
     if (part.textContent !== text) part.textContent = text;
     part.classList.toggle("wrong", Boolean(trouble));
@@ -62,3 +64,9 @@ function setCopies(count) {
 document.getElementById("fewer").addEventListener("click", () => setCopies(copies - 1));
 document.getElementById("more").addEventListener("click", () => setCopies(copies + 1));
 document.getElementById("print").addEventListener("click", () => printSheet(name, copies));
+document.getElementById("delete").addEventListener("click", () => sure.showModal());
+document.getElementById("sure-no").addEventListener("click", () => sure.close());
+document.getElementById("sure-yes").addEventListener("click", () => {
+  sure.close();
+  act("delete", name ?? "");
+});

@@ -7,6 +7,7 @@ export async function speak(language) {
   words = await (await fetch(`/words/${language}.json`)).json();
   spoken = language;
   document.documentElement.lang = language;
+  document.documentElement.dir = words.direction ?? "ltr";
   for (const part of document.querySelectorAll("[data-word]")) part.textContent = word(part.dataset.word, part.dataset.part);
   for (const part of document.querySelectorAll("[data-label]")) part.setAttribute("aria-label", word(part.dataset.label));
 }

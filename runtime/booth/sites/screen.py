@@ -13,32 +13,36 @@ from typing import TYPE_CHECKING, Any
 import cv2
 
 from ...device.web import App, Guard
-from ...matting.composite import read_background
-from ..backgrounds import Backgrounds
+from ...matting.composite import cover, read_colour
+from ...picture.images import Image, encode
 from ..booth import Booth, State
 from ..config import Config
-from ..flow import OutOfTurnError
-from ..paper.layout import LAYOUTS
+from ..flow import PLAIN, OutOfTurnError
+from ..offer import Offer, words_of
+from ..paper.catalogue import MOVING
+from ..paper.drawn import samples
+from . import answers
+from .answers import answer, nothing, told
+from .owner import OwnerSite
+from .pictures import gallery, picture, thumbnail
 from .telephone import Share
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-PAGE = Path(__file__).parent.parent / "page"
 FRAME_S = 5.0  # how long to wait for a frame; then the page asks again
-GALLERY_PAGE = 24
-LARGEST_WISH = 4096  # bytes
-POLICY = "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
-HEADERS = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
-KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+TILE = 320  # px; the long side of a layout's or effect's picture
 
 
 class BoothServer:
     """What each address answers."""
 
-    def __init__(self, booth: Booth, config: Config, backgrounds: Backgrounds, share: Share | None) -> None:
-        self._booth, self._config, self._backgrounds, self._share = booth, config, backgrounds, share
+    def __init__(
+        self, booth: Booth, config: Config, offer: Offer, share: Share | None, owner: OwnerSite | None = None
+    ) -> None:
+        self._booth, self._config, self._offer = booth, config, offer
+        self._share, self._owner = share, owner
         self._languages = {Path(word).stem: word for word in config.screen.languages}
 
     def app(self) -> App:
@@ -47,49 +51,53 @@ class BoothServer:
         from starlette.routing import Route
 
         routes = [
-            Route("/", self._index),
-            Route("/page/{name}", self._page),
+            Route("/", lambda _: answers.page("index.html")),
+            Route("/slideshow", lambda _: answers.page("slideshow.html")),
+            Route("/templates", lambda _: answers.page("templates.html")),
+            Route("/page/{name}", lambda request: answers.page(request.path_params["name"])),
             Route("/words/{language}.json", self._words),
             Route("/api/settings", self._settings),
             Route("/api/events", self._events),
             Route("/api/frame", self._frame),
             Route("/api/act", self._act, methods=["POST"]),
             Route("/api/gallery", self._gallery),
-            Route("/shown/{key}.jpg", self._shown),
+            Route("/shown/{key}", self._shown),
             Route("/backgrounds/{key}", self._background),
-            Route("/pictures/{name}.jpg", self._picture),
+            Route("/layouts/{key}", self._layout),
+            Route("/effects/{key}", self._effect),
+            Route("/pictures/{name}", self._picture),
             Route("/thumbnails/{name}.jpg", self._thumbnail),
             Route("/qr/{name}.svg", self._qr),
+            *(self._owner.routes() if self._owner is not None else []),
         ]
-        return Guard(Starlette(routes=routes), token=None)
-
-    async def _index(self, _request: Request) -> Response:
-        return _file(PAGE / "index.html")
-
-    async def _page(self, request: Request) -> Response:
-        path = PAGE / request.path_params["name"]
-        known = path.parent == PAGE and path.suffix in KINDS and path.is_file()
-        return _file(path) if known else _nothing()
+        return Guard(Starlette(routes=routes, exception_handlers={Exception: answers.failed}), token=None)
 
     async def _words(self, request: Request) -> Response:
         word = self._languages.get(request.path_params["language"])
         if word is None:
-            return _nothing()
-        return _answer(words_of(word).read_bytes(), "application/json")
+            return nothing()
+        return answer(words_of(word).read_bytes(), "application/json")
 
     async def _settings(self, _request: Request) -> Response:
-        config = self._config
-        accent = read_background(config.screen.accent)
-        dark = isinstance(accent, tuple) and 0.299 * accent[0] + 0.587 * accent[1] + 0.114 * accent[2] > 140
-        return _json(
+        config, offer = self._config, self._offer
+        accent = read_colour(config.screen.accent) or (233, 184, 114)
+        dark = 0.299 * accent[0] + 0.587 * accent[1] + 0.114 * accent[2] > 140
+        return told(
             {
                 "title": config.title,
                 "languages": [{"key": key, "name": _named(word)} for key, word in self._languages.items()],
                 "backgrounds": [
                     {"key": choice.key, "kind": choice.kind, "label": choice.label}
-                    for choice in self._backgrounds.choices
+                    for choice in offer.backgrounds.choices
                 ],
-                "layouts": [{"key": key, "shots": LAYOUTS[key].shots} for key in config.pictures.layouts],
+                "layouts": [
+                    {"key": layout.key, "shots": layout.shots, "label": layout.label, "moving": layout.key in MOVING}
+                    for layout in offer.layouts.values()
+                ],
+                "effects": [
+                    {"key": PLAIN, "label": "", "part": "picture"},
+                    *({"key": one.key, "label": one.label, "part": one.part} for one in offer.effects),
+                ],
                 "accent": config.screen.accent,
                 "ink": "#1b1712" if dark else "#ffffff",
                 "mirror": config.camera.mirror,
@@ -98,6 +106,9 @@ class BoothServer:
                 "printing": config.print.enabled,
                 "mostCopies": config.print.most_copies,
                 "sharing": self._share is not None,
+                "contrast": config.screen.contrast,
+                "scan_s": config.screen.scan_s,
+                "idle_s": config.screen.idle_s,
             }
         )
 
@@ -109,77 +120,69 @@ class BoothServer:
                 yield f"data: {json.dumps(_told(state))}\n\n"
 
         return StreamingResponse(
-            lines(), media_type="text/event-stream", headers={**HEADERS, "Cache-Control": "no-store"}
+            lines(), media_type="text/event-stream", headers={**answers.HEADERS, "Cache-Control": "no-store"}
         )
 
     async def _frame(self, request: Request) -> Response:
-        after = request.query_params.get("after", "0")
-        number = int(after) if after.isdecimal() else 0
+        number = answers.number(request, "after")
+        waiting = self._booth.preview.after(number, upright=request.query_params.get("upright") == "1")
         try:
-            news = await asyncio.wait_for(self._booth.preview.after(number), FRAME_S)
+            news = await asyncio.wait_for(waiting, FRAME_S)
         except asyncio.TimeoutError:
             news = None
         if news is None:
-            return _answer(b"", "text/plain", 204)
+            return answer(b"", "text/plain", 204)
         number, jpeg = news
-        return _answer(jpeg, "image/jpeg", more={"X-Number": str(number)})
+        return answer(jpeg, "image/jpeg", more={"X-Number": str(number)})
 
     async def _act(self, request: Request) -> Response:
-        body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > LARGEST_WISH:
-                return _json({"error": "too long"}, 413)
-        try:
-            told = json.loads(body)
-            action, value = told["action"], told.get("value", "")
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return _json({"error": "expected {action, value}"}, 400)
+        wish = await answers.wish(request)
+        action, value = (wish or {}).get("action"), (wish or {}).get("value", "")
         if not (isinstance(action, str) and isinstance(value, str)):
-            return _json({"error": "expected texts"}, 400)
+            return told({"error": "expected {action, value}, two texts"}, 400)
         try:
             self._booth.act(action, value)
         except OutOfTurnError as error:
-            return _json({"error": str(error)}, 409)
-        return _json({})
+            return told({"error": str(error)}, 409)
+        return told({})
 
     async def _gallery(self, request: Request) -> Response:
-        after = request.query_params.get("from", "0")
-        first = int(after) if after.isdecimal() else 0
         if not self._config.pictures.gallery:
-            return _json({"names": [], "more": False})
-        names = [entry.name for entry in reversed(self._booth.album.entries()) if entry.kind == "sheet"]
-        return _json({"names": names[first : first + GALLERY_PAGE], "more": len(names) > first + GALLERY_PAGE})
+            return told({"names": [], "moving": [], "more": False})
+        return told(gallery(self._booth, answers.number(request, "from")))
 
     async def _shown(self, request: Request) -> Response:
-        jpeg = self._booth.shown(request.path_params["key"])
-        return _nothing() if jpeg is None else _answer(jpeg, "image/jpeg")
+        key = request.path_params["key"]
+        content = self._booth.shown(key)
+        return nothing() if content is None else answer(content, answers.KINDS[Path(key).suffix])
 
     async def _background(self, request: Request) -> Response:
         key = request.path_params["key"]
-        if key not in self._backgrounds:
-            return _nothing()
-        jpeg = await asyncio.to_thread(_background_thumbnail, self._backgrounds, key)
-        return _nothing() if jpeg is None else _answer(jpeg, "image/jpeg")
+        jpeg = self._offer.backgrounds[key].thumbnail
+        return nothing() if jpeg is None else answer(jpeg, "image/jpeg")
+
+    async def _layout(self, request: Request) -> Response:
+        large = request.query_params.get("large") == "1"
+        key = request.path_params["key"]
+        if key not in self._offer.layouts:
+            return nothing()
+        return answer(await asyncio.to_thread(_layout_sample, self._offer, key, large=large), "image/jpeg")
+
+    async def _effect(self, request: Request) -> Response:
+        jpeg = await asyncio.to_thread(_effect_sample, self._offer, request.path_params["key"])
+        return nothing() if jpeg is None else answer(jpeg, "image/jpeg")
 
     async def _picture(self, request: Request) -> Response:
-        path = self._booth.sheet(request.path_params["name"])
-        return _nothing() if path is None else _answer(await asyncio.to_thread(path.read_bytes), "image/jpeg")
+        return picture(self._booth, request.path_params["name"])
 
     async def _thumbnail(self, request: Request) -> Response:
-        path = self._booth.sheet(request.path_params["name"])
-        return _nothing() if path is None else _answer(await asyncio.to_thread(_thumbnail, path), "image/jpeg")
+        return await thumbnail(self._booth, request.path_params["name"])
 
     async def _qr(self, request: Request) -> Response:
         name = request.path_params["name"]
         if self._share is None or self._booth.sheet(name) is None:
-            return _nothing()
-        return _answer(self._share.qr(name), "image/svg+xml")
-
-
-def words_of(language: str) -> Path:
-    """The file of a language: one of ours by its code, or a .json of one's own."""
-    return Path(language) if language.endswith(".json") else PAGE / "lang" / f"{language}.json"
+            return nothing()
+        return answer(self._share.qr(name), "image/svg+xml")
 
 
 def _named(language: str) -> str:
@@ -188,38 +191,30 @@ def _named(language: str) -> str:
 
 def _told(state: State) -> dict[str, Any]:
     """As the page reads it."""
-    told = asdict(state)
-    scene = told.pop("scene")
+    plain = asdict(state)
+    scene = plain.pop("scene")
+    take = scene.pop("take")
     scene.pop("until_s")
-    return {**scene, **told, "shots": state.scene.shots}
+    return {**scene, **plain, "layout": take["key"], "shots": take["shots"], "record_s": take["record_s"]}
 
 
 @lru_cache(maxsize=64)
-def _background_thumbnail(backgrounds: Backgrounds, key: str) -> bytes | None:
-    return backgrounds.thumbnail(key)
+def _layout_sample(offer: Offer, key: str, *, large: bool) -> bytes:
+    layout = offer.layouts[key]
+    sheet = layout.compose(samples(layout.shots), offer.design, "28. 11. 2026")
+    side = TILE * (4 if large else 1)
+    scale = side / max(sheet.shape[:2])
+    return encode(_resized(sheet, (round(sheet.shape[1] * scale), round(sheet.shape[0] * scale))), ".jpg")
 
 
-@lru_cache(maxsize=256)
-def _thumbnail(path: Path) -> bytes:
-    """A quarter of a sheet's width and height."""
-    small = cv2.imread(str(path), cv2.IMREAD_REDUCED_COLOR_4)
-    return b"" if small is None else cv2.imencode(".jpg", small)[1].tobytes()
+@lru_cache(maxsize=32)
+def _effect_sample(offer: Offer, key: str) -> bytes | None:
+    found = next((one for one in offer.effects if one.key == key), None)
+    if found is None and key != PLAIN:
+        return None
+    sample = cover(samples(1)[0], (TILE, TILE * 5 // 8))
+    return encode(sample if found is None else found(sample), ".jpg")
 
 
-def _file(path: Path) -> Response:
-    return _answer(path.read_bytes(), f"{KINDS[path.suffix]}; charset=utf-8")
-
-
-def _json(content: object, status: int = 200) -> Response:
-    return _answer(json.dumps(content).encode(), "application/json", status)
-
-
-def _nothing() -> Response:
-    return _answer(b"", "text/plain", 404)
-
-
-def _answer(content: bytes, kind: str, status: int = 200, *, more: dict[str, str] | None = None) -> Response:
-    from starlette.responses import Response
-
-    cache = {"Cache-Control": "no-store"}  # everything is on this device; old pages after an update are not wanted
-    return Response(content, status, {**HEADERS, **cache, **(more or {})}, kind)
+def _resized(image: Image, size: tuple[int, int]) -> Image:
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]

@@ -1,25 +1,32 @@
 """A saved sheet → an address that a telephone in the same network can open, and a QR code of it. Off unless asked for.
 
 The pages that guests use are on loopback only. What listens to the network gives out single pictures to who knows their
-address, which nobody can guess, and nothing else.
+address, which nobody can guess, and nothing else; a slideshow of all of them only where the owner allows it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import io
+import json
 import secrets
 import socket
 import threading
-from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...device.files import write_bytes
 from ...device.web import Running, listen, server_of
+from ...errors import StorageError
+from ..album import Entry
+from ..booth import Booth
 from ..config import ShareConfig
+from ..offer import LANGUAGES, words_of
+from . import answers
+from .pictures import FILES, gallery, picture
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -28,18 +35,14 @@ if TYPE_CHECKING:
 
 KEY_CHARACTERS = 16  # 64 bits; a guess a microsecond would take half a million years
 SECRET = ".secret"
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{title}</title><style>body{{margin:0;background:#131216;color:#fff;font:1.1rem system-ui;text-align:center}}
-img{{max-width:94vw;max-height:80vh;margin:3vh 0 2vh;border-radius:4px}}a{{color:#ffd9a0}}</style>
-<img src="{key}.jpg" alt="{title}"><p><a href="{key}.jpg" download="{name}.jpg">⤓ {title}</a></p></html>"""
 
 
 class Share:
     """Serves in a thread of its own between `start` and `close`."""
 
-    def __init__(self, config: ShareConfig, root: Path, sheet: Callable[[str], Path | None], *, title: str) -> None:
-        """`sheet`: a name → the file. Raises ServiceError when the address is taken, MissingExtraError."""
-        self._sheet, self._title = sheet, title
+    def __init__(self, config: ShareConfig, root: Path, booth: Booth, *, title: str) -> None:
+        """Raises ServiceError when the address is taken, MissingExtraError."""
+        self._booth, self._title, self._slideshow = booth, title, config.slideshow
         self._secret = _secret(root)
         self._listener = listen(config.host, config.port)
         port = self._listener.getsockname()[1]
@@ -72,20 +75,58 @@ class Share:
         from starlette.applications import Starlette
         from starlette.routing import Route
 
-        return Starlette(routes=[Route("/p/{key}/{name}", self._answer)])
+        routes = [
+            Route("/p/{key}/{name}", self._answer),
+            Route("/p/{key}/{name}/delete", self._delete, methods=["POST"]),
+            Route("/page/telephone.css", lambda _: answers.page("telephone.css")),
+            Route("/page/telephone.js", lambda _: answers.page("telephone.js")),
+        ]
+        if self._slideshow:
+            routes += [
+                Route("/slideshow", lambda _: answers.page("slideshow.html")),
+                Route("/page/slideshow.js", lambda _: answers.page("slideshow.js")),
+                Route("/page/slideshow.css", lambda _: answers.page("slideshow.css")),
+                Route("/api/gallery", self._gallery),
+                Route("/pictures/{name}", self._picture),
+            ]
+        return Starlette(routes=routes, exception_handlers={Exception: answers.failed})
+
+    def _entry(self, request: Request) -> Entry | None:
+        """Of who knows the key."""
+        name = request.path_params["name"].partition(".")[0]
+        known = hmac.compare_digest(request.path_params["key"].encode(), self._key(name).encode())
+        return self._booth.album.sheet(name) if known else None
 
     async def _answer(self, request: Request) -> Response:
-        from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse
+        from starlette.responses import HTMLResponse
 
-        wanted = request.path_params["name"]
-        name = wanted.removesuffix(".jpg")
-        known = hmac.compare_digest(request.path_params["key"].encode(), self._key(name).encode())
-        path = self._sheet(name) if known else None
-        if path is None:
-            return PlainTextResponse("There is no such picture.", 404)
-        if wanted.endswith(".jpg"):
-            return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "private"})
-        return HTMLResponse(PAGE.format(title=escape(self._title), key=name, name=name))
+        entry, suffix = self._entry(request), Path(request.path_params["name"]).suffix
+        words = _words(request)
+        if entry is None:
+            gone = f'<main><p class="big">{escape(words["gone"])}</p></main>'
+            return HTMLResponse(_page(self._title, gone, words), 404, answers.HEADERS)
+        root = self._booth.album.root
+        if suffix in FILES:
+            name = f"{entry.name}{suffix}" if "save" in request.query_params else None
+            return answers.file(entry.file(root, FILES[suffix]), name=name)
+        there = [suffix for suffix, part in FILES.items() if entry.file(root, part).is_file()]
+        return HTMLResponse(_page(self._title, _body(entry, there, self._title, words), words), 200, answers.HEADERS)
+
+    async def _delete(self, request: Request) -> Response:
+        entry = self._entry(request)
+        if entry is None:
+            return answers.nothing()
+        try:
+            await asyncio.to_thread(self._booth.remove, entry.name)
+        except StorageError as error:
+            return answers.told({"error": str(error)}, 503)
+        return answers.told({})
+
+    async def _gallery(self, _request: Request) -> Response:
+        return answers.told(gallery(self._booth, 0))
+
+    async def _picture(self, request: Request) -> Response:
+        return picture(self._booth, request.path_params["name"])
 
     def _key(self, name: str) -> str:
         return hmac.new(self._secret, name.encode(), hashlib.sha256).hexdigest()[:KEY_CHARACTERS]
@@ -99,6 +140,47 @@ def own_address() -> str:
             return str(asking.getsockname()[0])
         except OSError:
             return socket.gethostname()
+
+
+def _words(request: Request) -> dict[str, str]:
+    """In the telephone's own language, where we have it."""
+    wanted = [part.partition(";")[0].strip()[:2] for part in request.headers.get("accept-language", "").split(",")]
+    own = {path.stem for path in LANGUAGES.glob("*.json")}
+    language = next((code for code in wanted if code in own), "en")
+    return {**json.loads(words_of(language).read_bytes()), "code": language}
+
+
+def _page(title: str, body: str, words: dict[str, str]) -> str:
+    return (
+        f'<!doctype html><html lang="{words["code"]}" dir="{words["direction"]}"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title>'
+        '<link rel="stylesheet" href="/page/telephone.css"><script type="module" src="/page/telephone.js"></script>'
+        f"</head><body>{body}</body></html>"
+    )
+
+
+def _body(entry: Entry, there: list[str], title: str, words: dict[str, str]) -> str:
+    name, key = entry.name, escape(title)
+    if ".mp4" in there:
+        seen = (
+            f'<video controls playsinline loop muted autoplay poster="{name}.jpg" aria-label="{key}">'
+            f'<source src="{name}.mp4" type="video/mp4"></video>'
+        )
+    elif ".webp" in there:
+        seen = f'<img src="{name}.webp" alt="{key}">'
+    else:
+        seen = f'<img src="{name}.jpg" alt="{key}">'
+    labels = {".mp4": words["save_film"], ".webp": "WebP", ".gif": "GIF", ".jpg": words["save_picture"]}
+    links = "".join(
+        f'<a class="save" href="{name}{suffix}?save" download="{name}{suffix}">{escape(labels[suffix])}</a>'
+        for suffix in there
+    )
+    return (
+        f'<main><h1>{key}</h1>{seen}<nav aria-label="{escape(words["save"])}">{links}</nav>'
+        f'<button type="button" id="delete" data-address="{name}/delete" data-sure="{escape(words["delete_sure"])}" '
+        f'data-gone="{escape(words["deleted"])}">{escape(words["delete"])}</button>'
+        '<p id="said" role="status"></p></main>'
+    )
 
 
 def _secret(root: Path) -> bytes:

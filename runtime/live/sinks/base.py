@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...picture.images import Size
+from ..program import VideoFile
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class StreamFormat:
 
     size: Size
     fps: float  # the usual pace; frames carry their own times
-    audio: str | None = None  # a file whose sound goes with the frames
+    file: VideoFile | None = None  # where the frames are from; its sound and more may go with them
 
 
 class Sink(Protocol):
@@ -37,6 +38,14 @@ class Sink(Protocol):
     def finish(self, *, whole: bool) -> None:
         """The last frame was written; `whole` False: more should have come. Raises SinkError."""
         ...
+
+    def tell(self, trouble: str | None) -> None:
+        """What is wrong with the source now, every so often, also before the first frame. Raises SinkError."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the source does not get there, once it is started."""
+        return ()
 
     @property
     def wanted(self) -> bool:

@@ -1,4 +1,4 @@
-"""Frames → .mp4 (H.264), .webm (VP9, alpha) or .mov (ProRes 4444, alpha) by the ffmpeg program, sound included.
+"""Frames → .mp4 or .mkv (H.264), .webm (VP9, alpha) or .mov (ProRes 4444, alpha) by the ffmpeg program, sound included.
 
 Frames go to the program as a Matroska stream, because raw video has no room for timestamps and ffmpeg would space the
 frames evenly. Of Matroska (RFC 9559) this needs a header, one uncompressed track and a cluster per frame.
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ...errors import SinkError
 from ...picture.images import Size
-from ..program import probe_sound, require_ffmpeg
+from ..program import BT709, SCALE_MATRICES, VideoFile, local, require_ffmpeg
 from .base import Sink, StreamFormat
 from .unfinished import UnfinishedFile
 
@@ -44,65 +44,79 @@ class Encoding:
     """How a container is filled."""
 
     with_alpha: tuple[str, ...] | None  # None: it cannot be transparent
+    alpha_pixels: str
     opaque: tuple[str, ...]
-    copied_sound: frozenset[str]  # codecs it can carry as they are
+    pixels: str
+    copied_sound: frozenset[str] | None  # codecs it can carry as they are; None: any
     other_sound: str  # what the rest is encoded as
+    text: str  # what subtitles of letters become; pictures of letters only Matroska carries
+    finished: tuple[str, ...] = ()  # what a file that ends is written with
+    growing: tuple[str, ...] = ()  # what one is written with that may be cut off at any moment
 
 
-# Even sides: 4:2:0 halves the colours, and players refuse H.264 that is odd.
-_EVEN = ("-vf", "crop=trunc(iw/2)*2:trunc(ih/2)*2")
 _H264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "20")
+_MPEG4 = ("-c:v", "mpeg4", "-q:v", "4", "-bf", "0")  # of a camera: a tenth of H.264's work, which a Pi needs elsewhere
 _VP9 = ("-c:v", "libvpx-vp9", "-crf", "30", "-b:v", "0", "-deadline", "realtime", "-cpu-used", "6", "-row-mt", "1")
+_FRAGMENTS = ("-movflags", "+frag_keyframe+empty_moov+default_base_moof", "-frag_duration", "1000000")
+_CLUSTERS = ("-cluster_time_limit", "1000")
 ENCODINGS = {
     ".mp4": Encoding(
-        None,
-        (*_H264, "-pix_fmt", "yuv420p", *_EVEN, "-movflags", "+faststart"),
-        frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"}),
-        "aac",
+        None, "", _H264, "yuv420p", frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"}), "aac", "mov_text",
+        ("-movflags", "+faststart"), _FRAGMENTS,
     ),
+    ".mkv": Encoding(None, "", _H264, "yuv420p", None, "aac", "subrip", (), _CLUSTERS),
     ".webm": Encoding(
         # Frames that the encoder keeps to look ahead would lose their alpha.
-        (*_VP9, "-pix_fmt", "yuva420p", "-auto-alt-ref", "0"),
-        (*_VP9, "-pix_fmt", "yuv420p"),
-        frozenset({"opus", "vorbis"}),
-        "libopus",
+        (*_VP9, "-auto-alt-ref", "0"), "yuva420p", _VP9, "yuv420p", frozenset({"opus", "vorbis"}), "libopus", "webvtt",
+        (), _CLUSTERS,
     ),
     ".mov": Encoding(
-        ("-c:v", "prores_ks", "-profile:v", "4444", "-pix_fmt", "yuva444p10le", "-alpha_bits", "16"),
-        ("-c:v", "prores_ks", "-profile:v", "standard", "-pix_fmt", "yuv422p10le"),
-        frozenset({"aac", "mp3", "ac3", "alac", "pcm_s16le", "pcm_s24le", "pcm_s16be", "pcm_s24be"}),
-        "aac",
+        ("-c:v", "prores_ks", "-profile:v", "4444", "-alpha_bits", "16"), "yuva444p10le",
+        ("-c:v", "prores_ks", "-profile:v", "standard"), "yuv422p10le",
+        frozenset({"aac", "mp3", "ac3", "alac", "pcm_s16le", "pcm_s24le", "pcm_s16be", "pcm_s24be"}), "aac", "mov_text",
+        (), _FRAGMENTS,
     ),
 }  # fmt: skip
+LETTERS = frozenset({"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"})
+# Even sides: 4:2:0 halves the colours, and players refuse H.264 that is odd.
+EVEN = "crop=trunc(iw/2)*2:trunc(ih/2)*2"
+TICKS_PER_S = {False: 90_000, True: 30_000}  # of times, by `live`: MPEG-4 has no finer ones
 
 
 class FfmpegSink(Sink):
-    """One video file, every frame at its own time, the sound of the input beside it."""
+    """One video file, every frame at its own time; sound, subtitles, chapters and title of the input beside it.
 
-    def __init__(self, path: Path, *, transparent: bool, overwrite: bool = False) -> None:
+    `live`: frames come from a camera. The file can then be cut off at any moment, and plays up to there.
+    """
+
+    def __init__(self, path: Path, *, transparent: bool, overwrite: bool = False, live: bool = False) -> None:
         self._encoding = ENCODINGS[path.suffix.lower()]
         self.name = str(path)
         self.transparent = transparent and self._encoding.with_alpha is not None
         self._program = require_ffmpeg(path.suffix.lower())
+        self._live = live
         self._file = UnfinishedFile(path, overwrite=overwrite)
         self._process: subprocess.Popen[bytes] | None = None
         self._said: IO[bytes] | None = None  # what the program prints
-        self._written = 0
+        self._stream: StreamFormat | None = None
+        self._written, self._last_s = 0, 0.0
         self._checked_s = 0.0
 
     def start(self, stream: StreamFormat) -> None:
         """Raises SinkError when the disk is full or the program does not start."""
-        self._file.check_room()
-        command = self._command(stream)
+        self._file.begin()
+        self._stream = stream
         # A file, not a pipe: nobody reads while frames are written, and a full pipe would stop the program.
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the program runs
         try:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._said,
+                self._command(stream), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._said,
                 # Ctrl-C reaches every program of the terminal; this one must still be told that the input ended.
                 start_new_session=True,
+                pass_fds=() if self._file.lock is None else (self._file.lock,),
             )  # fmt: skip
         except OSError as error:
+            self._file.discard()
             raise SinkError(f"ffmpeg does not start: {error.strerror}") from error
         self._written = 0
         self._pipe(stream_header(stream.size, alpha=self.transparent, fps=stream.fps))
@@ -113,7 +127,29 @@ class FfmpegSink(Sink):
             self._checked_s = time.monotonic()
         self._pipe(frame_header(time_s, picture.nbytes))
         self._pipe(np.ascontiguousarray(picture).data)
-        self._written += 1
+        self._written, self._last_s = self._written + 1, time_s
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the container cannot take."""
+        file = self._stream.file if self._stream else None
+        if file is None:
+            return ()
+        found = []
+        if self._encoding.copied_sound is not None and (pictures := len(set(file.subtitles) - LETTERS)):
+            found.append(f"{pictures} subtitle track(s) made of pictures are lost; an .mkv would keep them")
+        if file.deep and "10" not in self._pixels:
+            found.append("colours of more than 8 bits become 8; their meaning (HDR or not) stays")
+        return tuple(found)
+
+    @property
+    def lock(self) -> int | None:
+        """A descriptor of the file while it is written."""
+        return self._file.lock
+
+    @property
+    def _pixels(self) -> str:
+        return self._encoding.alpha_pixels if self.transparent else self._encoding.pixels
 
     def finish(self, *, whole: bool) -> None:
         """Raises SinkError when ffmpeg failed; then there is no file."""
@@ -136,24 +172,72 @@ class FfmpegSink(Sink):
             if failed and self._written:
                 raise SinkError(f"ffmpeg could not write {self.name}: {last_words}")
             return
+        if not whole and self._stream is not None and self._stream.file and self._stream.file.sounds:
+            self._shorten(self._last_s + 1 / self._stream.fps)
         self._file.publish(whole=whole)
 
     def _command(self, stream: StreamFormat) -> list[str]:
-        encoding, sound = self._encoding, probe_sound(stream.audio) if stream.audio else None
-        pictures = encoding.with_alpha if self.transparent and encoding.with_alpha else encoding.opaque
+        file, encoding = stream.file, self._encoding
         command = [self._program, "-hide_banner", "-loglevel", "error", "-nostdin"]
-        if sound is not None:
-            command += ["-itsoffset", f"{sound.picture_delay_s:.6f}"]
+        if file is not None:
+            command += ["-itsoffset", f"{file.delay_s:.6f}"]
         command += ["-f", "matroska", "-i", "pipe:0"]
-        if sound is not None and stream.audio:
-            kept = sound.codec in encoding.copied_sound
-            command += ["-i", stream.audio, "-map", "0:v:0", "-map", "1:a:0"]
-            command += ["-c:a", "copy" if kept else encoding.other_sound]
+        if file is not None:
+            command += ["-i", local(file.path), "-map_metadata", "1", "-map_chapters", "1", "-map", "0:v:0"]
+            command += self._beside(file)
+        codec = encoding.with_alpha if self.transparent and encoding.with_alpha else encoding.opaque
+        if self._live:
+            codec = _MPEG4 if codec == _H264 else codec
+            codec = (*codec, "-g", str(max(1, round(stream.fps))), *encoding.growing, "-flush_packets", "1")
+        else:
+            codec = (*codec, *encoding.finished)
         # The input's own clock and no frame added or left out.
-        command += [*pictures, "-fps_mode", "passthrough", "-enc_time_base", "1/90000"]
-        if self._file.path.suffix.lower() != ".webm":
-            command += ["-video_track_timescale", "90000"]
-        return [*command, "-y", str(self._file.temporary)]
+        ticks = TICKS_PER_S[self._live]
+        command += [*codec, *self._coloured(file), "-fps_mode", "passthrough", "-enc_time_base", f"1/{ticks}"]
+        if self._file.path.suffix.lower() in (".mp4", ".mov"):
+            command += ["-video_track_timescale", str(ticks)]
+        return [*command, "-y", local(self._file.temporary)]
+
+    def _beside(self, file: VideoFile) -> list[str]:
+        """All sound, and the subtitles that the container takes."""
+        encoding, words = self._encoding, list[str]()
+        for number, codec in enumerate(file.sounds):
+            kept = encoding.copied_sound is None or codec in encoding.copied_sound
+            words += ["-map", f"1:a:{number}", f"-c:a:{number}", "copy" if kept else encoding.other_sound]
+        taken = 0
+        for number, codec in enumerate(file.subtitles):
+            if codec in LETTERS or encoding.copied_sound is None:
+                words += ["-map", f"1:s:{number}", f"-c:s:{taken}", encoding.text if codec in LETTERS else "copy"]
+                taken += 1
+        return words
+
+    def _coloured(self, file: VideoFile | None) -> list[str]:
+        """The input's own colours, said in the file; a camera's are those that players take for usual."""
+        colours = file.colours if file else BT709
+        even = f"{EVEN}," if self._pixels == "yuv420p" else ""
+        tags = {"colorspace": colours.matrix, "color_primaries": colours.primaries, "color_trc": colours.transfer}
+        # Some encoders look at the pictures' tags, others at the options.
+        told = ":".join(f"{name}={value}" for name, value in tags.items())
+        filters = f"{even}scale=out_color_matrix={SCALE_MATRICES[colours.matrix]}:out_range=tv,format={self._pixels}"
+        filters += f",setparams=range=tv:{told}"
+        return [
+            "-vf",
+            filters,
+            "-color_range",
+            "tv",
+            *(word for tag in tags.items() for word in (f"-{tag[0]}", tag[1])),
+        ]
+
+    def _shorten(self, end_s: float) -> None:
+        """Sound that goes on after the last picture is cut off, where the program can; the rest is copied."""
+        short = self._file.temporary.with_suffix(f".short{self._file.path.suffix}")
+        command = [self._program, "-v", "error", "-nostdin", "-i", local(self._file.temporary), "-map", "0"]
+        command += ["-c", "copy", "-t", f"{end_s:.6f}", "-y", local(short)]
+        done = subprocess.run(command, capture_output=True, check=False, timeout=FINISH_TIMEOUT_S)
+        if done.returncode == 0:
+            short.replace(self._file.temporary)
+        else:
+            short.unlink(missing_ok=True)
 
     def _pipe(self, data: bytes | memoryview) -> None:
         if self._process is None or self._process.stdin is None:

@@ -1,4 +1,4 @@
-"""Frames → raw rgb24 or rgba bytes on stdout, for ffmpeg or any other program behind a pipe."""
+"""Frames → raw rgb24 or rgba bytes on stdout, for ffmpeg or any other program at the end of a pipe."""
 
 from __future__ import annotations
 

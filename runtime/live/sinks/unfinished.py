@@ -6,6 +6,7 @@ stopped on purpose half-way plays, and is called `<stem>.partial<suffix>`.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import shutil
@@ -31,6 +32,17 @@ class UnfinishedFile:
             raise SinkError(f"cannot write {path}: its folder cannot be made: {error.strerror or error}") from error
         self.path, self._overwrite = path, overwrite
         self.temporary = path.with_name(f".{path.stem[:100]}.{secrets.token_hex(4)}.part{path.suffix}")
+        self.lock: int | None = None  # a descriptor of it; while it is locked the file still grows
+
+    def begin(self) -> None:
+        """Makes the file, so that what forbids it is told before anything else. Raises SinkError."""
+        try:
+            self.lock = os.open(self.temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.discard()
+            raise SinkError(f"cannot write {self.path}: {error.strerror or error}") from error
+        self.check_room()
 
     def check_room(self) -> None:
         """Raises SinkError when the disk is nearly full: later the index could not be written any more."""
@@ -51,11 +63,18 @@ class UnfinishedFile:
             finally:
                 os.close(descriptor)
             publish(self.temporary, path, overwrite=self._overwrite or not whole)
+            self._unlock()
         except OSError as error:
             raise SinkError(f"cannot write {path}: {error.strerror or error}") from error
         return path
 
     def discard(self) -> None:
         """Removes what was written."""
+        self._unlock()
         with suppress(OSError):
             self.temporary.unlink()
+
+    def _unlock(self) -> None:
+        if self.lock is not None:
+            os.close(self.lock)
+            self.lock = None

@@ -42,20 +42,24 @@ class VideoSink(Sink):
         self.name = str(path)
         self._file = UnfinishedFile(path, overwrite=overwrite)
         self._writer: cv2.VideoWriter | None = None
+        self._lost: tuple[str, ...] = ()
         self._times_s = array("d")
         self._bgr = np.empty((0, 0, 3), np.uint8)
         self._checked_s = 0.0
 
     def start(self, stream: StreamFormat) -> None:
         """Raises SinkError when the disk is full or cannot be written."""
-        self._file.check_room()
-        code = cv2.VideoWriter.fourcc(*FOURCC[self._file.path.suffix.lower()])
+        self._file.begin()
+        suffix = self._file.path.suffix.lower()
+        code = cv2.VideoWriter.fourcc(*FOURCC[suffix])
         with capture_stderr():
             writer = cv2.VideoWriter(str(self._file.temporary), cv2.CAP_FFMPEG, code, stream.fps, stream.size)
         if not writer.isOpened():
             self._file.discard()
             raise SinkError(f"cannot write {self.name}; may this user write there?")
         self._writer, self._times_s = writer, array("d")
+        if stream.file is not None and (beside := stream.file.beside()):
+            self._lost = (f"{beside}: lost in {suffix}; .mp4 and .mkv keep them, where ffmpeg is installed",)
         self._bgr = np.empty((stream.size[1], stream.size[0], 3), np.uint8)
 
     def write(self, picture: NDArray[np.uint8], time_s: float) -> None:
@@ -69,8 +73,18 @@ class VideoSink(Sink):
         self._writer.write(self._bgr)
         self._times_s.append(time_s)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """All but the pictures; OpenCV writes nothing else, and gives them no tags."""
+        return self._lost
+
+    @property
+    def lock(self) -> int | None:
+        """A descriptor of the file while it is written."""
+        return self._file.lock
+
     def finish(self, *, whole: bool) -> None:
-        """A file without frames is none."""
+        """A file without frames is removed."""
         if self._writer is None:
             return
         self._writer.release()
@@ -107,8 +121,10 @@ def _durations(times_s: Sequence[float]) -> list[int]:
     """Ticks that each frame is shown; rounding is of the times, so that errors do not add up."""
     if len(times_s) < 2:
         return []
-    ticks = [round((time_s - times_s[0]) * TICKS_PER_S) for time_s in times_s]
-    durations = [max(0, after - before) for before, after in pairwise(ticks)]
+    ticks: list[int] = []
+    for time_s in times_s:  # players leave out one of two frames of the same tick
+        ticks.append(max(round((time_s - times_s[0]) * TICKS_PER_S), ticks[-1] + 1 if ticks else 0))
+    durations = [after - before for before, after in pairwise(ticks)]
     return [*durations, durations[-1]]
 
 

@@ -12,15 +12,22 @@ from types import TracebackType
 from typing import Literal
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
+from ...device.credentials import without_credentials
 from ...device.stderr_capture import capture_stderr
 from ...errors import SourceError
 from ...picture.images import Size
 from ..frames import Buffers, Frame, SourceInfo
 
+MOST_BLACK = 0.9  # share of a video's pictures that may be without any light
+INTERLACED = "interlaced to progressive"  # what OpenCV's decoder says of pictures that it then leaves black
+LISTENED = 10  # pictures of a file before which it has said so
 Kind = Literal["file", "camera", "stream", "gstreamer"]
 
 MJPEG_ABOVE_PIXELS = 640 * 480  # USB 2 carries larger raw frames only a few times a second
+INSTALL = "on Debian and Raspberry Pi OS: sudo apt install ffmpeg"
 TIMEOUT_S = 5.0  # of a network stream, for connecting and between frames
 MOST_BAD_READS = 30  # in a row, from a camera that still answers; then it counts as gone
 USUAL_FPS = 25.0  # where a file does not say
@@ -40,11 +47,13 @@ class OpenCvSource:
     def __init__(
         self, target: str, kind: Kind, *, buffers: Buffers, wish: CameraWish | None = None, timeout_s: float = TIMEOUT_S
     ) -> None:
-        self.info = SourceInfo(target, live=kind != "file")
+        name = without_credentials(target)
+        self.info = SourceInfo(name, live=kind != "file")
         self._target, self._kind, self._buffers = target, kind, buffers
         self._wish = wish or CameraWish()
         self._timeout_s = timeout_s
         self._capture: cv2.VideoCapture | None = None
+        self._aspect = 1.0  # of a pixel
 
     def __enter__(self) -> OpenCvSource:
         """Raises SourceError when there is nothing to open."""
@@ -57,13 +66,15 @@ class OpenCvSource:
         fps = capture.get(cv2.CAP_PROP_FPS)
         frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if self._kind == "file" else 0
         self.info = SourceInfo(
-            name=self._target,
+            name=self.info.name,
             live=self._kind != "file",
             fps=fps if 0 < fps <= 1000 else None,  # unknown is 0, or the inverse of a timestamp's tick
             size=(int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))),
             frames=frames if frames > 0 else None,
-            audio=self._target if self._kind == "file" else None,
+            notes=(f"its sound, if it has any, is lost without ffmpeg; {INSTALL}",) if self._kind == "file" else (),
         )
+        aspect = capture.get(cv2.CAP_PROP_SAR_NUM) / (capture.get(cv2.CAP_PROP_SAR_DEN) or 1)
+        self._aspect = aspect if self._kind == "file" and 0 < aspect < 10 else 1.0
         return self
 
     def __exit__(
@@ -75,16 +86,23 @@ class OpenCvSource:
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames until the file ends; a live source never ends by itself and raises SourceError when it is gone."""
-        capture, number, bad, time_s = self._capture, 0, 0, 0.0
+        capture, number, bad, black, time_s = self._capture, 0, 0, 0, 0.0
         if capture is None:
             raise SourceError(f"{self.info.name} is not open")
         start = time.monotonic()
         raw = None
         while True:
-            ready, raw = capture.read(raw)
+            if self._kind == "file" and number < LISTENED:
+                with capture_stderr() as said:
+                    ready, raw = capture.read(raw)
+                if INTERLACED in said.text:
+                    raise SourceError(f"{self.info.name} is interlaced, which only ffmpeg can read; {INSTALL}")
+            else:
+                ready, raw = capture.read(raw)
             now = time.monotonic()
             if not ready or raw is None:
                 if not self.info.live:
+                    self._check_whole(number, black)
                     return
                 bad += 1
                 if self._kind == "stream" or bad > MOST_BAD_READS or not self._still_there():
@@ -92,6 +110,9 @@ class OpenCvSource:
                 time.sleep(0.01)
                 continue
             bad = 0
+            black += self._kind == "file" and not raw.any()
+            if self._aspect != 1.0:
+                raw = _square(np.asarray(raw, np.uint8), self._aspect)
             image = self._buffers.take((*raw.shape[:2], 3))
             cv2.cvtColor(raw, cv2.COLOR_GRAY2RGB if raw.ndim == 2 else cv2.COLOR_BGR2RGB, dst=image)
             if self.info.live:
@@ -102,6 +123,20 @@ class OpenCvSource:
                 time_s = stamp_s if number == 0 or stamp_s > time_s else time_s + 1 / (self.info.fps or USUAL_FPS)
             yield Frame(image, number, time_s, now)
             number += 1
+            raw = raw if self._aspect == 1.0 else None
+
+    def _check_whole(self, number: int, black: int) -> None:
+        """Raises SourceError where OpenCV gave less than the file holds: it stops at damage, and knows no fields."""
+        name, more = self.info.name, f"; {INSTALL}"
+        if number and black >= MOST_BLACK * number:
+            raise SourceError(f"{name} is black as OpenCV reads it, as interlaced videos are{more}")
+        missing = (self.info.frames or 0) - number
+        # An MP4 counts its frames, other containers' numbers are guesses from their length.
+        counted = Path(self._target).suffix.lower() in (".mp4", ".mov", ".m4v")
+        if missing > (max(1, 0.01 * number) if counted else max(self.info.fps or USUAL_FPS, 0.1 * number)):
+            raise SourceError(
+                f"{name} ends after {number} of the {self.info.frames} frames it announces, as OpenCV reads it{more}"
+            )
 
     def _opened(self) -> cv2.VideoCapture:
         if self._kind == "gstreamer":
@@ -138,16 +173,16 @@ class OpenCvSource:
         return self._kind != "camera" or sys.platform != "linux" or self._device_file().exists()
 
     def _why_not(self, said: str) -> str:
-        name = self._target
+        name = self.info.name
         if self._kind == "file":
-            return f"{name} cannot be read as a video; it is damaged, cut short, or of a kind that OpenCV cannot read"
+            return f"{name} cannot be read as a video; it is damaged, without pictures, or of a kind OpenCV cannot read"
         if self._kind == "gstreamer":
             if "GStreamer:                   YES" not in cv2.getBuildInformation():
                 return "this OpenCV was built without GStreamer; Debian's has it: apt install python3-opencv"
             return f"GStreamer cannot run '{name}'; try it first with: gst-launch-1.0"
         if self._kind == "stream":
-            reason = said.strip().splitlines()
-            return f"{name} does not answer{': ' + reason[-1].strip() if reason else ''}; is the address right?"
+            words = without_credentials(said).strip().splitlines()
+            return f"{name} does not answer{': ' + words[-1].strip() if words else ''}; is the address right?"
         device = self._device_file()
         if sys.platform == "linux" and not device.exists():
             others = sorted(str(path) for path in Path("/dev").glob("video*"))
@@ -155,3 +190,10 @@ class OpenCvSource:
         if sys.platform == "linux" and not os.access(device, os.R_OK):
             return f"no permission to use {device}; run: sudo usermod -aG video $USER, then log in again"
         return f"camera {name} does not open; is another program using it? (fuser -v {device})"
+
+
+def _square(raw: NDArray[np.uint8], aspect: float) -> NDArray[np.uint8]:
+    """A picture (H, W, 3) whose pixels were `aspect` times as wide as high, with square ones."""
+    height, width = raw.shape[:2]
+    size = (round(width * aspect / 2) * 2, height) if aspect > 1 else (width, round(height / aspect / 2) * 2)
+    return np.asarray(cv2.resize(raw, size, interpolation=cv2.INTER_CUBIC), np.uint8)

@@ -21,7 +21,7 @@ from ...errors import SourceError, UsageError
 from ...matting.composite import cover
 from ...picture.images import PHOTO_SUFFIXES, Image, Size, read
 from ..frames import Buffers, Frame, SourceInfo
-from .opencv import OpenCvSource
+from .ffmpeg import open_video
 
 USUAL_SIZE: Size = (1280, 720)
 USUAL_FPS = 30.0
@@ -241,7 +241,7 @@ def _looped(path: str, size: Size) -> Iterator[Image]:
     buffers = Buffers()
     while True:
         count = 0
-        with OpenCvSource(path, "file", buffers=buffers) as video:
+        with open_video(path, buffers, loop=True) as video:
             for frame in video:
                 count += 1
                 fits = frame.image.shape[1::-1] == size

@@ -9,9 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
+from ...device.credentials import without_credentials
 from ...errors import UsageError
 from ...picture.images import Size
 from ..frames import Buffers, Frame, SourceInfo
+from ..program import find_ffmpeg
+from .address import Address
+from .ffmpeg import FfmpegSource, open_video
 from .opencv import CameraWish, OpenCvSource
 from .pictures import PATTERN, PictureSource
 from .raw import RawSource
@@ -66,7 +70,9 @@ def opener(text: str, options: SourceOptions, buffers: Buffers) -> Opener:
 
         return lambda: PiCameraSource(buffers=buffers, wish=wish)
     if text.startswith(STREAM_SCHEMES):
-        return lambda: OpenCvSource(text, "stream", buffers=buffers)
+        if find_ffmpeg():
+            return lambda: FfmpegSource(text, live=True, buffers=buffers)
+        return lambda: OpenCvSource(Address(text).whole, "stream", buffers=buffers)
     if " ! " in text:
         return lambda: OpenCvSource(text, "gstreamer", buffers=buffers)
     if re.fullmatch(r"\d+|/dev/video\d+", text):
@@ -74,5 +80,5 @@ def opener(text: str, options: SourceOptions, buffers: Buffers) -> Opener:
     if Path(text).is_dir() or PATTERN.search(Path(text).name):
         return lambda: PictureSource(text, fps=options.fps)
     if Path(text).is_file():
-        return lambda: OpenCvSource(text, "file", buffers=buffers)
-    raise UsageError(f"there is no source {text}; expected {WORDS}")
+        return lambda: open_video(text, buffers)
+    raise UsageError(f"there is no source {without_credentials(text)}; expected {WORDS}")

@@ -11,8 +11,9 @@ import pytest
 
 from edgematte.benchmarks.studies.batch import FLAT_MB, Batch, make_photos, resident_mb, run_batch
 from edgematte.runtime.errors import ImageError, UsageError
-from edgematte.runtime.network.tensors import resize
-from edgematte.runtime.picture.images import find_photos, read, write
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read, write
+from edgematte.runtime.picture.scale import resize
 
 
 @pytest.fixture
@@ -29,7 +30,9 @@ def test_a_hundred_photos_leave_memory_flat_and_every_damaged_one_is_named(
     for path in find_photos(photos / "images"):
         image = read(path)
         write(tmp_path / path.name, resize(image, (image.shape[1] // 2, image.shape[0] // 2)))
-    batch = run_batch(tmp_path, photos=120, damaged=16, options=("--threads", "1", "--refine", "off"), place=place)
+    batch = run_batch(
+        tmp_path, photos=120, damaged=16, options=("--threads", "1", "--refine", "off", "-m", "unet-live"), place=place
+    )
     assert batch.failures() == []
     assert (batch.written, batch.named, batch.exit_code) == (104, 16, 1)
     assert 20 < batch.warm_mb < 400, "the figure is a program's, not nothing's"

@@ -19,7 +19,7 @@ def nobody(picture: Image) -> Alpha:
 
 
 def test_a_frame_waits_less_than_a_frame_on_its_way_through_the_pipeline() -> None:
-    found = measure(nobody, (64, 64), size=SIZE, fps=FPS, seconds=4.0)
+    found = measure(nobody, (64, 64), size=SIZE, fps=FPS, seconds=3.0)
     assert len(found) >= 10
     assert [frame.number for frame in found] == sorted({frame.number for frame in found})
     assert 0 <= np.median([frame.waited_ms for frame in found]) < FRAME_MS
@@ -30,7 +30,7 @@ def test_a_network_slower_than_the_camera_makes_no_queue() -> None:
         time.sleep(2.5 / FPS)
         return nobody(picture)
 
-    found = measure(slow, (64, 64), size=SIZE, fps=FPS, seconds=6.0)
+    found = measure(slow, (64, 64), size=SIZE, fps=FPS, seconds=5.0)
     gaps = np.diff([frame.number for frame in found])
     assert (gaps >= 2).any(), "frames were left out"
     late = found[len(found) // 2 :]

@@ -9,8 +9,9 @@ import pytest
 from edgematte.benchmarks.measure.latency import Effort
 from edgematte.benchmarks.studies import quantization
 from edgematte.benchmarks.studies.quantization import measure, table
+from edgematte.convert.onnx.evidence import assumed
 from edgematte.convert.onnx.graph import load
-from edgematte.convert.onnx.lower import Preprocessing, lower
+from edgematte.convert.onnx.lower import lower
 from edgematte.convert.photos import gather
 from edgematte.convert.quantise.calibrate import observe
 from edgematte.convert.quantise.to_int8 import PLAIN, to_int8
@@ -20,7 +21,8 @@ def test_a_network_is_like_itself_and_its_int8_form_a_little_less(
     orange: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quantization, "EFFORT", Effort(warm_up=1, seconds=0, least_rounds=3))
-    model = lower(load(orange), Preprocessing())
+    graph = load(orange)
+    model = lower(graph, assumed(graph))
     images = gather(photos, model.size, most=4).images
     int8 = to_int8(model, images, steps=PLAIN, statistics=observe(model, images)).tflite
     same = measure("orange", "float", model.tflite, model, images)

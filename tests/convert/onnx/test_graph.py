@@ -107,11 +107,10 @@ def test_weights_beyond_two_gigabytes_are_refused_without_being_read(tmp_path: P
         onnx_graph.load(path)
 
 
-@pytest.mark.parametrize("opset", [6, 30])
-def test_an_opset_outside_the_range_is_refused_with_what_to_export(tmp_path: Path, opset: int) -> None:
+def test_an_opset_before_numpys_broadcasting_is_refused_with_what_to_export(tmp_path: Path) -> None:
     model = simple()
-    model.opset_import[0].version = opset
-    with pytest.raises(ConversionError, match=f"opset {opset}; expected 7 to .* opset_version=17"):
+    model.opset_import[0].version = 6
+    with pytest.raises(ConversionError, match=r"opset 6; expected 7 or later\. .*opset_version=17"):
         onnx_graph.load(saved(model, tmp_path))
 
 
@@ -137,7 +136,10 @@ def test_an_output_that_nothing_computes_is_named(tmp_path: Path) -> None:
 def test_a_second_image_input_is_refused(tmp_path: Path) -> None:
     model = model_of([op("Add", "x", "background")])
     model.graph.input.append(helper.make_tensor_value_info("background", TensorProto.FLOAT, [1, 8, 9, 12]))
-    with pytest.raises(ConversionError, match=r"2 inputs \(image, background\); expected one"):
+    with pytest.raises(
+        ConversionError,
+        match=r"2 inputs are open: .*--input background=0, or a file, --input background=FILE.npy",
+    ):
         onnx_graph.load(saved(model, tmp_path))
 
 

@@ -13,12 +13,15 @@ import pytest
 import edgematte
 from edgematte.convert.onnx import graph as onnx_graph
 from edgematte.convert.onnx import onnx_tf
-from edgematte.convert.onnx.lower import Preprocessing, lower
+from edgematte.convert.onnx.evidence import assumed
+from edgematte.convert.onnx.reading import Preprocessing
 from edgematte.convert.photos import gather
 from edgematte.convert.recipe import Recipe
 from edgematte.runtime.errors import GateRefusedError, UsageError
 from edgematte.runtime.network.interpreter import load
 from edgematte.runtime.network.model_file import parse
+
+from ..tiny import lower
 
 # Real networks of four kinds: ours, transposed convolutions, 38 resizes with dilation, a MobileNet encoder.
 NETWORKS = {
@@ -71,7 +74,7 @@ def test_our_lowering_agrees_with_tensorflows(
     graph = onnx_graph.load(path if path.is_file() else request.getfixturevalue("shared") / "networks" / path.name)
     ours = lower(graph, preprocessing, channel=channel)
     images = gather(photos / "images", ours.size, most=4).images
-    theirs, _ = onnx_tf.convert(graph, preprocessing, images, channel=channel)
+    theirs, _ = onnx_tf.convert(graph, assumed(graph, preprocessing, channel=channel), images)
     first, second = load(ours.tflite, threads=1), load(theirs.tflite, threads=1)
     for image in images:
         # Float32 rounding through a hundred layers, in another order; the gate of every conversion.

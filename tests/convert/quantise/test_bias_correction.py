@@ -10,7 +10,8 @@ from edgematte.convert.quantise.calibrate import calibrate, observe
 from edgematte.convert.quantise.emit import quantize
 from edgematte.convert.tflite.graph import TfliteGraph
 from edgematte.convert.tflite.kernels import encode
-from edgematte.runtime.picture.images import find_photos, read
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
 
 from ..float_nets import alpha, unet
 

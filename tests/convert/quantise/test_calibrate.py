@@ -16,7 +16,8 @@ from edgematte.convert.quantise.calibrate import (
 from edgematte.convert.quantise.visible_range import LOGISTIC_REACH
 from edgematte.convert.tflite.kernels import encode
 from edgematte.runtime.errors import ConversionError, UsageError
-from edgematte.runtime.picture.images import find_photos, read
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
 
 from ..float_nets import Net, unet
 
@@ -38,6 +39,18 @@ def test_minmax_is_what_was_seen(images) -> None:
     ranges = choose_ranges(model, statistics, method="minmax")
     assert ranges["last"] == (statistics["last"].lowest.min(), statistics["last"].highest.max())
     assert ranges["last"][0] == 0.0, "a ReLU gives nothing below zero"
+
+
+def test_a_network_in_portions_is_seen_as_it_is_in_one(images, monkeypatch) -> None:
+    model = unet()
+    whole = observe(model, images)
+    monkeypatch.setattr("edgematte.convert.tflite.activations.MOST_BYTES", 1)  # every tensor is a portion of its own
+    parts = observe(model, images)
+    assert parts.keys() == whole.keys()
+    for name, seen in whole.items():
+        assert np.array_equal(parts[name].lowest, seen.lowest)
+        assert np.array_equal(parts[name].highest, seen.highest)
+        assert parts[name].mean == pytest.approx(seen.mean)
 
 
 def test_the_input_keeps_the_encoding_of_the_camera(images) -> None:

@@ -7,16 +7,17 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from edgematte.convert.quantise.calibrate import calibrate
-from edgematte.convert.quantise.emit import quantize, without_int8_kernel
+from edgematte.convert.quantise.emit import mean_response, quantize, without_int8_kernel
 from edgematte.convert.quantise.to_int8 import PLAIN, Steps, to_int8
 from edgematte.convert.rewrite.int8_forms import with_int8_forms
 from edgematte.convert.targets.partitions import partitions
 from edgematte.convert.tflite.graph import TfliteGraph, float_operators
 from edgematte.runtime.errors import ConversionError
 from edgematte.runtime.network.interpreter import load
-from edgematte.runtime.picture.images import find_photos, read
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
 
-from ..float_nets import CODE, Net, alpha, unet
+from ..float_nets import CODE, Net, alpha, grouped, unet
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +83,18 @@ def test_an_operator_without_an_int8_kernel_is_named_or_becomes_an_island(images
     assert kinds(mixed).count("DEQUANTIZE") == 1
     for image in images:
         assert np.abs(alpha(mixed, model, image) - alpha(model.tflite, model, image)).mean() < 0.02
+
+
+def test_a_grouped_convolution_answers_a_mean_like_a_whole_one_with_zeros_between_its_groups() -> None:
+    graph = grouped().graph
+    operator = graph.producers()[graph.numbers["halves"]]
+    weights = np.asarray(graph.constant(operator.inputs[1]), np.float64)
+    whole = np.zeros((*weights.shape[:3], 8))
+    whole[:4, ..., :4], whole[4:, ..., 4:] = weights[:4], weights[4:]
+    mean = np.arange(1.0, 9.0)
+    found = mean_response(graph, operator, weights, mean)
+    assert found == pytest.approx(mean_response(graph, operator, whole, mean))
+    assert found == pytest.approx(np.einsum("orci,i->o", whole, mean))
 
 
 def test_neighbouring_islands_share_their_conversions(images) -> None:

@@ -11,7 +11,8 @@ from edgematte.convert.quantise.to_int8 import to_int8
 from edgematte.convert.targets.partitions import partitions
 from edgematte.convert.tflite.float_model import FloatModel
 from edgematte.convert.tflite.graph import TfliteGraph
-from edgematte.runtime.picture.images import find_photos, read
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
 
 from ..float_nets import Net, alpha, scaled_output
 

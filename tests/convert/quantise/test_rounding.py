@@ -8,9 +8,11 @@ import pytest
 from edgematte.convert.quantise.calibrate import calibrate
 from edgematte.convert.quantise.emit import quantize, weight_scales
 from edgematte.convert.quantise.refit import refit
+from edgematte.convert.quantise.rounding import patches, rounded_for
 from edgematte.runtime.network.interpreter import load
-from edgematte.runtime.network.tensors import resize
-from edgematte.runtime.picture.images import find_photos, read
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
+from edgematte.runtime.picture.scale import resize
 
 from ..float_nets import Net, scaled_output, unet
 
@@ -74,6 +76,19 @@ def test_every_convolution_is_rounded_and_stays_near() -> None:
         assert weights.values.shape == graph.shape(graph.numbers[name])
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_what_a_kernel_meets_times_its_weights_is_its_output(images, stride) -> None:
+    net = Net(seed=6)
+    model = net.finish(net.conv("layer", net.image, 1, stride=stride, act="NONE"))
+    graph = model.graph
+    operator = graph.producers()[graph.numbers["layer"]]
+    pixels = model.to_input(resize(images[0], model.size))
+    expected = load(graph.expose([graph.numbers["layer"]]), threads=1).run(pixels).reshape(-1)
+    met = patches(graph, operator, pixels, np.arange(expected.size))
+    weights, bias = (graph.constant(tensor) for tensor in operator.inputs[1:3])
+    assert np.tensordot(met, weights.reshape(9, 3), 2) + bias == pytest.approx(expected, abs=1e-5)
+
+
 @pytest.mark.filterwarnings("error")
 def test_inputs_of_any_size_are_rounded_alike(images) -> None:
     values = []
@@ -82,3 +97,11 @@ def test_inputs_of_any_size_are_rounded_alike(images) -> None:
         values.append(round_weights(model, images)["layer/weights"].values)
     # float32's own rounding, and the scales', moves a weight here and there by one.
     assert np.mean(values[0] != values[1]) < 0.02
+
+
+def test_a_depthwise_kernel_is_rounded_alike_in_any_unit_of_its_input() -> None:
+    random = np.random.default_rng(7)
+    weights = random.normal(0, 1, (1, 3, 3, 16))
+    met = np.cumsum(random.normal(0, 1, (200, 9, 16)), axis=1).astype(np.float32)  # neighbours are alike
+    large, small = (rounded_for("DEPTHWISE_CONV_2D", weights, met * unit).values for unit in (1.0, 2.0**-12))
+    assert np.array_equal(large, small)

@@ -8,7 +8,8 @@ import numpy as np
 
 from edgematte.convert.quantise.calibrate import METHODS
 from edgematte.convert.quantise.to_int8 import PLAIN, to_int8
-from edgematte.runtime.picture.images import find_photos, read
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
 
 from ..float_nets import alpha, unet
 

@@ -19,6 +19,7 @@ from edgematte.convert.recipe import Recipe
 from edgematte.convert.report import charts, page
 from edgematte.convert.report.report import write_report
 from edgematte.runtime.errors import OutputExistsError
+from edgematte.runtime.network.model_file import parse
 
 COMMAND = "edgematte convert bright.onnx -o bright.tflite --calibrate 'my photos'"
 
@@ -36,12 +37,27 @@ def folder(conversion: Conversion, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="module")
+def overlay(folder: Path) -> dict:
+    return json.loads((folder / "node-data.json").read_text())
+
+
+def test_model_explorer_gets_every_layer_s_error_by_its_tensor_s_name(overlay: dict, conversion: Conversion) -> None:
+    names = {tensor.name for tensor in parse(conversion.tflite).tensors}
+    assert set(overlay) == {"results", "thresholds"}
+    assert len(overlay["results"]) >= 5
+    assert set(overlay["results"]) <= names
+    assert all(0 <= result["value"] < 5 for result in overlay["results"].values()), "per cent of the tensor's range"
+    values = [threshold["value"] for threshold in overlay["thresholds"]]
+    assert values == sorted(values)
+
+
+@pytest.fixture(scope="module")
 def html(folder: Path) -> str:
     return (folder / "index.html").read_text(encoding="utf-8")
 
 
 def test_the_page_needs_nothing_from_anywhere(html: str, folder: Path) -> None:
-    assert {path.name for path in folder.iterdir()} == {"index.html", "report.json"}
+    assert {path.name for path in folder.iterdir()} == {"index.html", "report.json", "node-data.json"}
     assert "http://" not in html
     assert "https://" not in html
     assert "<script" not in html

@@ -11,7 +11,8 @@ from edgematte.convert.quantise.calibrate import observe, visible
 from edgematte.convert.quantise.to_int8 import PLAIN, to_int8
 from edgematte.convert.rewrite.branches import MOST_WORK, with_branches
 from edgematte.convert.tflite.float_model import FloatModel
-from edgematte.runtime.picture.images import find_photos, read
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
 
 from ..float_nets import Net, alpha
 

@@ -11,7 +11,8 @@ from ai_edge_litert import schema_py_generated as schema
 from edgematte.convert.quantise.to_int8 import PLAIN, to_int8
 from edgematte.convert.tflite.float_model import FloatModel
 from edgematte.convert.tflite.graph import TfliteGraph, float_operators
-from edgematte.runtime.picture.images import find_photos, read
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
 
 from ..float_nets import CODE, Net, alpha
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgematte.convert.onnx.lower import lower
 from edgematte.convert.rewrite.shuffles import without_shuffles
 from edgematte.convert.tflite.float_model import FloatModel
 from edgematte.runtime.network.interpreter import load as load_network
 
-from ..tiny import Op, floats, ints, load, model_of, op
+from ..tiny import Op, floats, ints, load, lower, model_of, op
 
 
 def shuffle(source: str, groups: int, rows: int, columns: int, names: tuple[str, str, str]) -> list[Op]:

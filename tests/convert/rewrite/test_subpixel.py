@@ -9,16 +9,17 @@ import onnx
 import pytest
 
 import edgematte
-from edgematte.convert.onnx.lower import Preprocessing, lower
+from edgematte.convert.onnx.reading import Preprocessing
 from edgematte.convert.quantise.to_int8 import PLAIN, to_int8
-from edgematte.convert.recipe import Recipe, Target
+from edgematte.convert.recipe import Recipe
 from edgematte.convert.rewrite.subpixel import with_subpixels
 from edgematte.convert.targets.partitions import partitions
 from edgematte.convert.tflite.graph import TfliteGraph
 from edgematte.runtime.network import interpreter
-from edgematte.runtime.picture.images import find_photos, read
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
 
-from ..tiny import floats, load, model_of, op
+from ..tiny import floats, load, lower, model_of, op
 
 
 def int8(photos: Path, *, kernel: int, channels: int) -> TfliteGraph:
@@ -61,7 +62,7 @@ def test_full_precision_stays_as_it_is_for_it_has_a_kernel() -> None:
 
 @pytest.mark.parametrize(("target", "kind"), [("generic", "DEPTH_TO_SPACE"), ("coral", "TRANSPOSE_CONV")])
 def test_convert_does_so_where_no_compiler_wants_the_operator(
-    photos: Path, tmp_path: Path, target: Target, kind: str
+    photos: Path, tmp_path: Path, target: str, kind: str
 ) -> None:
     ops = [op("ConvTranspose", "x", floats(8, 1, 2, 2, seed=1), strides=[2, 2]), op("Sigmoid", "t0")]
     onnx.save(model_of(ops, rows=32, columns=32), tmp_path / "network.onnx")

@@ -6,81 +6,14 @@ import stat
 import sys
 from pathlib import Path
 
-import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from numpy.typing import NDArray
 
 from edgematte.convert.targets import coral, edgetpu_compiler
 from edgematte.runtime.errors import ConversionError
 
-Shape = tuple[int, ...]
-INT8, FLOAT = schema.TensorType.INT8, schema.TensorType.FLOAT32
-
-
-def model_of(
-    *steps: tuple[str, list[Shape | NDArray], Shape, object], dtype: int = INT8, dynamic: bool = False
-) -> bytes:
-    """A chain of operators: (name, inputs after the chain's own, output shape, options). Arrays become constants."""
-    model, graph = schema.ModelT(), schema.SubGraphT()
-    model.version, model.buffers, model.operatorCodes, model.subgraphs = 3, [schema.BufferT()], [], [graph]
-    graph.tensors, graph.operators = [], []
-
-    def tensor(given: Shape | NDArray, kind: int) -> int:
-        entry = schema.TensorT()
-        entry.name, entry.type, entry.buffer = f"t{len(graph.tensors)}", kind, 0
-        if isinstance(given, tuple):
-            entry.shape = list(given)
-        else:
-            entry.shape = list(given.shape)
-            entry.type = {np.dtype(np.int32): schema.TensorType.INT32}.get(given.dtype, INT8)
-            buffer = schema.BufferT()
-            buffer.data = np.frombuffer(given.tobytes(), np.uint8)
-            entry.buffer = len(model.buffers)
-            model.buffers.append(buffer)
-        graph.tensors.append(entry)
-        return len(graph.tensors) - 1
-
-    chain = tensor(next(i for i in steps[0][1] if isinstance(i, tuple)), dtype)
-    if dynamic:
-        graph.tensors[chain].shapeSignature = [1, -1, -1, 3]
-    graph.inputs = [chain]
-    for name, inputs, output, options in steps:
-        numbers, taken = [], False
-        for given in inputs:
-            if isinstance(given, tuple) and not taken:
-                numbers.append(chain)
-                taken = True
-            else:
-                numbers.append(tensor(given, dtype))
-        code, operator = schema.OperatorCodeT(), schema.OperatorT()
-        number = getattr(schema.BuiltinOperator, name)
-        code.builtinCode, code.deprecatedBuiltinCode, code.version = number, min(number, 127), 1
-        model.operatorCodes.append(code)
-        operator.opcodeIndex, operator.inputs = len(model.operatorCodes) - 1, numbers
-        chain = tensor(output, dtype)
-        operator.outputs = [chain]
-        if options is not None:
-            operator.builtinOptions = options
-            operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
-        graph.operators.append(operator)
-    graph.outputs = [chain]
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
-
-
-def options(kind: str, **values: object) -> object:
-    made = getattr(schema, f"{kind}OptionsT")()
-    for name, value in values.items():
-        setattr(made, name, value)
-    return made
-
-
-def ints(*numbers: int) -> NDArray:
-    return np.array(numbers, np.int32)
-
+from .one_operator import FLOAT, ints, model_of, options
 
 PICTURE = (1, 8, 8, 4)
 WEIGHTS = np.ones((4, 3, 3, 4), np.int8)
@@ -168,15 +101,26 @@ def test_floats_and_open_sizes_do_not_map() -> None:
     assert "not fixed" in verdict.reason
 
 
-def test_resizing_is_uncertain_and_says_so() -> None:
-    step = (
-        "RESIZE_BILINEAR",
-        [PICTURE, ints(16, 16)],
-        (1, 16, 16, 4),
-        options("ResizeBilinear", halfPixelCenters=True),
-    )
-    coverage = coral.check(model_of(step))
-    assert coverage.operators[0].status == "uncertain"
+def resize(pixels: int, **settings: object) -> tuple[str, list, tuple[int, ...], object]:
+    made = (1, 2 * pixels, 2 * pixels, 4)
+    return "RESIZE_BILINEAR", [(1, pixels, pixels, 4), ints(*made[1:3])], made, options("ResizeBilinear", **settings)
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [
+        (resize(8, halfPixelCenters=True), "operator version that compilers up to 15.0"),
+        (resize(64, alignCorners=True), "depending on its sizes"),
+        (resize(128, alignCorners=True), "resizes of large tensors"),
+    ],
+)
+def test_resizing_is_uncertain_and_the_headline_says_so(step: tuple, reason: str) -> None:
+    coverage = coral.check(model_of(step, MAPS["pool"]))
+    assert [verdict.status for verdict in coverage.operators] == ["uncertain", "mapped"]
+    assert reason in coverage.operators[0].reason
+    assert not coverage.complete
+    assert coverage.headline.startswith("1 of 2 operators map to an Edge TPU")
+    assert "1 more may, first RESIZE_BILINEAR 't2': " + coverage.operators[0].reason in coverage.headline
     assert any("transposed convolution" in advice for advice in coverage.suggestions)
 
 
@@ -193,13 +137,12 @@ def test_memory_is_what_is_alive_at_once() -> None:
     coverage = coral.check(model_of(MAPS["convolution"], MAPS["pool"]))
     assert coverage.parameter_bytes == WEIGHTS.size + 4 * 4
     assert coverage.activation_peak_bytes == 2 * 8 * 8 * 4, "a convolution's input and output; the pool needs less"
-    assert coverage.fits
+    assert coverage.suggestions == (), "it fits the chip"
 
 
 def test_a_network_too_large_for_the_chip_is_told_how_much_smaller() -> None:
     large = (1, 2048, 1024, 4)
     coverage = coral.check(model_of(("RELU", [large], large, None)))
-    assert not coverage.fits
     # 16 MB must become 8: half the pixels, 71 % of each side.
     assert any("71%" in advice for advice in coverage.suggestions), coverage.suggestions
 
@@ -235,16 +178,16 @@ LOGISTIC                       1          More than one subgraph is not supporte
 
 
 def test_the_compilers_log_becomes_numbers() -> None:
-    report = edgetpu_compiler.parse_log(LOG)
-    assert report.version == "16.0.384591198"
-    assert [(o.operator, o.count, o.mapped) for o in report.operators] == [
-        ("CONV_2D", 17, True),
-        ("RESIZE_BILINEAR", 3, False),
-        ("LOGISTIC", 1, False),
+    compiled = edgetpu_compiler.parse_log(LOG, b"model")
+    assert compiled.compiler == "Google's compiler 16.0.384591198"
+    assert [(name, count) for name, count, _ in compiled.counts] == [
+        ("CONV_2D", 17),
+        ("RESIZE_BILINEAR", 3),
+        ("LOGISTIC", 1),
     ]
-    assert report.on_chip_bytes == 1.5 * 2**20
-    assert report.off_chip_bytes == 512 * 1024
-    assert report.subgraphs == 1
+    assert compiled.counts[1][2] == "Operation is otherwise supported, but not mapped"
+    assert (compiled.sram_bytes, compiled.outer_bytes) == (1.5 * 2**20, 512 * 1024)
+    assert dict(compiled.facts)["Edge TPU subgraphs"] == "1"
 
 
 def stand_in(folder: Path, body: str) -> None:
@@ -262,7 +205,7 @@ def test_the_compiler_is_run_where_it_is_installed(tmp_path: Path, monkeypatch: 
     report = edgetpu_compiler.compile_model(b"model")
     assert report is not None
     assert report.model == b"compiled"
-    assert report.operators[0].count == 17
+    assert report.counts[0] == ("CONV_2D", 17, "Mapped to Edge TPU")
 
 
 def test_a_compiler_that_fails_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

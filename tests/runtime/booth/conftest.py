@@ -38,13 +38,27 @@ class FakePrinter:
         (self.folder / "alerts").write_text(alerts)
         (self.folder / "waiting").write_text("Booth-7 guest 1024 today\n")
 
+    def refuse(self, words: str) -> None:
+        """`lp` takes nothing."""
+        (self.folder / "refused").write_text(words)
+
+    def have_no_default(self) -> None:
+        (self.folder / "nodefault").touch()
+
+    @property
+    def enabled(self) -> list[str]:
+        """What `cupsenable` and `cupsaccept` were asked."""
+        log = self.folder / "enabled"
+        return log.read_text().splitlines() if log.exists() else []
+
     def mend(self) -> None:
-        for name in ("broken", "alerts", "waiting"):
+        for name in ("broken", "alerts", "waiting", "refused"):
             (self.folder / name).unlink(missing_ok=True)
 
 
 LP = """#!/bin/sh
 cd "{folder}"
+if [ -e refused ]; then cat refused >&2; exit 1; fi
 echo "$*" >> asked
 for last; do :; done
 cp "$last" part && mv part "sheet-$(wc -l < asked).jpg" || exit 1
@@ -54,6 +68,9 @@ echo "request id is Booth-1 (1 file(s))"
 LPSTAT = """#!/bin/sh
 cd "{folder}"
 case "$1" in
+  -e) echo Booth; exit 0;;
+  -d) if [ -e nodefault ]; then echo "no system default destination"
+      else echo "system default destination: Booth"; fi;;
   -o) cat waiting 2>/dev/null; exit 0;;
   -l) if [ -e broken ]; then printf 'printer Booth disabled since today -\\n\\t%s\\n' "$(cat broken)"
       else echo "printer Booth is idle.  enabled since today"; fi
@@ -62,11 +79,17 @@ esac
 """
 
 
+ENABLE = """#!/bin/sh
+cd "{folder}"
+echo "$(basename "$0") $*" >> enabled
+"""
+
+
 @pytest.fixture
 def fake_printer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePrinter:
     folder = tmp_path / "printer"
     folder.mkdir()
-    for name, text in (("lp", LP), ("lpstat", LPSTAT)):
+    for name, text in (("lp", LP), ("lpstat", LPSTAT), ("cupsenable", ENABLE), ("cupsaccept", ENABLE)):
         (folder / name).write_text(text.format(folder=folder))
         (folder / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")

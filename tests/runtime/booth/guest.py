@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import re
 import subprocess
@@ -18,6 +20,7 @@ from typing import Any
 
 START_S = 60.0  # the machine may be busy
 STEP_S = 60.0
+STARTED = re.compile(r"the booth is at (http://\S+)/;")
 
 
 @dataclass
@@ -29,6 +32,14 @@ class Guest:
     data: Path
     said: list[str] = field(default_factory=list)  # by the booth, on stderr
 
+    def wait_for_restart(self) -> None:
+        """The same process starts anew, on another port where the system chooses."""
+        until = time.monotonic() + START_S
+        while len(starts := [match[1] for line in self.said if (match := STARTED.search(line))]) < 2:
+            assert time.monotonic() < until, "it did not start anew: " + "\n".join(self.said)
+            time.sleep(0.1)
+        self.address = starts[-1]
+
     def get(self, path: str, headers: dict[str, str] | None = None) -> tuple[int, bytes, dict[str, str]]:
         return self._ask(urllib.request.Request(f"{self.address}{path}", headers=headers or {}))
 
@@ -36,6 +47,12 @@ class Guest:
         """The answer's status."""
         body = json.dumps({"action": action, "value": value}).encode()
         return self._ask(urllib.request.Request(f"{self.address}/api/act", body))[0]
+
+    def post(
+        self, path: str, content: dict[str, Any], headers: dict[str, str] | None = None
+    ) -> tuple[int, bytes, dict[str, str]]:
+        body = json.dumps(content).encode()
+        return self._ask(urllib.request.Request(f"{self.address}{path}", body, headers or {}))
 
     def state(self) -> dict[str, Any]:
         """The latest state that pages are told."""
@@ -62,6 +79,13 @@ class Guest:
                 return content, int(headers["x-number"])
             assert time.monotonic() < until, "the camera gives no frames"
 
+    def telephone(self, name: str) -> str:
+        """The address that a sheet's QR code says, on this machine."""
+        secret = (self.data / ".secret").read_bytes()
+        key = hmac.new(secret, name.encode(), hashlib.sha256).hexdigest()[:16]
+        port = next(port for port in _listening(self.process.pid) if f":{port}/" not in f"{self.address}/")
+        return f"http://127.0.0.1:{port}/p/{key}/{name}"
+
     def lines(self) -> list[dict[str, Any]]:
         """The journal."""
         journals = sorted(self.data.glob("*/pictures.jsonl"))
@@ -78,6 +102,24 @@ class Guest:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read(), {}
+        except urllib.error.URLError:
+            return 0, b"", {}  # it is starting anew
+
+
+def _listening(pid: int) -> list[int]:
+    """The ports that a process listens on."""
+    own = {
+        match[1] for path in Path(f"/proc/{pid}/fd").iterdir() if (match := re.match(r"socket:\[(\d+)\]", _link(path)))
+    }
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return [int(row[1].partition(":")[2], 16) for row in rows if row[3] == "0A" and row[9] in own]
+
+
+def _link(path: Path) -> str:
+    try:
+        return str(path.readlink())
+    except OSError:
+        return ""
 
 
 @contextmanager
@@ -93,7 +135,7 @@ def open_booth(config: Path, *words: str, before: Sequence[str] = ()) -> Iterato
         def listen() -> None:
             for line in process.stderr or ():
                 said.append(line.rstrip())
-                if match := re.search(r"the booth is at (http://\S+)/;", line):
+                if match := STARTED.search(line):
                     where.append(match[1])
                     listening.set()
             listening.set()

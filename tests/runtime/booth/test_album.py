@@ -132,3 +132,53 @@ def test_what_a_kill_left_is_taken_away_at_the_next_start(tmp_path: Path) -> Non
         assert not half.exists()
         assert not only_a_note.exists()
         assert shot.path("original").read_bytes() == b"1"
+
+
+def test_what_is_removed_leaves_no_file_and_a_crash_in_between_is_made_good(tmp_path: Path) -> None:
+    with Album(tmp_path) as album:
+        session = album.begin(ORDER, NOW)
+        first, second = album.take(session, b"1", NOW), album.take(session, b"2", NOW)
+        album.settle_sheet([first, second], b"sheet")
+        other = album.take(album.begin(ORDER, NOW), b"3", NOW)
+        album.settle_sheet([other], b"other")
+        album.remove(second.name)
+        assert [entry.name for entry in album.entries()] == [other.name]
+        assert album.sheet(second.name) is None
+        assert not session.folder.exists()
+        assert album.unfinished() == [other]
+        album.remove(other.name)
+        other.session.folder.mkdir()
+        other.path("original").write_bytes(b"3")  # as if the power had gone before it was taken away
+    with Album(tmp_path) as album:
+        assert album.entries() == []
+        assert album.unfinished() == []
+        assert not other.path("original").exists()
+
+
+def test_a_recording_counts_when_it_is_whole_and_is_found_after_a_crash(tmp_path: Path) -> None:
+    frame = b"\xff\xd8\xff\xe0frame\xff\xd9"
+    with Album(tmp_path) as album:
+        session = album.begin(Order("blur", "boomerang"), NOW)
+        whole, reel = album.record(session, NOW)
+        for number in range(12):
+            reel.add(frame, number / 10)
+        reel.finish()
+        cut_off, growing = album.record(session, NOW)
+        for number in range(12):
+            growing.add(frame, number / 10)
+        growing.close()  # as the system does when the program is killed
+    with Album(tmp_path) as album:
+        assert [(shot.name, shot.reel) for shot in album.unfinished()] == [(whole.name, True), (cut_off.name, True)]
+        assert not list(tmp_path.rglob(".*.part"))
+
+
+def test_a_disk_is_tried_with_a_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with Album(tmp_path) as album:
+        album.probe()
+        monkeypatch.setattr("os.fsync", full)
+        with pytest.raises(StorageError, match="No space left"):
+            album.probe()
+    assert not (tmp_path / ".probe").exists()

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import pytest
 
 from .conftest import FakePrinter
@@ -32,9 +33,9 @@ slow = pytest.mark.skipif(not os.environ.get("EDGEMATTE_ENDURANCE"), reason="tak
 PICTURES = "[pictures]\ncountdown_s = {countdown_s}\nrefine = 'fast'\ntext = 'Anna & Ben'\n"
 PATIENCE_MS = 90_000  # the machine may be busy
 AXE = "axe-core@4"
-FREEZE_MS, SHOWN_MS, LEAST_FPS = 100.0, 1500.0, 24.0  # the project's numbers, on an idle machine
+FREEZE_MS, FINISHED_MS, LEAST_FPS = 100.0, 1500.0, 24.0  # the project's numbers, on an idle machine
 STREAM_FPS = 15.0  # nobody asks 24 of a camera that streams 12 megapixels; still, guests see themselves move
-SCREENS = ((800, 480), (1280, 800))  # a Raspberry Pi's own, a small monitor
+SCREENS = ((800, 480), (1280, 800), (1920, 1080), (1080, 1920))  # a Raspberry Pi's own, monitors, one upright
 PRESSES, FLOW_S = 20, 2.0  # how often they are taken, and how long frames are counted each time
 
 Settings = Callable[..., Path]
@@ -83,7 +84,7 @@ class Screen:
         return self.page.evaluate(
             """() => [...document.querySelectorAll('button')].filter(one => one.offsetParent).filter(one => {
                 const { left, top, right, bottom } = one.getBoundingClientRect();
-                return left < 0 || top < 0 || right > innerWidth || bottom > innerHeight;
+                return left < -1 || top < -1 || right > innerWidth + 1 || bottom > innerHeight + 1;
             }).map(one => one.textContent.trim())"""
         )
 
@@ -130,7 +131,7 @@ def test_a_guest_touches_their_way_from_idle_to_saved_and_printed(
     with open_booth(settings(PICTURES.format(countdown_s=1) + "[print]\nenabled = true\n" + share)) as guest:
         seen = screen(guest)
         seen.wait_for("idle")
-        assert seen.page.inner_text("h1") == "Anna & Ben"
+        assert seen.page.inner_text("#title") == "Anna & Ben"
         seen.touch("start")
         seen.wait_for("choose")
         seen.wait_for_frames(3)
@@ -170,10 +171,12 @@ def test_everything_works_with_keys_and_is_said(settings: Settings, screen: Call
         assert "Choose a background" in seen.page.inner_text("#said")
         seen.wait_for_frames(3)
         assert seen.page.evaluate("document.activeElement.dataset.act") == "shoot"
-        for _ in range(20):  # back to the layouts
+        _go_back_to(seen, "document.activeElement.dataset.tab == 'layouts'")
+        seen.press("Enter")
+        for _ in range(5):
             if seen.page.evaluate("document.activeElement.name") == "layout":
                 break
-            seen.press("Shift+Tab")
+            seen.press("Tab")
         seen.press("ArrowRight")  # a group of choices is one stop, arrows go within
         guest.wait(lambda state: state["layout"] == "strip")
         seen.press("Enter")
@@ -190,28 +193,179 @@ def test_everything_works_with_keys_and_is_said(settings: Settings, screen: Call
         assert len(guest.wait_for_lines(5)) == 5, "four photos and a strip"
 
 
+def _go_back_to(seen: Screen, true: str) -> None:
+    for _ in range(30):
+        if seen.page.evaluate(true):
+            return
+        seen.press("Shift+Tab")
+    raise AssertionError(f"no key leads to where {true}")
+
+
 @slow
-def test_axe_finds_nothing_serious_on_any_screen(
+def test_one_switch_is_enough(settings: Settings, screen: Callable[..., Screen]) -> None:
+    """What can be chosen is lit in turn; the switch takes what is lit."""
+    config = settings(PICTURES.format(countdown_s=1) + "[screen]\nscan_s = 0.5\n")
+    with open_booth(config) as guest:
+        seen = screen(guest)
+
+        def take(true: str) -> None:
+            seen.until(f"document.querySelector('.lit')?.matches({json.dumps(true)}) ?? false")
+            seen.press("Space")
+
+        seen.wait_for("idle")
+        take('[data-act="start"]')
+        seen.wait_for("choose")
+        seen.wait_for_frames(2)
+        take("#backgrounds")
+        take('label:has(input[value="#16324f"])')
+        guest.wait(lambda state: state["background"] == "#16324f")
+        take('[data-act="shoot"]')
+        seen.wait_for("review")
+        take('[data-act="retake"]')
+        seen.wait_for("review")
+        take('[data-act="keep"]')
+        seen.wait_for("saved")
+        take('[data-act="done"]')
+        seen.wait_for("idle")
+        assert seen.errors == []
+
+
+@slow
+@pytest.mark.parametrize(("width", "height"), SCREENS)
+def test_nothing_stands_before_the_guests_and_the_camera_fills_the_screen(
+    settings: Settings, screen: Callable[..., Screen], width: int, height: int
+) -> None:
+    for number in range(9):
+        settings_folder = settings().parent / "backgrounds"
+        shutil.copy(settings_folder / "1 green.png", settings_folder / f"{number} more.png")
+    with open_booth(settings(PICTURES.format(countdown_s=1), camera="size=1280x720,fps=15")) as guest:
+        seen = screen(guest, viewport={"width": width, "height": height})
+        seen.wait_for("idle")
+        seen.touch("start")
+        seen.wait_for("choose")
+        seen.wait_for_frames(2)
+        for tab in ("backgrounds", "layouts", "effects"):
+            seen.page.click(f'[data-tab="{tab}"]')
+            covered = seen.page.evaluate(
+                """() => {
+                    const live = document.getElementById("live").getBoundingClientRect();
+                    const inner = { left: live.left + live.width * 0.25, right: live.right - live.width * 0.25,
+                                    top: live.top, bottom: live.bottom };
+                    return [...document.querySelectorAll(".stage label, .stage button, .stage fieldset")]
+                        .filter(one => one.getClientRects().length).map(one => one.getBoundingClientRect())
+                        .filter(box => box.left < inner.right - 1 && box.right > inner.left + 1)
+                        .filter(box => box.top < inner.bottom - 1 && box.bottom > inner.top + 1).length;
+                }"""
+            )
+            assert covered == 0, f"{tab} on {width}x{height}"
+        share = seen.page.evaluate(
+            """() => { const { width, height } = document.getElementById("live").getBoundingClientRect();
+                       return width * height / innerWidth / innerHeight; }"""
+        )
+        assert share > 0.6, "of the screen is the live picture"
+        if height > width:
+            seen.until("document.getElementById('live').height > document.getElementById('live').width")
+        seen.touch("shoot")
+        seen.wait_for("review")
+        seen.touch("keep")
+        seen.wait_for("saved")
+        sheet, photo = guest.wait_for_lines(2)
+        original = cv2.imread(str(guest.data / sheet["session"] / f"{photo['name']}.original.jpg"))
+        assert (original.shape[0] > original.shape[1]) == (height > width), "the photo is what they saw"
+
+
+@slow
+def test_who_needs_contrast_gets_it(settings: Settings, screen: Callable[..., Screen], root: Path) -> None:
+    script = _axe(root / "build" / "axe")
+    config = settings(PICTURES.format(countdown_s=1) + "[screen]\ncontrast = 'high'\n")
+    with open_booth(config) as guest:
+        seen = screen(guest, bypass_csp=True)
+        seen.wait_for("idle")
+        seen.touch("start")
+        seen.wait_for("choose")
+        seen.wait_for_frames(2)
+        seen.picture("choose-high-contrast")
+        seen.page.add_script_tag(content=script)
+        rules = "{runOnly: ['color-contrast-enhanced'], rules: {'color-contrast-enhanced': {enabled: true}}}"
+        assert seen.page.evaluate(f"axe.run(document, {rules})")["violations"] == []
+
+
+@slow
+def test_arabic_goes_from_right_to_left(settings: Settings, screen: Callable[..., Screen]) -> None:
+    config = settings(PICTURES.format(countdown_s=1) + "[screen]\nlanguages = ['ar', 'en']\n")
+    with open_booth(config) as guest:
+        seen = screen(guest)
+        seen.wait_for("idle")
+        seen.touch("start")
+        seen.wait_for("choose")
+        assert seen.page.evaluate("document.documentElement.dir") == "rtl"
+        at = "document.querySelector('{}').getBoundingClientRect().left"
+        assert seen.page.evaluate(at.format(".shelf")) > seen.page.evaluate(at.format(".trigger"))
+        seen.picture("choose-arabic")
+
+
+@slow
+def test_the_owner_changes_a_setting_and_the_booth_starts_anew_with_it(
+    settings: Settings, screen: Callable[..., Screen]
+) -> None:
+    config = settings(PICTURES.format(countdown_s=1) + "[owner]\npin = '2580'\n")
+    with open_booth(config) as guest:
+        guests = screen(guest)
+        guests.wait_for("idle")
+        seen = screen(guest)
+        seen.page.goto(f"{guest.address}/owner")
+        seen.page.fill("#pin", "1111")
+        seen.page.click("#enter .main")
+        seen.until("document.getElementById('refused').textContent != ''")
+        for digit in "2580":
+            seen.page.click(f"#keys button:text-is('{digit}')")
+        seen.page.click("#enter .main")
+        seen.page.wait_for_selector("#inside:not([hidden])")
+        seen.page.click("nav [data-room=camera]")
+        seen.until("Number(document.getElementById('live').dataset.frames ?? 0) > 3")
+        seen.picture("owner-camera")
+        seen.page.click("[data-move=in]")
+        seen.until("document.getElementById('why-camera.crop').textContent.includes('written')")
+        seen.page.click("nav [data-room=event]")
+        box = '[id="screen.idle_s"]'
+        seen.page.fill(box, "1")
+        seen.until("document.getElementById('why-screen.idle_s').textContent.includes('5 to 3600')")
+        assert "idle_s" not in config.read_text(), "a wrong value is not written"
+        seen.page.fill('[id="title"]', "Carla & Dan")
+        seen.page.press('[id="title"]', "Tab")
+        seen.until("!document.getElementById('unapplied').hidden")
+        seen.picture("owner-event")
+        assert 'title = "Carla & Dan"' in config.read_text()
+        assert "crop = " in config.read_text()
+    with open_booth(config) as guest:
+        seen = screen(guest)
+        seen.wait_for("idle")
+        assert seen.page.inner_text("#title") == "Carla & Dan"
+
+
+@slow
+def test_axe_finds_nothing_on_any_screen(
     settings: Settings, screen: Callable[..., Screen], root: Path, fake_printer: FakePrinter
 ) -> None:
     script = _axe(root / "build" / "axe")
     share = "[share]\nenabled = true\nhost = '127.0.0.1'\nport = 0\n"
     fake_printer.break_down("out of paper")
-    with open_booth(settings(PICTURES.format(countdown_s=3) + "[print]\nenabled = true\n" + share)) as guest:
+    more = PICTURES.format(countdown_s=3) + "[print]\nenabled = true\n" + share + "[owner]\npin = '2580'\n"
+    with open_booth(settings(more)) as guest:
         seen, found = screen(guest, reduced_motion="reduce", bypass_csp=True), {}
 
-        def examine(step: str) -> None:
+        def examine(step: str, *, whole: bool = True) -> None:
+            """`whole`: all of it is on the screen at once."""
             seen.page.wait_for_timeout(300)
             for width, height in SCREENS:
                 seen.page.set_viewport_size({"width": width, "height": height})
+                seen.page.wait_for_timeout(100)
                 seen.picture(f"{step}-{width}")
-                assert seen.unreachable() == [], f"{step} on {width}x{height}"
+                assert not whole or seen.unreachable() == [], f"{step} on {width}x{height}"
             seen.page.add_script_tag(content=script)
             told = seen.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
             found[step] = [
-                f"{fault['id']} ({fault['impact']}): {fault['nodes'][0]['html'][:90]}"
-                for fault in told["violations"]
-                if fault["impact"] in ("serious", "critical")
+                f"{fault['id']} ({fault['impact']}): {fault['nodes'][0]['html'][:90]}" for fault in told["violations"]
             ]
 
         seen.wait_for("idle")
@@ -241,6 +395,18 @@ def test_axe_finds_nothing_serious_on_any_screen(
         seen.page.click("#pictures button")
         seen.page.wait_for_selector("dialog[open]")
         examine("viewer")
+        for page in ("slideshow", "templates", "owner"):
+            seen.page.goto(f"{guest.address}/{page}")
+            seen.page.wait_for_timeout(1000)
+            examine(page)
+        seen.page.fill("#pin", "2580")
+        seen.page.click("#enter .main")
+        for room in ("event", "camera", "printer", "evening", "pictures", "power"):
+            seen.page.click(f"nav [data-room={room}]")
+            examine(f"owner-{room}", whole=False)
+        name = guest.lines()[0]["name"]
+        seen.page.goto(guest.telephone(name))
+        examine("telephone", whole=False)
         assert {step: faults for step, faults in found.items() if faults} == {}
 
 
@@ -331,7 +497,7 @@ def test_the_picture_moves_freezes_and_comes_in_time(
     with open_booth(config) as guest:
         seen = screen(guest)
         seen.wait_for("idle")
-        rates, freezes, comings = [], [], []
+        rates, freezes, comings, finishes = [], [], [], []
         load = os.getloadavg()[0]
         for round_ in range(PRESSES):
             seen.touch("start")
@@ -342,14 +508,16 @@ def test_the_picture_moves_freezes_and_comes_in_time(
             rates.append((seen.frames() - before) / (time.monotonic() - since_s))
             seen.touch("shoot")
             seen.wait_for("review")
-            seen.until(
-                "performance.getEntriesByName('edgematte:shown').at(-1)?.startTime > "
-                "performance.getEntriesByName('edgematte:frozen').at(-1)?.startTime"
-            )
+            for mark in ("shown", "finished"):
+                seen.until(
+                    f"performance.getEntriesByName('edgematte:{mark}').at(-1)?.startTime > "
+                    "performance.getEntriesByName('edgematte:frozen').at(-1)?.startTime"
+                )
             marks = seen.marks()
             assert seen.shown_frame() == guest.state()["frozen"], "what stands is what was photographed"
             freezes.append(marks["edgematte:frozen"] - marks["edgematte:pressed"])
             comings.append(marks["edgematte:shown"] - marks["edgematte:frozen"])
+            finishes.append(marks["edgematte:finished"] - marks["edgematte:frozen"])
             seen.touch("keep")
             seen.wait_for("saved")
             seen.touch("done")
@@ -364,12 +532,13 @@ def test_the_picture_moves_freezes_and_comes_in_time(
             "frozen_worst_ms": round(max(freezes)),
             "shown_ms": round(statistics.median(comings)),
             "shown_worst_ms": round(max(comings)),
+            "finished_ms": round(statistics.median(finishes)),
         }
         print("\n" + json.dumps(told))
         met = {
             "preview_fps": told["preview_fps"] >= least_fps,
             "frozen_ms": told["frozen_ms"] <= FREEZE_MS,
-            "shown_ms": told["shown_ms"] <= SHOWN_MS,
+            "finished_ms": told["finished_ms"] <= FINISHED_MS,
         }
         assert all(met.values()), met
 

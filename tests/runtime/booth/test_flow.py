@@ -10,6 +10,7 @@ from edgematte.runtime.booth.flow import (
     OutOfTurnError,
     Rules,
     Scene,
+    Take,
     act,
     cut,
     expire,
@@ -18,7 +19,8 @@ from edgematte.runtime.booth.flow import (
     opening,
 )
 
-RULES = Rules(("beach.jpg", "blur"), ("single", "strip"), ("en", "de"), countdown_s=3.0, idle_s=60.0)
+TAKES = (Take("single"), Take("strip", 4), Take("boomerang", record_s=2.0))
+RULES = Rules(("beach.jpg", "blur"), TAKES, ("en", "de"), countdown_s=3.0, idle_s=60.0, effects=("none", "mono"))
 
 
 def choosing(layout: str = "single") -> Scene:
@@ -72,7 +74,15 @@ def test_one_button_leads_through_everything() -> None:
 
 @pytest.mark.parametrize(
     ("action", "value"),
-    [("keep", ""), ("retake", ""), ("background", "nothing.jpg"), ("layout", "poster"), ("language", "xx"), ("", "")],
+    [
+        ("keep", ""),
+        ("retake", ""),
+        ("background", "nothing.jpg"),
+        ("layout", "poster"),
+        ("effect", "sepia"),
+        ("language", "xx"),
+        ("", ""),
+    ],
 )
 def test_what_does_not_fit_the_moment_is_refused(action: str, value: str) -> None:
     with pytest.raises(OutOfTurnError, match="choose"):
@@ -83,6 +93,21 @@ def test_the_language_goes_back_with_the_next_guests_and_the_background_stays() 
     scene = act(act(choosing(), "language", "de", RULES, 0.0), "background", "blur", RULES, 0.0)
     scene = act(scene, "done", "", RULES, 1.0)
     assert (scene.step, scene.language, scene.background) == ("idle", "en", "blur")
+
+
+def test_what_is_refused_is_named_as_it_was_said() -> None:
+    with pytest.raises(OutOfTurnError, match=r"^'shoot' is not possible during idle$"):
+        act(opening(RULES), "shoot", "", RULES, 0.0)
+
+
+def test_a_recording_lasts_as_long_as_its_layout_says_or_until_it_is_stopped() -> None:
+    scene = expire(act(choosing("boomerang"), "shoot", "", RULES, 0.0), RULES, 3.0)
+    assert (scene.step, scene.until_s) == ("record", 5.0)
+    assert expire(scene, RULES, 5.0).step == "cut"
+    assert expire(act(scene, "stop", "", RULES, 3.5), RULES, 3.5).step == "cut"
+    assert act(scene, "press", "", RULES, 3.5).until_s == 3.5, "one button is enough"
+    assert act(scene, "cancel", "", RULES, 3.5).step == "choose"
+    assert cut(expire(scene, RULES, 5.0), RULES, 5.1).step == "review"
 
 
 def test_a_touch_gives_more_time() -> None:
@@ -96,7 +121,7 @@ def test_a_camera_that_fails_or_hangs_lets_guests_try_again() -> None:
 
 
 def test_a_gallery_that_is_not_wanted_cannot_be_opened() -> None:
-    closed = Rules(RULES.backgrounds, RULES.layouts, RULES.languages, 3.0, 60.0, gallery=False)
+    closed = Rules(RULES.backgrounds, RULES.takes, RULES.languages, 3.0, 60.0, gallery=False)
     assert act(opening(RULES), "gallery", "", RULES, 0.0).step == "gallery"
     with pytest.raises(OutOfTurnError):
         act(opening(closed), "gallery", "", closed, 0.0)

@@ -16,6 +16,7 @@ from pathlib import Path
 from edgematte.runtime.booth.album import Album
 
 from . import taking
+from .conftest import FakePrinter
 from .whole import whole
 
 KILLS = int(os.environ.get("EDGEMATTE_KILLS", "20"))
@@ -23,12 +24,17 @@ AFTER_A_PICTURE = 0.7  # share of the kills; the others may come while it starts
 LONGEST_LIFE_S = 0.5  # from then on: long enough for a few pictures
 
 
-def test_no_kill_loses_an_original_or_shows_half_a_file(tmp_path: Path, astronaut: Path, model: Path) -> None:
+def test_no_kill_loses_an_original_or_shows_half_a_file(
+    tmp_path: Path, astronaut: Path, model: Path, fake_printer: FakePrinter
+) -> None:
+    """Photos, boomerangs, prints and exports."""
     root, chance = tmp_path / "event", random.Random(7)
     promised: dict[Path, str] = {}
     half_written: set[Path] = set()
     seen: set[Path] = set()
-    words = [sys.executable, taking.__file__, str(root), str(astronaut), str(model)]
+    stick = tmp_path / "media" / "stick"
+    stick.mkdir(parents=True)
+    words = [sys.executable, taking.__file__, str(root), str(astronaut), str(model), str(stick)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as booths:
         assert booths.stdin is not None
         said: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
@@ -45,7 +51,7 @@ def test_no_kill_loses_an_original_or_shows_half_a_file(tmp_path: Path, astronau
             while (heard := before.pop() if before else said.get(timeout=60)) != ["dead", "-9"]:
                 assert heard[0] == "taken", f"a booth must be killed, not fail: {heard}"
                 promised[Path(heard[2].rstrip())] = heard[1]
-            for path in _visible(root) - seen:
+            for path in (_visible(root) | _visible(stick)) - seen:
                 seen.add(path)
                 if not whole(path):
                     half_written.add(path)
@@ -61,7 +67,9 @@ def test_no_kill_loses_an_original_or_shows_half_a_file(tmp_path: Path, astronau
         assert album.unfinished() == []
         assert album.without_sheet() == []
         for entry in album.entries():
-            assert not entry.kept or whole(entry.file(root)), "what the journal calls done is there"
+            reel = entry.kind == "photo" and entry.file(root, "reel").is_file()
+            part = "loop" if reel else "picture" if entry.kind == "photo" else "sheet"
+            assert not entry.kept or whole(entry.file(root, part)), "what the journal calls done is there"
     assert len(photos) >= len(promised), "one that was being exposed may be there besides"
     print(
         f"\n{KILLS} kills, {len(promised)} originals promised: {len(lost)} lost originals, "
@@ -70,7 +78,12 @@ def test_no_kill_loses_an_original_or_shows_half_a_file(tmp_path: Path, astronau
     assert len(promised) > KILLS, "lives were too short to prove anything"
     assert lost == []
     assert half_written == set()
-    assert not list(root.rglob(".*.tmp")), "a restart takes away what it cannot use"
+    assert not [*root.rglob(".*.tmp"), *root.rglob(".*.part*")], "a restart takes away what it cannot use"
+    reels = [path for path in promised if path.name.endswith(".reel.mjpeg")]
+    copies = list(stick.rglob("*.sheet.jpg"))
+    print(f"{len(reels)} of them recordings; {len(fake_printer.asked)} prints, {len(copies)} sheets exported")
+    assert reels
+    assert all(copy.read_bytes() == next(root.rglob(copy.name)).read_bytes() for copy in copies)
 
 
 def _visible(root: Path) -> set[Path]:

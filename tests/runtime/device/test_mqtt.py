@@ -221,8 +221,8 @@ def test_a_broker_of_unknown_authority_is_not_talked_to(
 def test_a_broker_that_is_away_is_waited_for(certificates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was said meanwhile is told when it comes back."""
     found = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
-    if found is None:
-        pytest.skip("mosquitto is not installed: apt install mosquitto")
+    if found is None or shutil.which("mosquitto_sub") is None:
+        pytest.skip("mosquitto or its clients are not installed: apt install mosquitto mosquitto-clients")
     for name in list(os.environ):
         if name.startswith("EDGEMATTE_MQTT_"):
             monkeypatch.delenv(name)
@@ -262,3 +262,11 @@ def test_certificates_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPat
         Reporter(parse_broker("mqtts://host"), verb="serve", complain=print),
     ):
         pass
+
+
+def test_a_status_says_what_software_it_comes_from() -> None:
+    reporter = Reporter(
+        parse_broker("mqtt://host"), verb="camera", complain=lambda _line: None, installed=lambda: {"version": "1.2"}
+    )
+    reporter.say('{"state": "running"}')
+    assert json.loads(reporter._status) == {"state": "running", "installed": {"version": "1.2"}}

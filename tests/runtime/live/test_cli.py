@@ -19,9 +19,11 @@ import numpy as np
 import pytest
 
 from edgematte.runtime.live.frames import Buffers
+from edgematte.runtime.live.sources.ffmpeg import open_video
 from edgematte.runtime.live.sources.opencv import OpenCvSource
 
 from ..live_parts import SIZE, add_sound, make_video, picture_of, times_of, wait_until
+from .sources.rtsp_camera import rtsp_camera
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the ffmpeg program is not installed")
@@ -38,7 +40,7 @@ def begin(*words: object, **more: str) -> subprocess.Popen[bytes]:
 
 
 def pixels_of(video: Path) -> list[np.ndarray]:
-    with OpenCvSource(str(video), "file", buffers=Buffers()) as source:
+    with open_video(str(video), Buffers()) as source:
         return [frame.image for frame in source]
 
 
@@ -128,6 +130,91 @@ def test_a_camera_records_until_it_is_told_to_stop_and_the_file_plays(model: Pat
     assert max(np.diff(times_s)) >= 0.4, "time went on while the camera was away"
 
 
+@needs_ffmpeg
+def test_a_terminal_that_closes_ends_a_recording_like_any_other_stop(model: Path, tmp_path: Path) -> None:
+    words = ["--source", "virtual,size=64x36", "--sink", tmp_path / "rec-%Y.mp4", "--segment", "1h", "-m", model]
+    running = begin("camera", *words, "--json")
+    read_json(running, until=lambda status: status["frames"] > 5)
+    running.send_signal(signal.SIGHUP)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 0, said
+    assert len(times_of(tmp_path / f"rec-{time.strftime('%Y')}.mp4")) > 5
+
+
+@needs_ffmpeg
+def test_a_video_cut_short_is_partial_and_its_sound_ends_with_it(run_program: Run, model: Path, tmp_path: Path) -> None:
+    whole = add_sound(make_video(tmp_path / "in.mp4", 90), tmp_path / "talk.mkv", 3.6)
+    (tmp_path / "cut.mkv").write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
+    done = run_program("video", tmp_path / "cut.mkv", "-o", tmp_path / "out.mp4", "-m", model, "--background", "white")
+    assert done.returncode == 1
+    assert b"is cut short: its pictures end after " in done.stderr
+    assert not (tmp_path / "out.mp4").exists()
+    assert 45 < len(times_of(tmp_path / "out.partial.mp4")) < 65
+
+
+@needs_ffmpeg
+def test_frames_lost_to_damage_are_counted_and_the_video_keeps_its_length(
+    run_program: Run, model: Path, tmp_path: Path
+) -> None:
+    clip = tmp_path / "in.mp4"
+    moving = ["-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=3.6", "-c:v", "libx264", "-g", "12"]
+    subprocess.run(["ffmpeg", "-v", "error", *moving, str(clip)], check=True)
+    data = bytearray(clip.read_bytes())
+    third = len(data) // 3
+    data[third : third + 1500] = np.random.default_rng(1).bytes(1500)
+    clip.write_bytes(data)
+    done = run_program("video", clip, "-o", tmp_path / "out.mp4", "-m", model, "--background", "white", "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["corrupt"] >= 1
+    assert b"frames could not be read; the one before stands for each" in done.stderr
+    assert len(times_of(tmp_path / "out.mp4")) == 90
+
+
+def test_what_goes_in_is_never_what_is_written_over(run_program: Run, model: Path, tmp_path: Path) -> None:
+    video = make_video(tmp_path / "in.mp4", 3)
+    before = video.read_bytes()
+    (tmp_path / "link.mp4").symlink_to(video)
+    (tmp_path / "frames").mkdir()
+    for source, words in (
+        (video, ["-o", video]),
+        (tmp_path / "link.mp4", ["-o", video]),
+        (video, ["-o", tmp_path / "link.mp4"]),
+        (tmp_path / "link.mp4", ["-o", tmp_path / "frames", "--background", tmp_path / "frames"]),
+        (tmp_path / "frames", ["-o", tmp_path / "frames"]),
+        (tmp_path / "frames" / "%06d.png", ["-o", tmp_path / "frames"]),
+    ):
+        done = run_program("video", source, *words, "--overwrite", "-m", model)
+        assert done.returncode == 2, (source, words)
+        assert b"is an input as well and would be lost; name another output" in done.stderr
+    assert video.read_bytes() == before
+
+
+def test_a_folder_that_takes_no_files_is_not_called_a_full_disk(run_program: Run, model: Path, tmp_path: Path) -> None:
+    video = make_video(tmp_path / "in.mp4", 3)
+    done = run_program("video", video, "-o", "/proc/x.mp4", "--background", "white", "-m", model)
+    assert done.returncode == 1
+    assert b"cannot write /proc/x.mp4: No such file or directory" in done.stderr
+
+
+@needs_ffmpeg
+def test_a_password_is_in_no_status_and_no_error(model: Path) -> None:
+    with rtsp_camera(secret="admin:right") as port:
+        address = f"rtsp://admin:s3cret@127.0.0.1:{port}/1"
+        running = begin("camera", "--source", address, "--sink", "mjpeg:0", "-m", model, "--json", "--duration", "0.5")
+        printed, said = running.communicate(timeout=90)
+    assert running.returncode == 1
+    assert b"user or password wrong" in said
+    assert b"s3cret" not in printed + said
+
+
+def test_a_camera_that_hangs_upright_is_turned_and_cropped(run_program: Run, model: Path, tmp_path: Path) -> None:
+    words = ["--source", "virtual,size=320x180", "--crop", "0,0,320,100", "--rotate", "90", "--mirror"]
+    words += ["--privacy", "0,0,10,10", "--sink", tmp_path / "a.mp4", "--duration", "0.1", "-m", model]
+    done = run_program("camera", *words)
+    assert done.returncode == 0, done.stderr
+    assert pixels_of(tmp_path / "a.mp4")[0].shape == (320, 100, 3)
+
+
 def test_the_stream_can_be_watched_while_it_runs(model: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -206,6 +293,11 @@ def test_what_cannot_work_is_said_in_one_line(run_program: Run, model: Path, tmp
         (["video", video, "-o", tmp_path / "a.mp4", "--background", "lilac-ish"], 2, "is no file and no colour"),
         (["video", "-", "-o", tmp_path / "a.mp4"], 2, "say their size"),
         (["camera", "--size", "big"], 2, "expected e.g. 1280x720"),
+        (["camera", "--rotate", "45"], 2, "expected 0, 90, 180 or 270"),
+        (["camera", "--crop", "1,2"], 2, "expected X,Y,W,H"),
+        (["camera", "--segment", "10m"], 2, "is for recordings; name a file"),
+        (["camera", "--keep", "7d"], 2, "add their length, e.g. --segment 10m"),
+        (["camera", "--sink", "a.mp4", "--segment", "10"], 2, "expected e.g. 30s, 10m or 1h"),
     ):
         done = run_program(*words, "-m", model)
         lines = done.stderr.decode().splitlines()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 
@@ -26,7 +28,7 @@ from edgematte.runtime.live.quality import Quality
 from edgematte.runtime.live.render import Renderer
 from edgematte.runtime.live.sinks.video import VideoSink
 from edgematte.runtime.live.sources.virtual import VirtualCamera, read_number
-from edgematte.runtime.live.sources.words import SourceOptions, opener
+from edgematte.runtime.live.sources.words import Opener, SourceOptions, opener
 from edgematte.runtime.live.stabilise import Stabiliser
 from edgematte.runtime.live.status import Status
 from edgematte.runtime.matting.segmenter import Segmenter
@@ -52,6 +54,7 @@ class Show:
         *sinks: Collector | VideoSink,
         work_s: float = 0.0,
         idle_s: float = 1000.0,
+        opener: Opener | None = None,
         prepare: Callable[[Frame, Quality], Frame] | None = None,
     ) -> None:
         self.buffers = Buffers()
@@ -61,7 +64,7 @@ class Show:
         self.qualities: list[Quality] = []
         self.stop = threading.Event()
         self.pipeline = Pipeline(
-            lambda: camera.open(self.buffers),
+            opener or (lambda: camera.open(self.buffers)),
             lambda frame, quality: self.render(frame, quality),
             sinks,
             buffers=self.buffers,
@@ -331,6 +334,47 @@ def test_the_camera_rests_while_nobody_looks() -> None:
         sink.looked_at = True
         show.more_frames()
     assert camera.opened == 2
+
+
+class Host:
+    """A camera that answers on a port of this machine, until it is gone."""
+
+    def __init__(self, port: int) -> None:
+        self.info = SourceInfo("a far camera", live=True, size=SMALL, host=("127.0.0.1", port))
+        self._port = port
+
+    def __enter__(self) -> Host:
+        try:
+            socket.create_connection(("127.0.0.1", self._port), 5).close()
+        except OSError as error:
+            raise SourceError("a far camera refused the connection") from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def __iter__(self) -> Iterator[Frame]:
+        for number in count():
+            time.sleep(0.01)
+            yield Frame(np.full((SMALL[1], SMALL[0], 3), number % 256, np.uint8), number, 0.0, time.monotonic())
+
+
+def test_a_camera_s_host_that_dies_while_nobody_looks_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgematte.runtime.live.capture.LOOK_EVERY_S", 0.1)
+    sink, listener = Collector(), socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    with Show(VirtualCamera(), sink, idle_s=0.1, opener=lambda: Host(port)) as show:
+        show.more_frames()
+        sink.looked_at = False
+        wait_until(lambda: show.status.state == "resting")
+        assert show.status.trouble is None
+        listener.close()
+        wait_until(lambda: show.status.trouble == "a far camera refused the connection")
+        assert show.status.state == "waiting", "and it is not left to rest while it is in trouble"
+        time.sleep(0.3)
+        assert show.status.state == "waiting"
+        with socket.create_server(("127.0.0.1", port)):
+            wait_until(lambda: show.status.state == "resting" and show.status.trouble is None)
 
 
 def test_thousands_of_frames_leave_memory_threads_and_descriptors_as_they_were() -> None:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from edgematte import composite, cutout, read
 from edgematte.runtime.errors import ImageError, UsageError
-from edgematte.runtime.matting.composite import contain, cover, read_background, trimmed
+from edgematte.runtime.matting.colours import COLOUR_NAMES
+from edgematte.runtime.matting.composite import blurred, contain, cover, read_background, trimmed
 
 
 @pytest.fixture
@@ -36,6 +37,11 @@ def test_a_colour_shows_where_the_subject_is_not(flag: NDArray[np.uint8], alpha:
     assert result[0, 0].tolist() == [255, 0, 0]
     assert result[0, 89].tolist() == [0, 255, 0]
     assert result[0, 44].tolist() == [128, 127, 0], "128/255 of red before green"
+
+
+def test_the_faintest_alpha_is_mixed_in() -> None:
+    white, faintest = np.full((9, 9, 3), 255, np.uint8), np.ones((9, 9), np.uint8)
+    assert np.array_equal(composite(white, faintest, (0, 0, 0)), np.ones_like(white))
 
 
 def test_opaque_pixels_come_through_unchanged(astronaut: Path) -> None:
@@ -80,6 +86,28 @@ def test_a_background_of_one_pixel_or_without_any_room_is_blurred() -> None:
     assert composite(pixel, np.zeros((1, 1), np.uint8), "blur").item(0) == pytest.approx(50, abs=1)
     wide = np.full((1, 4000, 3), 50, np.uint8)
     assert composite(wide, np.full((1, 4000), 7, np.uint8), "blur").shape == (1, 4000, 3)
+
+
+def test_blur_is_as_wide_across_as_it_is_high_and_grows_with_the_photo() -> None:
+    def width_of_an_edge(image: NDArray[np.uint8]) -> int:
+        row = composite(image, np.zeros(image.shape[:2], np.uint8), "blur")[len(image) // 2, :, 0]
+        return int(np.count_nonzero((row > 25) & (row < 230)))
+
+    image = np.zeros((700, 1400, 3), np.uint8)
+    image[:, 700:] = 255
+    # An edge blurred by σ takes 2.6 σ to rise from a tenth to nine tenths; σ is two hundredths of the long side.
+    assert width_of_an_edge(image) == pytest.approx(2.56 * 0.02 * 1400, rel=0.1)
+    assert width_of_an_edge(image[::4, ::4]) == pytest.approx(2.56 * 0.02 * 350, rel=0.1)
+    nothing = np.zeros((1400, 700), np.uint8)
+    turned = composite(np.ascontiguousarray(image.transpose(1, 0, 2)), nothing, "blur").astype(int)
+    straight = composite(image, nothing.T, "blur").astype(int)
+    assert np.abs(turned.transpose(1, 0, 2) - straight).max() <= 1
+
+
+def test_colours_have_the_numbers_of_their_names() -> None:
+    pillow = pytest.importorskip("PIL.ImageColor", reason="another list of HTML's colours: pip install pillow")
+    for name, colour in COLOUR_NAMES.items():
+        assert colour == pillow.getrgb(name), name
 
 
 def test_backgrounds_are_read_from_words(tmp_path: Path) -> None:
@@ -151,3 +179,30 @@ def test_trimming_keeps_everything_visible(alpha: NDArray[np.uint8]) -> None:
 def test_sizes_that_differ_are_refused(flag: NDArray[np.uint8]) -> None:
     with pytest.raises(ValueError, match="differ in size"):
         cutout(flag, np.zeros((5, 5), np.uint8))
+
+
+def test_words_mean_what_the_command_line_means_by_them(astronaut: Path) -> None:
+    image, nothing = read(astronaut), np.zeros((512, 512), np.uint8)
+    assert composite(image, nothing, "white").min() == 255
+    assert composite(image, nothing, "#ff8800")[0, 0].tolist() == [255, 136, 0]
+    assert np.array_equal(composite(image, nothing, str(astronaut)), image)
+    assert np.array_equal(composite(image, nothing, "blur"), composite(image, nothing, blurred(image, nothing)))
+
+
+@pytest.mark.parametrize(
+    ("background", "options"),
+    [
+        ("whitish", {}),
+        ("transparent", {}),
+        ((1, 2), {}),
+        ((1, 2, 300), {}),
+        (np.zeros((4, 4), np.uint8), {}),
+        (np.zeros((4, 4, 3)), {}),
+        ("white", {"fit": "stretch"}),
+        ("white", {"light": "candle"}),
+    ],
+)
+def test_what_means_nothing_is_refused(background: object, options: dict[str, str]) -> None:
+    image, alpha = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.uint8)
+    with pytest.raises(UsageError):
+        composite(image, alpha, background, **options)  # type: ignore[arg-type]

@@ -183,9 +183,9 @@ def test_a_straight_edge_does_not_drift_towards_the_far_corner() -> None:
 
 def test_lines_fitted_in_blocks_are_those_of_the_whole_photo(hairy: Alpha, monkeypatch: pytest.MonkeyPatch) -> None:
     small = halve(blend(busy(), smooth(), hairy), 1)
-    inner = colour_line.fit(small, coarsened(hairy), step=2, size=(WIDTH, HEIGHT))
+    inner = colour_line.fit(small, coarsened(hairy), step=2, size=(WIDTH, HEIGHT), threads=1)
     monkeypatch.setattr(colour_line, "FIT_BLOCK_PX", 4096)
-    whole = colour_line.fit(small, coarsened(hairy), step=2, size=(WIDTH, HEIGHT))
+    whole = colour_line.fit(small, coarsened(hairy), step=2, size=(WIDTH, HEIGHT), threads=1)
     open_ = inner.uncertain > 0
     assert open_.mean() < 0.8, "some of the photo is left out"
     # Box filters add along the rows in another order; an alpha differs by less than its last bit.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from edgematte import Segmenter, cutout, read
 from edgematte.runtime.errors import ModelError, UsageError
+from edgematte.runtime.network import LIVE_MODEL
 from edgematte.runtime.network.model_file import parse
 from edgematte.runtime.network.store import bundled_models, model_path
 
@@ -99,3 +101,13 @@ def test_a_broken_model_is_named(tmp_path: Path) -> None:
 def test_bundled_models_are_found_by_name() -> None:
     assert "unet-live" in bundled_models()
     assert model_path("unet-live").is_file()
+
+
+def test_two_threads_may_share_one(astronaut: Path) -> None:
+    """Each gets the alpha of its own photo, every time."""
+    segment = Segmenter(LIVE_MODEL, mode="off", threads=1)
+    photos = [read(astronaut), np.ascontiguousarray(read(astronaut)[::-1])]
+    alone = [segment(photo) for photo in photos]
+    with ThreadPoolExecutor(2) as pool:
+        for number, alpha in enumerate(pool.map(segment, photos * 25)):
+            assert np.array_equal(alpha, alone[number % 2])

@@ -297,3 +297,86 @@ def test_a_watch_picks_up_new_photos_and_survives_being_killed(
     assert said.decode().splitlines() == ["edgematte: interrupted; what was written is whole"]
     assert (out / "one.cutout.png").stat().st_mtime_ns == written
     assert sorted(path.name for path in out.glob("*.png")) == [f"{n}.cutout.png" for n in ("one", "three", "two")]
+
+
+def test_photos_of_kinds_that_are_not_read_are_counted_with_the_next_command(
+    run_program: Run, tree: Path, model: Path
+) -> None:
+    for name in ("1.NEF", "2.NEF", "3.dng"):
+        (tree / name).write_bytes(b"II*\0" + bytes(40))
+    (tree / "notes.txt").touch()
+    done = run_program("cut", tree, "-m", model)
+    said = lines(done)
+    assert done.returncode == 1
+    assert sum("raw file of a camera; develop it" in line for line in said) == 3
+    assert any(line.startswith("edgematte: 3 raw files of a camera were not cut (") for line in said)
+    assert any("darktable-cli" in line for line in said)
+    assert "3 cut, 3 failed, left out, for they are no pictures: 1 .txt" in said[-1]
+
+
+def test_a_full_standard_output_loses_words_and_no_picture(tree: Path, model: Path) -> None:
+    command = [sys.executable, "-c", PROGRAM, "cut", str(tree), "-m", str(model)]
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert len(list(tree.rglob("*.cutout.png"))) == 3
+    assert done.returncode == 1
+    said = lines(done)  # type: ignore[arg-type]
+    assert "cannot write to standard output: No space left on device" in said[0]
+    assert "3 cut" in said[-1]
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        done = subprocess.run([*command[:-3], str(tree / "a.png"), "-m", str(model), "-o", "-"], stdout=full,
+                              stderr=subprocess.PIPE, check=False)  # fmt: skip
+    assert (done.returncode, len(lines(done))) == (1, 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"), [("cut {} -o - >&-", "which is closed; name an output"), ("cut - <&-", "which is closed; pipe")]
+)
+def test_closed_streams_are_said(words: str, says: str, tree: Path) -> None:
+    program = f"{sys.executable} -c '{PROGRAM}' " + words.format(tree / "a.png")
+    done = subprocess.run(["sh", "-c", program], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, check=False)
+    assert done.returncode == 2
+    (line,) = lines(done)  # type: ignore[arg-type]
+    assert says in line
+
+
+def test_names_go_through_any_encoding_and_no_limit_of_opencv_holds(tree: Path, model: Path) -> None:
+    name = "猫 ü.png"
+    (tree / name).write_bytes((tree / "a.png").read_bytes())
+    surroundings = os.environ | {"PYTHONIOENCODING": "latin-1", "OPENCV_IO_MAX_IMAGE_PIXELS": "10"}
+    command = [sys.executable, "-c", PROGRAM, "cut", str(tree), "-m", str(model)]
+    done = subprocess.run(command, capture_output=True, env=surroundings, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "猫".encode() in done.stdout
+
+
+def test_a_user_without_name_and_home_cuts_photos(tree: Path, model: Path) -> None:
+    if os.getuid() != 0 or shutil.which("setpriv") is None:
+        pytest.skip("needs root and setpriv, to become a user that nobody knows")
+    out = tree / "out"
+    out.mkdir()
+    for folder in (out, tree, model.parent, *tree.parents[:-2]):
+        folder.chmod(0o777)
+    user = ["setpriv", "--reuid", "54321", "--clear-groups", "env", "-u", "HOME", sys.executable, "-c"]
+    if subprocess.run([*user, "import edgematte.runtime.photos.cutter"], capture_output=True, check=False).returncode:
+        pytest.skip("that user may not read this Python")
+    command = [*user, PROGRAM, "cut", str(tree / "a.png"), "-m", str(model), "-o", str(out)]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_hint_is_obeyed_and_is_for_one_photo(run_program: Run, tree: Path, model: Path) -> None:
+    """The subject is red on the left, blue on the right; the hint says that blue is kept and red removed."""
+    hint = Image.new("L", (90, 60), 128)
+    hint.paste(255, (60, 20, 80, 40))
+    hint.paste(0, (10, 20, 30, 40))
+    hint.save(tree.parent / "hint.png")
+    words = "--hint", tree.parent / "hint.png", "-m", model
+    assert run_program("cut", tree / "a.png", *words).returncode == 0
+    with Image.open(tree / "a.cutout.png") as cut:
+        assert cut.getpixel((20, 30))[3] == 0  # type: ignore[index]
+        assert cut.getpixel((70, 30))[3] == 255  # type: ignore[index]
+    assert run_program("cut", tree, *words).returncode == 2
+    Image.new("L", (9, 9)).save(tree.parent / "hint.png")
+    done = run_program("cut", tree / "a.png", *words, "--overwrite")
+    assert (done.returncode, "have 90x60 and 9x9 pixels" in lines(done)[0]) == (1, True)

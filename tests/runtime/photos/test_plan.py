@@ -168,10 +168,43 @@ def test_an_output_folder_inside_the_input_does_not_feed_itself(tree: Path, flag
 
 
 def test_pictures_that_nobody_here_can_read_are_not_passed_over(tree: Path) -> None:
-    for name in ("phone.heic", "moving.gif", "notes.txt"):
-        (tree / name).touch()
-    names = {Path(job.name).name for job in plan([str(tree)], None, "cutout").jobs}
-    assert names == {"a.png", "b.jpg", "phone.heic", "moving.gif"}, "they will fail by name, with exit code 1"
+    for name in ("phone.heic", "raw.dng", "RAW.NEF", "layers.psd", "notes.txt", "Thumbs.db", "more.txt"):
+        (tree / name).write_bytes(b"no picture")
+    planned = plan([str(tree)], None, "cutout")
+    names = {Path(job.name).name for job in planned.jobs}
+    assert names == {"a.png", "b.jpg", "phone.heic", "raw.dng", "RAW.NEF", "layers.psd"}, "they will fail by name"
+    assert planned.others == ((".txt", 2), (".db", 1))
+
+
+def test_a_folder_reads_what_a_name_reads(tree: Path) -> None:
+    """Whatever a picture is called: its first bytes tell."""
+    photo = (tree / "sub" / "b.jpg").read_bytes()
+    names = {"1.jfif", "2.mpo", "3.jpe", "4.JPG_large", "no ending", "5.bin"}
+    for name in names:
+        (tree / name).write_bytes(photo)
+    assert names < {Path(job.name).name for job in plan([str(tree)], None, "cutout").jobs}
+
+
+def test_no_photo_is_replaced_before_it_is_read(tree: Path) -> None:
+    """`cut a.jpg a.cutout.png --overwrite`: the second is an input, whatever else it is."""
+    (tree / "a.cutout.png").write_bytes((tree / "a.png").read_bytes())
+    planned = plan([str(tree / "a.png"), str(tree / "a.cutout.png")], None, "cutout")
+    assert [job.name for job in planned.jobs] == [str(tree / "a.cutout.png")]
+    (failure,) = planned.failures
+    assert "is among the photos to cut" in failure.why
+    assert failure.name == str(tree / "a.png")
+    elsewhere = plan([str(tree / "a.png"), str(tree / "a.cutout.png")], str(tree / "out"), "cutout")
+    assert len(elsewhere.jobs) == 2
+
+
+@pytest.mark.parametrize("stem", ["n" * 251, "ü" * 125])
+def test_a_name_as_long_as_a_disk_allows_gives_an_output_of_its_own(stem: str, tree: Path) -> None:
+    for name in (f"{stem}.png", f"{stem[:-1]}x.png"):
+        (tree / name).write_bytes((tree / "a.png").read_bytes())
+    found = [Path(name).name for name in outputs([tree / f"{stem}.png", tree / f"{stem[:-1]}x.png"], None)]
+    assert len(set(found)) == 2
+    assert all(len(os.fsencode(name)) <= 255 and name.endswith(".cutout.png") for name in found)
+    write(tree / found[0], np.zeros((2, 2, 3), np.uint8))
 
 
 def test_the_format_decides_the_suffix(tree: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, TiffImagePlugin
+from PIL import ExifTags, Image, TiffImagePlugin
 
 from edgematte.runtime.picture.exif import kept_exif, orientation_of
 
@@ -49,6 +49,30 @@ def test_who_when_and_with_what_are_kept_and_the_place_is_not(byte_order: str) -
     assert place == {}
     assert b"secret" not in kept
     assert ORIENTATION not in picture, "it has been applied; twice would be wrong"
+
+
+def test_of_every_tag_there_is_these_are_kept() -> None:
+    """A block with every tag that Pillow has a name for, in both of its directories; all hold the number 7."""
+    tags = sorted(set(ExifTags.TAGS) - {EXIF, GPS})
+    numbers = b"".join(struct.pack("<HHII", tag, 3, 1, 7) for tag in tags)
+    second = struct.pack("<H", len(tags)) + numbers + bytes(4)
+    pointer = struct.pack("<HHII", EXIF, 4, 1, 8)
+    first = struct.pack("<H", len(tags) + 1) + pointer + numbers + bytes(4)
+    kept = kept_exif(b"II*\0" + struct.pack("<I", 8 + len(second)) + second + first)
+    assert kept is not None
+    picture, exposure, _ = read(kept)
+    del picture[EXIF]
+    assert {ExifTags.TAGS[tag] for tag in picture} == {
+        "ImageDescription", "Make", "Model", "XResolution", "YResolution", "ResolutionUnit", "Software", "DateTime",
+        "Artist", "Copyright",
+    }  # fmt: skip
+    assert {ExifTags.TAGS[tag] for tag in exposure} == {
+        "ExposureTime", "FNumber", "ExposureProgram", "ISOSpeedRatings", "SensitivityType", "DateTimeOriginal",
+        "DateTimeDigitized", "OffsetTime", "OffsetTimeOriginal", "OffsetTimeDigitized", "SubsecTime",
+        "SubsecTimeOriginal", "SubsecTimeDigitized", "ShutterSpeedValue", "ApertureValue", "ExposureBiasValue",
+        "MeteringMode", "LightSource", "Flash", "FocalLength", "ColorSpace", "ExposureMode", "WhiteBalance",
+        "FocalLengthIn35mmFilm", "CameraOwnerName", "LensSpecification", "LensMake", "LensModel",
+    }  # fmt: skip
 
 
 def test_keeping_what_was_kept_changes_nothing() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -13,8 +14,9 @@ from edgematte import read, write
 from edgematte.runtime.errors import EdgeMatteError, ImageError, OutputExistsError
 from edgematte.runtime.picture import images
 from edgematte.runtime.picture.embed import embed
-from edgematte.runtime.picture.headers import inspect_picture
-from edgematte.runtime.picture.images import decode, decode_picture, encode, find_photos, read_picture
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.headers import inspect_picture, read_bytes
+from edgematte.runtime.picture.images import decode, encode
 
 # A colour profile's header; nothing here reads further than its size, colour space and mark.
 RGB_PROFILE = struct.pack(">I12s4s16s4s", 128, b"", b"RGB ", b"", b"acsp") + bytes(88)
@@ -108,6 +110,13 @@ def test_grey_deep_transparent_and_palette_pictures_become_plain_rgb(corners: ND
     assert decode(palette, name="palette").tolist() == [[[10, 20, 30], [255, 255, 255]]]
 
 
+def test_grey_that_is_transparent_is_white_too() -> None:
+    pillow = pytest.importorskip("PIL.Image", reason="writes grey PNGs with alpha: pip install pillow")
+    file = io.BytesIO()
+    pillow.new("LA", (8, 6), (40, 0)).save(file, "PNG")
+    assert decode(file.getvalue(), name="grey.png").min() == 255
+
+
 def test_what_is_transparent_is_shown_on_white(corners: NDArray[np.uint8]) -> None:
     rgba = np.dstack([corners, np.full(corners.shape[:2], 255, np.uint8)])
     rgba[:, :20, 3] = 0
@@ -130,19 +139,19 @@ def test_the_colour_profile_survives_reading_and_writing(
 ) -> None:
     profile = RGB_PROFILE + bytes(100) * (copies - 1)
     write(tmp_path / f"photo{suffix}", corners, profile=profile)
-    picture = read_picture(tmp_path / f"photo{suffix}")
+    picture = read(tmp_path / f"photo{suffix}")
     assert picture.profile == profile
-    assert np.abs(picture.image.astype(int) - corners).mean() < 5, "the profile is embedded, the pixels are the same"
+    assert np.abs(picture.astype(int) - corners).mean() < 5, "the profile is embedded, the pixels are the same"
 
 
 def test_a_profile_for_other_than_rgb_is_dropped(corners: NDArray[np.uint8]) -> None:
     data = embed(encoded(corners, ".jpg"), profile=CMYK_PROFILE)
-    assert decode_picture(data, name="cmyk").profile is None
+    assert decode(data, name="cmyk").profile is None
 
 
 def test_a_profile_that_unpacks_without_end_is_dropped(corners: NDArray[np.uint8]) -> None:
     bomb = b"icc\0\0" + zlib.compress(bytes(40_000_000), 9)
-    assert decode_picture(with_png_chunk(encoded(corners, ".png"), b"iCCP", bomb), name="bomb").profile is None
+    assert decode(with_png_chunk(encoded(corners, ".png"), b"iCCP", bomb), name="bomb").profile is None
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tiff", ".bmp", ".ppm"])
@@ -184,7 +193,7 @@ def test_a_jpeg_that_its_camera_padded_is_sound(astronaut: Path) -> None:
         (b"", "empty"),
         (b"just words", "not a picture"),
         (b"\0\0\0\x18ftypheic" + bytes(30), "HEIC"),
-        (b"GIF89a" + bytes(30), "GIF"),
+        (b"GIF89a" + bytes(30), "size is 0x0"),
         (b"%PDF-1.4" + bytes(30), "PDF"),
         (b"\0\0\0\x18ftypisom" + bytes(30), "video"),
         (b"\xff\xd8\xff", "damaged"),
@@ -202,6 +211,27 @@ def test_a_picture_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
     (tmp_path / "bomb.png").write_bytes(bomb)
     with pytest.raises(ImageError, match=r"60000x60000.*256 megapixels"):
         read(tmp_path / "bomb.png")
+
+
+class EndlessPipe(io.RawIOBase):
+    """Gives zeros for ever, and counts them."""
+
+    given = 0
+
+    def read(self, size: int = -1) -> bytes:
+        self.given += size
+        return bytes(size)
+
+
+def test_a_pipe_without_end_is_refused_before_it_fills_a_small_board() -> None:
+    pipe = EndlessPipe()
+    with pytest.raises(ImageError, match="which no picture within the limit needs"):
+        read_bytes(pipe, largest_pixels=1_000_000)
+    assert pipe.given < 512_000_000 / 5, "a Raspberry Pi Zero 2 has 512 MB for everything"
+
+
+def test_a_small_picture_may_carry_a_long_history_of_edits() -> None:
+    assert len(read_bytes(io.BytesIO(bytes(50_000_000)), largest_pixels=1)) == 50_000_000
 
 
 def test_random_bytes_behind_every_mark_raise_image_errors_only() -> None:

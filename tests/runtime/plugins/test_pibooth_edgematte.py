@@ -149,7 +149,10 @@ def test_each_capture_has_its_own_background_also_in_the_animation(party: Party,
 def test_pibooth_ends_at_once_and_says_why_when_a_background_is_not_there(tmp_path: Path, astronaut: Path) -> None:
     run_pibooth(tmp_path, astronaut, EDGEMATTE_background="beach.jpg")
     log = (tmp_path / "log").read_text()
-    assert f"[EDGEMATTE] background in {tmp_path / 'pibooth.cfg'}: beach.jpg is no file and no colour" in log
+    assert (
+        f"[EDGEMATTE] background in {tmp_path / 'pibooth.cfg'}: the background beach.jpg is no file and no colour"
+        in log
+    )
     assert not list((tmp_path / "pictures").rglob("*.jpg"))
 
 
@@ -209,7 +212,7 @@ def test_what_goes_wrong_while_guests_wait_leaves_the_capture_as_it_is(
     capture, config = PIL.Image.open(astronaut), plugins[1]
     config.set("EDGEMATTE", "background", "beach.jpg")
     picture = built(plugins, capture)
-    assert "EdgeMatte left capture 1 as it is: --background beach.jpg is no file" in caplog.text
+    assert "EdgeMatte left capture 1 as it is: the background beach.jpg is no file" in caplog.text
     assert np.abs(capture_in(picture).astype(int) - np.asarray(capture)).mean() < 3, "enlarged and shrunk again"
 
 

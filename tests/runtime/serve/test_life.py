@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import re
@@ -114,6 +115,22 @@ def test_the_program_finishes_what_it_has_in_hand_when_it_is_stopped(photo: byte
         with pytest.raises(ConnectionError):
             running.client.health()
     assert "stopped after 5 pictures" in running.said[-1]
+
+
+def test_settings_may_come_from_the_environment(photo: bytes, model: Path) -> None:
+    surroundings = {
+        "EDGEMATTE_SERVE_HOST": "127.0.0.2",
+        "EDGEMATTE_SERVE_MODEL": str(model),
+        "EDGEMATTE_SERVE_MAX_MEGAPIXELS": "0.05",
+        "EDGEMATTE_SERVE_TOKEN": TOKEN,
+        "EDGEMATTE_SERVE_ALLOW_ORIGIN": "http://kiosk.example/",
+    }
+    with program(environment=surroundings) as running:
+        assert "127.0.0.2" in running.said[-1]
+        running.client.host = "127.0.0.2"
+        assert running.client.remove(photo).status == 401
+        answer = running.client.post("/api/remove", {"file": photo}, {"X-Api-Key": TOKEN})
+        assert (answer.status, "more than 0.05 megapixels" in json.loads(answer.body)["detail"]) == (400, True)
 
 
 def test_the_network_is_let_in_with_a_token_and_systemd_is_told(photo: bytes, tmp_path: Path, model: Path) -> None:

@@ -16,6 +16,8 @@ import pytest
 pytest.importorskip("starlette", reason="pip install 'edgematte[booth]'")
 pytest.importorskip("python_multipart", reason="pip install 'edgematte[booth]'")
 
+from edgematte.runtime.device.web import origin_of
+from edgematte.runtime.errors import UsageError
 from edgematte.runtime.matting.composite import VISIBLE_FROM
 from edgematte.runtime.photos.cutter import CutOptions, load_cutter
 from edgematte.runtime.serve.service import Service, ServiceOptions
@@ -143,11 +145,13 @@ def test_size_format_and_background_are_remove_bgs(client: Client, photos: Path)
     full_height, full_width = client.removebg(photo).picture.shape[:2]
     assert max(full_height, full_width) == 800
     assert abs(width / height - full_width / full_height) < 0.01
-    coloured = client.removebg(photo, size="preview", bg_color="81d4fa")
+    coloured = client.removebg(photo, size="Preview", bg_color="81d4fa", format="AUTO", crop="False")
     assert coloured.headers["content-type"] == "image/jpeg", "format auto, with nothing transparent"
     outside = cv2.erode((preview.picture[:, :, 3] == 0).astype(np.uint8), np.ones((41, 41), np.uint8)) > 0
     off = np.abs(coloured.picture[outside].astype(int) - (0x81, 0xD4, 0xFA))
     assert off.max() <= 3, "JPEG keeps a plain colour within a few levels, a 16-pixel block of its colours away"
+    named = client.removebg(photo, size="preview", bg_color="PapayaWhip", format="JPG")
+    assert np.abs(named.picture[outside].astype(int) - (0xFF, 0xEF, 0xD5)).max() <= 3
     assert client.removebg(photo, size="preview", format="jpg").picture.shape[2] == 3
     webp = client.removebg(photo, size="preview", format="webp")
     assert (webp.headers["content-type"], webp.picture.shape[2]) == ("image/webp", 4)
@@ -205,7 +209,7 @@ def test_metrics_count_what_was_answered(running: tuple[Client, Service], photo:
     client, _ = running
 
     def counted(line: str) -> float:
-        found = re.search(rf"^{re.escape(line)} ([\d.]+)$", client.ask("GET", "/metrics").body.decode(), re.MULTILINE)
+        found = re.search(rf"^{re.escape(line)} ([\d.e+]+)$", client.ask("GET", "/metrics").body.decode(), re.MULTILINE)
         return float(found[1]) if found else 0.0
 
     good, bad = (f'edgematte_requests_total{{path="/api/remove",status="{status}"}}' for status in (200, 400))
@@ -229,8 +233,29 @@ def test_a_web_page_of_another_machine_cannot_use_the_service(client: Client, ph
     ):
         answer = client.post("/api/remove", {"file": photo}, header)
         assert (answer.status // 100, answer.code) == (4, code)
-    local = client.post("/api/remove", {"file": photo}, {"Origin": "http://localhost:3000"})
-    assert local.status == 200
+    for own in ("localhost:3000", "127.0.0.1", "127.0.0.2:7000", "[::1]:7000"):
+        assert client.post("/api/remove", {"file": photo}, {"Origin": f"http://{own}"}).status == 200
+        assert client.ask("GET", "/health", headers={"Host": own}).status == 200
+
+
+@pytest.mark.parametrize(
+    ("word", "origin"),
+    [
+        ("http://kiosk.example:3000", "http://kiosk.example:3000"),
+        ("http://Kiosk.example:3000/", "http://kiosk.example:3000"),
+        ("https://kiosk.example:443", "https://kiosk.example"),
+        ("http://kiosk.example:80/", "http://kiosk.example"),
+        ("*", "*"),
+    ],
+)
+def test_an_origin_is_understood_as_browsers_send_it(word: str, origin: str) -> None:
+    assert origin_of(word) == origin
+
+
+@pytest.mark.parametrize("word", ["kiosk.example", "kiosk.example:3000", "http://", "http://kiosk.example/page", ""])
+def test_what_no_browser_sends_as_an_origin_is_refused(word: str) -> None:
+    with pytest.raises(UsageError, match=r"expected http://HOST"):
+        origin_of(word)
 
 
 def test_a_page_that_is_allowed_may(photo: bytes, model: Path) -> None:

@@ -252,6 +252,12 @@ def test_the_operator_computes_what_onnxruntime_computes(ops: list[Op]) -> None:
     assert not pi32.check(network.tflite), "an operator version that tflite-runtime 2.14 refuses"
 
 
+@pytest.mark.parametrize("name", ["3x3 same", "dilated", "5x5, no bias", "1x7", "asymmetric pads that are SAME"])
+def test_pads_that_are_tflites_own_cost_no_operator(name: str) -> None:
+    _, network = difference(model_of(CONVOLUTIONS[name]))
+    assert "PAD" not in network.operators()
+
+
 OLD_FORMS = {
     (7, "Upsample by attribute"): [op("Upsample", "x", mode="nearest", scales=[1.0, 1.0, 2.0, 2.0])],
     (8, "Upsample linear"): [op("Upsample", "x", mode="linear", scales=[1.0, 1.0, 2.0, 2.0])],

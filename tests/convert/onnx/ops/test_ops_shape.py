@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from edgematte.convert.targets import pi32
+from edgematte.runtime.network.model_file import parse
 
 from ...tiny import BN, TOLERANCE, Op, S, conv, difference, floats, ints, model_of, op
 
@@ -255,3 +256,13 @@ def test_the_operator_arranges_what_onnxruntime_arranges(ops: list[Op]) -> None:
     error, network = difference(model_of(ops))
     assert error <= TOLERANCE
     assert not pi32.check(network.tflite), "an operator version that tflite-runtime 2.14 refuses"
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+def test_a_resize_to_the_same_size_is_no_operator(mode: str) -> None:
+    """Some exporters write one; an Ethos-U leaves it to the processor beside it."""
+    same = resize(mode, "half_pixel", sizes=(9, 12))
+    alone = [op("Relu", "x"), op("Resize", "t0", *same.inputs[1:], **same.attributes), op("Relu", "t1")]
+    error, network = difference(model_of(alone))
+    assert error <= TOLERANCE
+    assert not [operator for operator in parse(network.tflite).operators if "RESIZE" in operator.name]

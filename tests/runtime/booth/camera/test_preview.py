@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from edgematte.runtime.booth.camera.opening import preview_of
 from edgematte.runtime.booth.camera.preview import Preview
-from edgematte.runtime.booth.cli import _preview
-from edgematte.runtime.booth.config import CameraConfig
+from edgematte.runtime.booth.config import CameraConfig, Config, PicturesConfig
+from edgematte.runtime.booth.toml_file import Settings
 from edgematte.runtime.live.frames import Buffers
 from edgematte.runtime.live.sources.virtual import VirtualCamera, VirtualSource, read_number
 from edgematte.runtime.matting.segmenter import Segmenter
@@ -112,7 +113,7 @@ def test_the_same_camera_gives_small_frames_and_large_photos_never_both_at_once(
     monkeypatch.setattr(VirtualSource, "__enter__", counted)
     monkeypatch.setattr(VirtualSource, "__exit__", left)
     config = CameraConfig(source="virtual", size="320x180", still_size="4000x3000", still_skip=1)
-    with running(_preview(config, threads=1)) as preview:
+    with running(preview_of(Settings(Config(camera=config, pictures=PicturesConfig(threads=1))))) as preview:
         for _ in range(2):
             number, jpeg = frame(preview)
             assert decode(jpeg, name="frame").shape == (180, 320, 3)

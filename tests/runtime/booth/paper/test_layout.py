@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgematte.runtime.booth.paper.layout import LAYOUTS, SHEET, STRIP, Design, check_design, for_paper, single, strip
+from edgematte.runtime.booth.paper.layout import (
+    SHEET,
+    STRIP,
+    STRIP_OF_FOUR,
+    Design,
+    check_design,
+    for_paper,
+    single,
+    strip,
+)
 from edgematte.runtime.errors import UsageError
 
 pytest.importorskip("PIL", reason="words on sheets need the extra booth: pip install 'edgematte[booth]'")
@@ -45,7 +54,7 @@ def test_a_strip_shows_its_photos_from_top_to_bottom() -> None:
     first_rows = [int(np.flatnonzero((column == colour).all(axis=1))[0]) for colour in COLOURS]
     assert first_rows == sorted(first_rows)
     assert ink(sheet[first_rows[-1] + 400 :]) > 0.005, "the date below"
-    twice = for_paper(sheet, LAYOUTS["strip"])
+    twice = for_paper(sheet, STRIP_OF_FOUR)
     assert twice.shape[1::-1] == SHEET[::-1]
     assert np.array_equal(twice[:, : STRIP[0]], twice[:, STRIP[0] :])
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from edgematte.runtime.errors import SinkError, UsageError
 from edgematte.runtime.live.frames import Buffers
@@ -84,3 +87,83 @@ def test_an_address_may_leave_out_what_is_usual() -> None:
     assert parse_address("0.0.0.0:9000") == ("0.0.0.0", 9000)
     with pytest.raises(UsageError, match="has no port"):
         parse_address("here:there")
+
+
+def jpeg(port: int, path: str = "/frame.jpg") -> NDArray[np.uint8]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
+        picture = cv2.imdecode(np.frombuffer(answer.read(), np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    return np.asarray(picture, np.uint8)
+
+
+def state(port: int) -> dict:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/state", timeout=20) as answer:
+        return json.load(answer)
+
+
+def test_before_the_first_frame_there_is_a_picture_that_says_so() -> None:
+    waiting = MjpegSink(port=0)
+    waiting.tell("there is no camera /dev/video0")
+    assert jpeg(waiting.port)[:300].std() == 0, "nothing to be seen"
+    assert jpeg(waiting.port)[300:].std() > 10, "but words"
+    assert state(waiting.port) == {"trouble": "No picture yet: there is no camera /dev/video0", "age_s": None}
+    waiting.finish(whole=True)
+
+
+def test_while_the_camera_is_away_clients_stay_with_the_last_frame_and_a_word_on_it() -> None:
+    served = MjpegSink(port=0)
+    served.tell(None)
+    with socket.create_connection(("127.0.0.1", served.port), timeout=20) as client:
+        client.sendall(b"GET /stream.mjpg HTTP/1.0\r\n\r\n")
+        stream = client.makefile("rb")
+        wait_until(lambda: served.wanted)
+        served.write(np.full((360, 640, 3), 200, np.uint8), 0.0)
+        served.tell("the camera is unplugged")
+        last = None
+        while last is None or last[-10:].mean() > 150:
+            last = next_part(stream)
+        assert last[:200].mean() == pytest.approx(200, abs=2), "the last frame"
+        assert state(served.port)["trouble"].endswith("the camera is unplugged")
+        served.write(np.full((360, 640, 3), 90, np.uint8), 1.0)
+        while last.mean() != pytest.approx(90, abs=2):
+            last = next_part(stream)
+        assert state(served.port)["trouble"] is None
+    served.finish(whole=True)
+
+
+def test_a_frame_that_nobody_waited_for_is_kept_for_who_comes_next() -> None:
+    served = MjpegSink(port=0)
+    served.tell(None)
+    served.write(np.full((360, 640, 3), 200, np.uint8), 0.0)
+    start = time.monotonic()
+    assert jpeg(served.port)[:200].mean() == pytest.approx(200, abs=2)
+    assert time.monotonic() - start < 10, "a second on an idle machine"
+    served.finish(whole=True)
+
+
+def test_a_server_that_died_is_noticed_though_nobody_looks() -> None:
+    served = MjpegSink(port=0)
+    served.tell(None)
+    assert served._server is not None
+    served._server.shutdown()
+    assert served._thread is not None
+    served._thread.join(10)
+    with pytest.raises(SinkError, match="died; starting it anew"):
+        served.tell(None)
+    served.finish(whole=False)
+    served.tell(None)
+    assert state(served.port)["trouble"] is None
+    served.finish(whole=True)
+
+
+def next_part(stream: BinaryIO) -> NDArray[np.uint8]:
+    """The next picture of a stream."""
+    length = 0
+    while line := stream.readline():
+        if line.lower().startswith(b"content-length:"):
+            length = int(line.split(b":")[1])
+        elif line == b"\r\n" and length:
+            picture = cv2.imdecode(np.frombuffer(stream.read(length), np.uint8), cv2.IMREAD_COLOR)
+            assert picture is not None
+            return np.asarray(picture, np.uint8)
+    raise AssertionError("the server hung up")

@@ -40,3 +40,8 @@ def test_a_file_laid_out_otherwise_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(SinkError, match="not laid out as expected"):
         write_times(path, [0.0, 1.0])
     assert path.read_bytes() == before
+
+
+def test_frames_of_one_moment_are_all_kept(tmp_path: Path) -> None:
+    together_s = [0.0] * 50  # a clock that stands still
+    assert len(times_of(make_video(tmp_path / "a.mp4", len(together_s), times_s=together_s))) == len(together_s)

@@ -16,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgematte.runtime.errors import OutputExistsError, SinkError, UsageError
+from edgematte.runtime.live.program import probe
 from edgematte.runtime.live.sinks import base as sinks
 from edgematte.runtime.live.sinks.base import StreamFormat
 from edgematte.runtime.live.sinks.raw import RawSink
@@ -35,8 +36,8 @@ def rgba_of(number: int) -> NDArray[np.uint8]:
     return np.dstack((image * (alpha[:, :, None] > 0), alpha))
 
 
-def fill(sink: sinks.Sink, *, whole: bool = True, audio: str | None = None) -> None:
-    sink.start(StreamFormat(SIZE, 25.0, audio))
+def fill(sink: sinks.Sink, *, whole: bool = True, file: Path | None = None) -> None:
+    sink.start(StreamFormat(SIZE, 25.0, None if file is None else probe(str(file))))
     for number, time_s in enumerate(UNEVEN_S):
         sink.write(rgba_of(number) if sink.transparent else picture_of(number), time_s)
     sink.finish(whole=whole)
@@ -58,9 +59,10 @@ def picture_times(path: Path) -> list[float]:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
-def test_opencv_writes_a_video_that_opens_again(suffix: str, tmp_path: Path) -> None:
+def test_opencv_writes_a_video_that_opens_again(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
     path = tmp_path / f"a{suffix}"
-    fill(open_sink(str(path), SinkOptions(encoder="opencv")))
+    fill(open_sink(str(path), SinkOptions()))
     times_s = times_of(path)
     assert len(times_s) == len(UNEVEN_S)
     if suffix == ".mp4":
@@ -72,7 +74,7 @@ def test_opencv_writes_a_video_that_opens_again(suffix: str, tmp_path: Path) -> 
 def test_ffmpeg_writes_h264_with_the_times_and_the_sound_of_the_input(tmp_path: Path) -> None:
     talk = add_sound(make_video(tmp_path / "in.mp4", 20), tmp_path / "talk.mp4", 0.6)
     path = tmp_path / "out.mp4"
-    fill(open_sink(str(path), SinkOptions()), audio=str(talk))
+    fill(open_sink(str(path), SinkOptions()), file=talk)
     assert [(s["codec_type"], s["codec_name"]) for s in streams_of(path)["streams"]] == [
         ("video", "h264"),
         ("audio", "aac"),

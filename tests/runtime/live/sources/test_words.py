@@ -148,7 +148,7 @@ def test_what_cannot_be_opened_says_why_and_what_to_do(tmp_path: Path) -> None:
         (str(broken), "damaged, cut short"),
         ("/dev/video77", "there is no camera /dev/video77; this machine has"),
         ("77", "there is no camera /dev/video77"),
-        ("http://127.0.0.1:9/none.mjpg", "does not answer"),
+        ("http://127.0.0.1:9/none.mjpg", "refused the connection|does not answer"),
         ("videotestsrc ! appsink", "without GStreamer|cannot run"),
         ("picamera", "sudo apt install python3-picamera2"),
     ):

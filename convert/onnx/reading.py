@@ -1,0 +1,206 @@
+"""How a network is read: what its input makes of pixels, and what its output's numbers say about alpha.
+
+One frozen value says it. It is applied in NumPy to the user's own file (`original`), written into the graph of ours
+(`alpha`, `lower`), printed, and stored in the model's card, where `bench run --against` finds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...runtime.errors import ModelError, UsageError
+from ...runtime.picture.images import Image
+
+Values = Literal["alpha", "logits", "0-255"]
+LARGEST_BYTE = 255.0
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a network expects of its pixels: (pixel − mean) / std, in 0–255 units."""
+
+    mean: tuple[float, ...] = (0.0,)  # one number, or one per channel in the network's own channel order
+    std: tuple[float, ...] = (255.0,)  # likewise
+    color: Literal["rgb", "bgr"] = "rgb"  # the network's channel order; the emitted model always takes RGB
+
+    def __post_init__(self) -> None:
+        for name, numbers in (("mean", self.mean), ("std", self.std)):
+            if len(numbers) not in (1, 3) or not np.all(np.isfinite(numbers)):
+                raise UsageError(f"--{name} {','.join(map(str, numbers))}: expected one number or three, R,G,B")
+        if min(self.std) <= 0:
+            written = ",".join(f"{number:g}" for number in self.std)
+            raise UsageError(f"--std {written}: pixels are divided by it; expected numbers above 0")
+        if self.color not in ("rgb", "bgr"):
+            raise UsageError(f"--color {self.color}: expected rgb or bgr")
+
+    @property
+    def carried_by_input(self) -> bool:
+        """Whether a uint8 tensor's scale and zero point express it exactly: one std and one mean of 0, 1 … 255."""
+        whole = len(set(self.mean)) == 1 and self.mean[0] in range(256)
+        return self.color == "rgb" and whole and len(set(self.std)) == 1
+
+    def in_words(self) -> str:
+        """`(pixel - 127.5) / 127.5, channels swapped to BGR`."""
+        mean, std = (", ".join(f"{v:g}" for v in values) for values in (self.mean, self.std))
+        raw = (self.mean, self.std) == ((0.0,), (1.0,))
+        what = "pixels as they are" if raw else f"(pixel - {mean}) / {std}"
+        return f"{what}, channels swapped to BGR" if self.color == "bgr" else what
+
+
+def typed(mean: str | None, std: str | None, color: str, units: str | None = None) -> Preprocessing | None:
+    """`--mean`, `--std`, `--color` and `--units` as they are typed; None where nothing was said.
+
+    Raises UsageError for what is no number, and for numbers that look like 0…1 units where nobody said which they are.
+    """
+    if units not in (None, "0-1", "0-255"):
+        raise UsageError(f"--units {units}: expected 0-1 or 0-255")
+    if mean is None and std is None and color == "rgb" and units is None:
+        return None
+    factor = LARGEST_BYTE if units == "0-1" else 1.0
+    means = _numbers("--mean", mean) if mean is not None else (0.0,)
+    stds = _numbers("--std", std) if std is not None else (LARGEST_BYTE / factor,)
+    small = max(map(abs, means)) <= 1 and (max(map(abs, stds)) <= 1 if std is not None else any(means))
+    if units is None and (mean is not None or std is not None) and small and min(stds) > 0:
+        said = " ".join(f"{name} {text}" for name, text in (("--mean", mean), ("--std", std)) if text is not None)
+        raise UsageError(
+            f"{said}: these look like 0…1 units; 255 times as much? Add --units 0-1 if they are, --units 0-255 if not"
+        )
+    scaled = [tuple(round(number * factor, 9) for number in numbers) for numbers in (means, stds)]
+    return Preprocessing(scaled[0], scaled[1], cast('Literal["rgb", "bgr"]', color))
+
+
+def _numbers(option: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        expected = "one number, or three separated by commas such as 123.7,116.3,103.5"
+        raise UsageError(f"{option} {text}: expected {expected}") from error
+
+
+@dataclass(frozen=True)
+class Matte:
+    """What an output's numbers say about alpha."""
+
+    output: str  # the file's tensor that is read
+    shape: tuple[int, ...]
+    axis: int | None  # of the classes; None: the output has no such axis
+    channels: int
+    channel: int  # the subject's, of `channels`
+    size: tuple[int, int]  # rows and columns of the matte
+    values: Values  # alpha: 0…1 as it is. logits: a sigmoid, or a softmax of several, is left to do. 0-255: to divide
+    background: bool = False  # they say how much of a pixel is not subject
+    largest: bool = False  # the file goes on to name the largest class; alpha is above one half where that is `channel`
+    counted: bool = False  # the file rounds to whole numbers after this
+    lowest: float | None = None  # of all that was seen on photos; None: no photo was looked at
+    highest: float | None = None
+    photos: int = 0
+    proof: str = ""  # why the numbers are taken so: "by its operators", "by its values", "as told"
+
+    def apply(self, output: NDArray) -> NDArray[np.float32]:
+        """The file's own numbers → alpha (rows, columns), 0…1."""
+        values = np.asarray(output, np.float64)
+        if self.axis is not None:
+            values = np.moveaxis(values, self.axis, -1)
+        values = values.reshape(*self.size, self.channels)
+        if self.largest:
+            alpha = self._margin(values)
+        elif self.values == "logits" and self.channels > 1:
+            raised = np.exp(values - values.max(axis=-1, keepdims=True))
+            alpha = raised[..., self.channel] / raised.sum(axis=-1)
+        elif self.values == "logits":
+            alpha = _sigmoid(values[..., 0])
+        else:
+            alpha = values[..., self.channel] / (LARGEST_BYTE if self.values == "0-255" else 1.0)
+        alpha = 1.0 - alpha if self.background else alpha
+        return np.clip(alpha, 0.0, 1.0).astype(np.float32)
+
+    def _margin(self, values: NDArray) -> NDArray:
+        """One half where the class and its largest rival are equal."""
+        margin = values[..., self.channel] - np.delete(values, self.channel, axis=-1).max(axis=-1)
+        return _sigmoid(margin) if self.values == "logits" else (1.0 + margin) / 2.0
+
+    def in_words(self) -> str:
+        """`output 'alpha' [1, 1, 256, 256], values 0.00…1.00 on 16 photos: alpha as it is (by its operators)`."""
+        seen = ""
+        if self.lowest is not None and self.highest is not None:
+            seen = f", values {written(self.lowest)}…{written(self.highest)} on {self.photos} photos"
+        of = f" of class {self.channel} of {self.channels}" if self.channels > 1 else ""
+        if self.largest:
+            what = f"alpha from how far class {self.channel} of {self.channels} leads, as the ArgMax after it decides"
+        elif self.values == "logits":
+            what = f"logits, the softmax{of} is alpha" if self.channels > 1 else "logits, their sigmoid is alpha"
+        elif self.values == "0-255":
+            what = f"alpha{of} in 0 to 255"
+        else:
+            what = f"alpha{of} as it is"
+        what += ", of the background" if self.background else ""
+        return f"output '{self.output}' {list(self.shape)}{seen}: {what} ({self.proof})"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How pixels become a network's input, and its output's numbers alpha."""
+
+    input: str
+    input_shape: tuple[int, ...]  # (1, C, H, W) or (1, H, W, C)
+    channels_last: bool  # which of the two
+    dtype: str  # of the input: "float32", "uint8" …
+    preprocessing: Preprocessing
+    matte: Matte
+    frozen: tuple[str, ...] = ()  # the other inputs, as --input says them: "r1i=0"
+
+    def to_input(self, image: Image) -> NDArray:
+        """RGB (H, W, 3) or tile (H, W, 4) uint8, at the network's size → what the file expects."""
+        pixels = image[..., ::-1] if self.preprocessing.color == "bgr" else image
+        values = (pixels.astype(np.float64) - self.preprocessing.mean) / self.preprocessing.std
+        return np.ascontiguousarray((values if self.channels_last else values.transpose(2, 0, 1))[None], self.dtype)
+
+    def in_words(self) -> tuple[str, ...]:
+        """One line on the input, one on the output."""
+        layout = "channels last" if self.channels_last else "planes"
+        given = f", {', '.join(self.frozen)}" if self.frozen else ""
+        entry = f"input '{self.input}' {list(self.input_shape)} {self.dtype}, {layout}: {self.preprocessing.in_words()}"
+        return f"{entry}{given}", self.matte.in_words()
+
+    def to_card(self) -> dict[str, Any]:
+        """Plain types for the model's card."""
+        return asdict(self)
+
+    @classmethod
+    def from_card(cls, content: Mapping[str, Any]) -> Reading:
+        """What `to_card` gave, through JSON. Raises ModelError where it is something else."""
+        try:
+            told = {name: _restored(value) for name, value in content.items()}
+            told["preprocessing"] = Preprocessing(**_known(Preprocessing, told["preprocessing"]))
+            told["matte"] = Matte(**_known(Matte, told["matte"]))
+            return cls(**_known(cls, told))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ModelError(
+                f"the reading in the model's card is damaged ({error}); convert the model again"
+            ) from error
+
+
+def _restored(value: Any) -> Any:
+    """JSON has no tuples."""
+    if isinstance(value, dict):
+        return {name: _restored(inner) for name, inner in value.items()}
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _known(kind: type, content: Mapping[str, Any]) -> dict[str, Any]:
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in content.items() if name in names}
+
+
+def _sigmoid(values: NDArray) -> NDArray:
+    return 0.5 * (1.0 + np.tanh(0.5 * values))
+
+
+def written(number: float) -> str:
+    """Two digits after the point, or more where the number is small."""
+    return f"{number:.2f}" if abs(number) >= 0.005 or number == 0 else f"{number:.1e}"

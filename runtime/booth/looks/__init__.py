@@ -1,0 +1,1 @@
+"""What surrounds guests: backgrounds, effects, and pictures painted over them."""

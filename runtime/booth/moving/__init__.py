@@ -1,0 +1,1 @@
+"""Frames that guests saw → boomerangs, clips and poses: a film and an animation for telephones."""

@@ -1,0 +1,1 @@
+"""What the owner may do while the booth runs: change settings, export, see how the evening goes."""

@@ -1,0 +1,37 @@
+"""What runs here → version, release, models' sha256 and how the last update ended: a fleet's view of one device."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib import metadata
+from typing import Any
+
+from ..device.release import last_update, running_release
+from .published import sha256
+from .store import bundled_models
+
+
+@dataclass(frozen=True)
+class Installed:
+    """One device's software."""
+
+    version: str
+    release: int | None  # of /opt/edgematte; None where it was installed in another way
+    models: dict[str, str]  # name → sha256
+    last_update: dict[str, Any] | None
+
+
+def installed() -> Installed:
+    """As it is now; the hashes as they were when this process asked first."""
+    return Installed(metadata.version("edgematte"), running_release(), _hashes(), last_update())
+
+
+def installed_facts() -> dict[str, Any]:
+    """The same for JSON."""
+    return asdict(installed())
+
+
+@lru_cache(maxsize=1)
+def _hashes() -> dict[str, str]:
+    return {name: sha256(path) for name, path in bundled_models().items()}

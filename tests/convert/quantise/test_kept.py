@@ -1,0 +1,164 @@
+"""A network that was quantised elsewhere keeps its own scales: the levels that onnxruntime gives for the same file."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+from edgematte.convert.onnx import graph as onnx_graph
+from edgematte.convert.quantise.kept import kept_scales
+from edgematte.convert.tflite.graph import float_operators
+from edgematte.runtime.errors import ConversionError
+from edgematte.runtime.network.interpreter import load
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import Image, read
+from edgematte.runtime.picture.scale import resize
+
+from ..tiny import Op, floats, lower, model_of, op
+
+SIDE = 48
+
+
+def body() -> list[Op]:
+    """Convolutions, a depthwise one, a sum, a transposed one; eight channels called "g" come out."""
+    pads = {"pads": [1, 1, 1, 1]}
+    return [
+        op("Conv", "x", floats(16, 8, 3, 3, seed=1) / 6, floats(16, seed=2), strides=[2, 2], outputs=["c"], **pads),
+        op("Relu", "c", outputs=["d"]),
+        op("Conv", "d", floats(16, 1, 3, 3, seed=3) / 2, floats(16, seed=4), group=16, outputs=["e"], **pads),
+        op("Add", "e", "d", outputs=["f"]),
+        op("ConvTranspose", "f", floats(16, 8, 2, 2, seed=5) / 3, floats(8, seed=6), strides=[2, 2], outputs=["g"]),
+    ]
+
+
+ENDS: dict[str, list[Op]] = {
+    "relu": [op("Relu", "g", outputs=["h"])],
+    "clip": [op("Clip", "g", np.float32(0), np.float32(6), outputs=["h"])],
+    "leaky relu": [op("LeakyRelu", "g", alpha=0.1, outputs=["h"])],
+    "gate": [
+        op("GlobalAveragePool", "g", outputs=["m"]), op("Sigmoid", "m", outputs=["s"]),
+        op("Mul", "g", "s", outputs=["h"]),
+    ],
+    "concatenation": [
+        op("Relu", "x", outputs=["skip"]), op("Concat", "g", "skip", axis=1, outputs=["j"]),
+        op("Conv", "j", floats(8, 16, 1, 1, seed=7), floats(8, seed=8), outputs=["h"]),
+    ],
+    "largest": [op("MaxPool", "g", kernel_shape=[3, 3], pads=[1, 1, 1, 1], outputs=["h"])],
+    "nearest": [
+        op("MaxPool", "g", kernel_shape=[2, 2], strides=[2, 2], outputs=["q"]),
+        op("Resize", "q", "", np.asarray([1, 1, 2, 2], np.float32), mode="nearest", nearest_mode="floor",
+           coordinate_transformation_mode="asymmetric", outputs=["h"]),
+    ],
+}  # fmt: skip
+
+
+class Photos(CalibrationDataReader):
+    """What onnxruntime takes its scales from."""
+
+    def __init__(self, images: list[Image]) -> None:
+        self._feeds: Iterator[dict[str, NDArray]] = iter(
+            [{"image": (i.transpose(2, 0, 1)[None] / np.float32(255)).astype(np.float32)} for i in images]
+        )
+
+    def get_next(self) -> dict[str, NDArray] | None:
+        return next(self._feeds, None)
+
+
+@pytest.fixture(scope="module")
+def images(photos: Path) -> list[Image]:
+    return [resize(read(path), (SIDE, SIDE)) for path in find_photos(photos / "images")]
+
+
+def quantised(ops: list[Op], path: Path, images: list[Image], **more: object) -> Path:
+    plain = path.with_suffix(".float.onnx")
+    onnx.save(model_of(ops, rows=SIDE, columns=SIDE), plain)
+    root, level = logging.getLogger(), logging.getLogger().level
+    root.setLevel(logging.ERROR)  # it advises preprocessing on every call
+    try:
+        quantize_static(plain, path, Photos(images), quant_format=QuantFormat.QDQ, **more)
+    finally:
+        root.setLevel(level)
+    return path
+
+
+@pytest.mark.parametrize("kind", [QuantType.QUInt8, QuantType.QInt8])
+@pytest.mark.parametrize("end", ENDS)
+def test_its_levels_are_those_of_the_file(end: str, kind: QuantType, tmp_path: Path, images: list[Image]) -> None:
+    last = [op("Conv", "h", floats(1, 8, 1, 1, seed=9), floats(1, seed=10), outputs=["z"]), op("Sigmoid", "z")]
+    per_channel = kind == QuantType.QUInt8
+    path = quantised(
+        [*body(), *ENDS[end], *last], tmp_path / "net.onnx", images, per_channel=per_channel, activation_type=kind,
+        weight_type=QuantType.QInt8,
+    )  # fmt: skip
+    made = kept_scales(lower(onnx_graph.load(path)), images)
+    assert float_operators(made.graph) == []
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    network = load(made.tflite, threads=1)
+    apart = []
+    for image in images:
+        expected = session.run(None, {"image": image.transpose(2, 0, 1)[None] / np.float32(255)})[0][0, 0] * 255
+        found = network.run(image[None])[0, :, :, 0] * (network.outputs[0].scale * 255)
+        apart.append(np.abs(np.rint(found) - np.rint(expected)))
+    assert np.mean(np.stack(apart) <= 1) >= 0.999
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [("per channel", "8 scales; expected one"), ("int16", "int16; expected int8 or uint8"), ("offset", "zero point")],
+)
+def test_what_tflite_cannot_express_is_refused_by_node(change: str, says: str, tmp_path: Path) -> None:
+    many = change == "per channel"
+    kind = np.int16 if change == "int16" else np.uint8
+    constants = {
+        "s": np.full(8 if many else 1, 0.02, np.float32).reshape((8,) if many else ()),
+        "z": np.zeros((8,) if many else (), kind), "w": np.full((1, 8, 1, 1), 200, np.uint8),
+        "ws": np.float32(0.01), "wz": np.uint8(20),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], "quantise", axis=1),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["r"], "levels", axis=1),
+        helper.make_node("DequantizeLinear", ["w", "ws", "wz"], ["weights"], "weights"),
+        helper.make_node("Conv", ["r" if change != "offset" else "x", "weights"], ["y"], "head"),
+    ]
+    model = model_of([op("Relu", "x")], opset=21)
+    del model.graph.node[1:]
+    model.graph.node.extend(nodes if change == "offset" else [*nodes[:2], helper.make_node("Relu", ["r"], ["y"])])
+    model.graph.output[0].name = "y"
+    model.graph.initializer.extend(numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items())
+    model.ir_version = 10
+    onnx.save(model, tmp_path / "net.onnx")
+    with pytest.raises(ConversionError, match=rf"node '(levels|weights)' \(DequantizeLinear\): .*{says}"):
+        onnx_graph.load(tmp_path / "net.onnx")
+
+
+def test_a_network_that_takes_stored_bytes_keeps_them_to_the_bit(tmp_path: Path, images: list[Image]) -> None:
+    """As exporters of integer-only networks write it: the picture's QuantizeLinear is left to the camera."""
+    last = [op("Conv", "h", floats(1, 8, 1, 1, seed=9), floats(1, seed=10), outputs=["z"]), op("Sigmoid", "z")]
+    kinds = {"weight_type": QuantType.QInt8, "activation_type": QuantType.QUInt8}
+    path = quantised([*body(), *ENDS["relu"], *last], tmp_path / "net.onnx", images, **kinds)
+    model = onnx.load(path)
+    (first,) = (n for n in model.graph.node if n.op_type == "QuantizeLinear" and n.input[0] == "image")
+    stored = first.output[0]
+    scale = next(t for t in model.graph.initializer if t.name == first.input[1])
+    scale.CopyFrom(numpy_helper.from_array(np.asarray(1 / 255, np.float32), scale.name))
+    model.graph.node.remove(first)
+    model.graph.input[0].CopyFrom(helper.make_tensor_value_info(stored, onnx.TensorProto.UINT8, [1, 3, SIDE, SIDE]))
+    onnx.save(model, path)
+    made = kept_scales(lower(onnx_graph.load(path)), images)
+    session, network = (
+        onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]),
+        load(made.tflite, threads=1),
+    )
+    for image in images:
+        expected = session.run(None, {stored: image.transpose(2, 0, 1)[None]})[0][0, 0] * 255
+        found = network.run(image[None])[0, :, :, 0] * (network.outputs[0].scale * 255)
+        assert np.mean(np.abs(np.rint(found) - np.rint(expected)) <= 1) >= 0.999

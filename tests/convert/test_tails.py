@@ -1,0 +1,392 @@
+"""Innocent ends of networks: each is read as its author meant it, or refused with what to type. Never silently wrong.
+
+The judge shares no code with convert: onnxruntime runs the file as a user would, and a line of NumPy per network says
+what its numbers mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+import edgematte
+from edgematte.convert.onnx import graph as onnx_graph
+from edgematte.convert.onnx.evidence import decide
+from edgematte.convert.onnx.lower import lower
+from edgematte.convert.recipe import Recipe
+from edgematte.runtime.errors import EdgeMatteError
+from edgematte.runtime.network import interpreter
+
+ROWS, COLUMNS = 24, 32
+N, U8, I64 = TensorProto.FLOAT, TensorProto.UINT8, TensorProto.INT64
+Numbers = dict[str, NDArray]
+
+
+@dataclass(frozen=True)
+class Tail:
+    """Nodes after `x`, one logit per pixel, or `p`, `q` (two logits) and `three`; and what the file's outputs mean."""
+
+    nodes: str  # "y = Sigmoid(x); out = Sub(one, y)": one node each; attributes follow after |
+    means: Callable[[Numbers], NDArray]  # the file's outputs → alpha (rows, columns)
+    outputs: Sequence[str] = ("out",)
+    options: dict = field(default_factory=dict)  # of `decide`
+    load: dict = field(default_factory=dict)
+    opset: int = 17
+    constants: Numbers = field(default_factory=dict)
+    types: dict[str, int] = field(default_factory=dict)  # of outputs that are not float
+    level: float = 2e-4  # how far alpha may be off: whole numbers in the file cost up to one of 255
+    input: str = "nchw"
+
+
+def plain(o: Numbers) -> NDArray:
+    return o["out"].reshape(ROWS, COLUMNS)
+
+
+def one_minus(o: Numbers) -> NDArray:
+    return 1 - plain(o)
+
+
+def sigmoid(v: NDArray) -> NDArray:
+    return 1 / (1 + np.exp(-v.astype(np.float64)))
+
+
+def channel(number: int) -> Callable[[Numbers], NDArray]:
+    return lambda o: o["out"][0, number]
+
+
+def softmax_of(number: int, axis: int = 1) -> Callable[[Numbers], NDArray]:
+    def means(o: Numbers) -> NDArray:
+        raised = np.exp(o["out"] - o["out"].max(axis=axis, keepdims=True))
+        return np.take(raised / raised.sum(axis=axis, keepdims=True), number, axis=axis)[0]
+
+    return means
+
+
+def f(number: float) -> NDArray:
+    return np.asarray(number, np.float32)
+
+
+BYTES = {"k": f(255)}
+TAILS: dict[str, Tail] = {
+    "sigmoid": Tail("out = Sigmoid(x)", plain),
+    "logits": Tail("out = Identity(x)", lambda o: sigmoid(plain(o))),
+    "(tanh + 1) / 2": Tail("y = Tanh(x); z = Add(y, one); out = Mul(z, half)", plain),
+    "tanh / 2 + 1/2": Tail("y = Tanh(x); z = Mul(y, half); out = Add(half, z)", plain),
+    "1 - sigmoid": Tail("y = Sigmoid(x); out = Sub(one, y)", plain),
+    "a buffer of ones - sigmoid": Tail(
+        "y = Sigmoid(x); out = Sub(ones, y)", plain, constants={"ones": np.ones((1, 1, ROWS, COLUMNS), np.float32)}
+    ),
+    "background": Tail("out = Sigmoid(x)", one_minus, options={"values": "background"}),
+    "background logits": Tail("out = Identity(x)", lambda o: 1 - sigmoid(plain(o)), options={"values": "background"}),
+    "background of two": Tail(
+        "out = Softmax(two) | axis=1", lambda o: 1 - o["out"][0, 0], options={"values": "background", "channel": 0}
+    ),
+    "background of two logits": Tail(
+        "out = Identity(two)", lambda o: 1 - softmax_of(0)(o), options={"values": "background", "channel": 0}
+    ),
+    "min and max": Tail("y = Max(x, zero); out = Min(y, one)", plain),
+    "clip": Tail("out = Clip(x, zero, one)", plain),
+    "mean of two sigmoids": Tail("y = Sigmoid(p); z = Sigmoid(q); out = Mean(y, z)", plain),
+    "half the sum of two": Tail("y = Sigmoid(p); z = Sigmoid(q); s = Add(y, z); out = Div(s, double)", plain),
+    "where": Tail("y = Sigmoid(x); g = Greater(y, half); out = Where(g, y, zero)", plain),
+    "square": Tail("y = Sigmoid(x); out = Mul(y, y)", plain),
+    "power": Tail("y = Sigmoid(x); out = Pow(y, double)", plain),
+    "square root": Tail("y = Sigmoid(x); out = Sqrt(y)", plain),
+    "relu6 / 6": Tail("y = Add(x, three3); z = Clip(y, zero, six); out = Div(z, six)", plain),
+    "relu6 of shifted / 6": Tail("z = Clip(x, zero, six); out = Mul(z, sixth)", plain),
+    "hard sigmoid": Tail("out = HardSigmoid(x)", plain),
+    "relu after sigmoid": Tail("y = Sigmoid(x); out = Relu(y)", plain),
+    "sigmoid in pieces": Tail("n = Neg(x); e = Exp(n); s = Add(e, one); out = Div(one, s)", plain),
+    "sigmoid in other pieces": Tail("e = Exp(x); s = Add(one, e); out = Div(e, s)", plain),
+    "product of two": Tail("y = Sigmoid(p); z = Sigmoid(q); out = Mul(y, z)", plain),
+    "0 to 255": Tail("y = Sigmoid(x); out = Mul(y, k)", lambda o: plain(o) / 255, constants=BYTES),
+    "0 to 255, clipped": Tail("y = Mul(x, k); out = Clip(y, zero, k)", lambda o: plain(o) / 255, constants=BYTES),
+    "whole bytes": Tail(
+        "y = Sigmoid(x); z = Mul(y, k); out = Cast(z) | to=2", lambda o: plain(o) / 255, constants=BYTES,
+        types={"out": U8}, level=1.02 / 255,
+    ),
+    "rounded bytes": Tail(
+        "y = Sigmoid(x); z = Mul(y, k); r = Round(z); c = Cast(r) | to=2; out = Transpose(c) | perm=[0,2,3,1]",
+        lambda o: plain(o) / 255, constants=BYTES, types={"out": U8}, level=1.02 / 255,
+    ),
+    "background bytes": Tail(
+        "y = Sigmoid(x); out = Mul(y, k)", lambda o: 1 - plain(o) / 255, constants=BYTES,
+        options={"values": "background"},
+    ),
+    "softmax": Tail("out = Softmax(two) | axis=1", channel(1), options={"channel": 1}),
+    "1 - softmax": Tail("y = Softmax(two) | axis=1; out = Sub(one, y)", channel(0), options={"channel": 0}),
+    "log softmax": Tail(
+        "out = LogSoftmax(triple) | axis=1", lambda o: np.exp(o["out"][0, 2]), options={"channel": 2}
+    ),
+    "hardmax": Tail("out = Hardmax(triple) | axis=1", channel(2), options={"channel": 2}),
+    "three logits": Tail("out = Identity(triple)", softmax_of(2), options={"channel": 2}),
+    "three logits, opset 11": Tail("out = Identity(triple)", softmax_of(2), options={"channel": 2}, opset=11),
+    "softmax in HWC": Tail(
+        "h = Transpose(triple) | perm=[0,2,3,1]; out = Softmax(h) | axis=-1", lambda o: o["out"][0, :, :, 1],
+        options={"channel": 1},
+    ),
+    "softmax in HWC, opset 11": Tail(
+        "h = Transpose(triple) | perm=[0,2,3,1]; out = Softmax(h) | axis=3", lambda o: o["out"][0, :, :, 1],
+        options={"channel": 1}, opset=11,
+    ),
+    "softmax in pieces": Tail(
+        "e = Exp(triple); s = ReduceSum(e, axis1) | keepdims=1; out = Div(e, s)", channel(1), options={"channel": 1}
+    ),
+    "one class of a softmax in pieces": Tail(
+        "e = Exp(triple); s = ReduceSum(e, axis1) | keepdims=1; d = Div(e, s); out = Slice(d, at1, at2, axis1)", plain
+    ),
+    "sum of two softmax classes": Tail(
+        "y = Softmax(triple) | axis=1; z = Slice(y, at1, at3, axis1); out = ReduceSum(z, axis1) | keepdims=1", plain
+    ),
+    "two softmax classes added": Tail(
+        "y = Softmax(triple) | axis=1; a = Slice(y, at1, at2, axis1); b = Slice(y, at2, at3, axis1); out = Add(a, b)",
+        plain,
+    ),
+    "one minus a softmax class": Tail(
+        "y = Softmax(triple) | axis=1; a = Slice(y, at0, at1, axis1); out = Sub(one, a)", plain
+    ),
+    "sigmoid per class": Tail("out = Sigmoid(triple)", channel(1), options={"channel": 1}),
+    "CHW without a batch": Tail(
+        "s = Squeeze(two, axis0); out = Softmax(s) | axis=0", lambda o: o["out"][1], options={"channel": 1}
+    ),
+    "CHW logits without a batch": Tail(
+        "out = Squeeze(two, axis0)", lambda o: sigmoid(o["out"][1] - o["out"][0]), options={"channel": 1}
+    ),
+    "HWC": Tail("s = Sigmoid(x); t = Squeeze(s, axis0); out = Transpose(t) | perm=[1,2,0]", plain),
+    "flat": Tail("s = Sigmoid(x); out = Reshape(s, flat)", plain),
+    "greater": Tail("s = Sigmoid(x); out = Greater(s, half)", lambda o: plain(o).astype(float), types={"out": 9}),
+    "less or equal, as float": Tail("g = LessOrEqual(x, half); out = Cast(g) | to=1", plain),
+    "greater, as bytes of 0 and 1": Tail(
+        "g = Greater(x, half); out = Cast(g) | to=2", plain, types={"out": U8}
+    ),
+    "mask of 0 and 255": Tail(
+        "g = Greater(x, zero); out = Where(g, k, zero)", lambda o: plain(o) / 255, constants=BYTES
+    ),
+    "argmax of two": Tail(
+        "out = ArgMax(two) | axis=1, keepdims=0", lambda o: plain(o) == 1, options={"channel": 1}, types={"out": I64},
+        level=-1,
+    ),
+    "argmax of three": Tail(
+        "out = ArgMax(triple) | axis=1", lambda o: plain(o) == 2, options={"channel": 2}, types={"out": I64}, level=-1
+    ),
+    "argmax of three probabilities, as bytes": Tail(
+        "y = Softmax(triple) | axis=1; a = ArgMax(y) | axis=1; out = Cast(a) | to=2", lambda o: plain(o) == 0,
+        options={"channel": 0}, types={"out": U8}, level=-1,
+    ),
+    "argmax is one class": Tail(
+        "a = ArgMax(triple) | axis=1; e = Equal(a, class2); out = Cast(e) | to=1", plain,
+        constants={"class2": np.asarray(2, np.int64)},
+    ),
+    "cubic": Tail(
+        "s = Sigmoid(x); out = Resize(s, , scales) | mode='cubic'", lambda o: np.clip(o["out"][0, 0], 0, 1),
+        constants={"scales": np.asarray([1, 1, 2, 2], np.float32)},
+    ),
+    "the second output": Tail(
+        "a = Sigmoid(p); out = Sigmoid(x)", plain, outputs=("a", "out"), load={"output": "out"}
+    ),
+    "a tensor inside": Tail("y = Sigmoid(x); out = Tanh(y)", lambda o: sigmoid(o["x"][0, 0]), outputs=("out", "x"),
+        load={"output": "y"}),
+    "bytes in": Tail("out = Sigmoid(x)", plain, input="uint8 nchw"),
+    "bytes in, channels last": Tail("out = Sigmoid(x)", plain, input="uint8 nhwc"),
+    "channels last and open": Tail("out = Sigmoid(x)", plain, input="open nhwc", load={"size": (COLUMNS, ROWS)}),
+    "half precision": Tail("out = Sigmoid(x)", plain, input="half", level=5e-3),
+    "a recurrent state": Tail(
+        "y = Add(x, state); out = Sigmoid(y)", plain, input="state", load={"frozen": {"state": 0.0}}
+    ),
+    "stored bytes in and out": Tail(
+        "y = Sigmoid(x); out = QuantizeLinear(y, level, nought)", lambda o: plain(o) / 255, types={"out": U8},
+        constants={"level": f(1 / 255), "nought": np.asarray(0, np.uint8)}, level=0.51 / 255, input="stored nchw",
+    ),
+    "opset 24": Tail("out = Sigmoid(x)", plain, opset=24),
+}  # fmt: skip
+
+
+def network(tail: Tail, path: Path) -> Path:
+    """Bright things are subject: logits ten times the brightness minus what is average, some classes besides."""
+    weights = {
+        "wx": np.full((1, 3, 1, 1), 8, np.float32), "bx": np.asarray([-10], np.float32),
+        "wp": np.asarray([9, 9, 2], np.float32).reshape(1, 3, 1, 1), "bp": np.asarray([-9], np.float32),
+        "wq": np.asarray([2, 7, 9], np.float32).reshape(1, 3, 1, 1), "bq": np.asarray([-7], np.float32),
+        "w2": np.asarray([[-3, -4, -3], [4, 3, 4]], np.float32).reshape(2, 3, 1, 1),
+        "b2": np.asarray([4, -4], np.float32),
+        "w3": np.asarray([[-5, -5, -4], [6, -3, 1], [3, 5, 4]], np.float32).reshape(3, 3, 1, 1),
+        "b3": np.asarray([5, -1, -5], np.float32),
+        "one": f(1), "zero": f(0), "half": f(0.5), "double": f(2), "six": f(6), "sixth": f(1 / 6), "three3": f(3),
+        "axis0": np.asarray([0]), "axis1": np.asarray([1]), "at0": np.asarray([0]), "at1": np.asarray([1]),
+        "at2": np.asarray([2]), "at3": np.asarray([3]), "flat": np.asarray([1, ROWS * COLUMNS]),
+        **tail.constants,
+    }  # fmt: skip
+    half = tail.input == "half"
+    kind = TensorProto.FLOAT16 if half else N
+    nodes, image, source = [], "image", "picture"
+    last = "nhwc" in tail.input
+    if tail.input.startswith("stored"):
+        weights |= {"byte": f(1 / 255), "none": np.asarray(0, np.uint8)}
+        nodes.append(helper.make_node("DequantizeLinear", ["image", "byte", "none"], ["unit"]))
+        image = "unit"
+    if tail.input.startswith("uint8"):
+        nodes.append(helper.make_node("Cast", ["image"], ["numbers"], to=N))
+        weights["bytes"] = f(255)
+        nodes.append(helper.make_node("Div", ["numbers", "bytes"], ["unit"]))
+        image = "unit"
+    if last:
+        nodes.append(helper.make_node("Transpose", [image], ["picture"], perm=[0, 3, 1, 2]))
+    else:
+        source = image
+    for name in ("x", "p", "q"):
+        nodes.append(helper.make_node("Conv", [source, f"w{name}", f"b{name}"], [name], f"conv {name}"))
+    nodes.append(helper.make_node("Conv", [source, "w2", "b2"], ["two"], "conv two"))
+    nodes.append(helper.make_node("Conv", [source, "w3", "b3"], ["triple"], "conv three"))
+    for number, text in enumerate(tail.nodes.split(";")):
+        made, _, rest = text.strip().partition(" = ")
+        call, _, settings = rest.partition(" | ")
+        op, _, inputs = call.strip().removesuffix(")").partition("(")
+        attributes = eval(f"dict({settings.strip()})")
+        names = [name.strip() for name in inputs.split(",")]
+        if op in ("Squeeze", "ReduceSum") and tail.opset < 13:
+            attributes["axes"] = weights[names.pop()].tolist()
+        nodes.append(helper.make_node(op, names, [made], f"node {number} of the end", **attributes))
+    read = {name for node in nodes for name in node.input}
+    shape: list[int | str] = [1, ROWS, COLUMNS, 3] if last else [1, 3, ROWS, COLUMNS]
+    if tail.input.startswith("open"):
+        shape = ["batch", "height", "width", "channels"]
+    entries = [
+        helper.make_tensor_value_info("image", U8 if tail.input.startswith(("uint8", "stored")) else kind, shape)
+    ]
+    if tail.input == "state":
+        entries.append(helper.make_tensor_value_info("state", N, [1, 1, "h", "w"]))
+    single = {name: array.astype(np.float16) if half and array.dtype == np.float32 else array
+              for name, array in weights.items() if name in read}  # fmt: skip
+    graph = helper.make_graph(
+        nodes, "tail", entries,
+        [helper.make_tensor_value_info(name, tail.types.get(name, kind), None) for name in tail.outputs],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in single.items()],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", tail.opset)])
+    model.ir_version = 8
+    onnx.save(model, path)
+    return path
+
+
+def feed_of(tail: Tail, picture: NDArray) -> Numbers:
+    """What a user of the file would feed."""
+    values = picture[None] if "nhwc" in tail.input else picture.transpose(2, 0, 1)[None]
+    if not tail.input.startswith(("uint8", "stored")):
+        values = (values / np.float32(255)).astype(np.float16 if tail.input == "half" else np.float32)
+    return {"image": values, **({"state": np.zeros((1, 1, 1, 1), np.float32)} if tail.input == "state" else {})}
+
+
+def author_means(tail: Tail, path: Path, picture: NDArray) -> NDArray:
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return tail.means(dict(zip(names, session.run(names, feed_of(tail, picture)), strict=True)))
+
+
+@pytest.fixture(scope="module")
+def pictures(photos: Path) -> list[NDArray]:
+    found = []
+    for name in ("astronaut", "cat", "hopper"):
+        picture = cv2.cvtColor(cv2.imread(str(photos / "images" / f"{name}.jpg")), cv2.COLOR_BGR2RGB)
+        found.append(cv2.resize(picture, (COLUMNS, ROWS), interpolation=cv2.INTER_AREA))
+    found[0][:2], found[0][2:4] = 255, 0  # the ends of brightness are seen
+    return found
+
+
+@pytest.mark.parametrize("name", TAILS)
+def test_an_end_is_read_as_its_author_meant_it(name: str, tmp_path: Path, pictures: list[NDArray]) -> None:
+    tail = TAILS[name]
+    path = network(tail, tmp_path / "tail.onnx")
+    graph = onnx_graph.load(path, **tail.load)
+    model = lower(graph, decide(graph, pictures, **tail.options))
+    run = interpreter.load(model.tflite, threads=1).run
+    for picture in pictures:
+        alpha = np.clip(run(model.to_input(picture))[0, :, :, 0], 0, 1)
+        expected = author_means(tail, path, picture)
+        if tail.level < 0:  # the file gives a mask, and we the soft matte that it was cut from
+            assert np.mean((alpha >= 0.5) == expected) > 0.998
+        else:
+            assert np.abs(alpha - expected).max() <= tail.level
+
+
+HUNDRED = {"k": f(100)}
+REFUSED: dict[str, tuple[Tail, str]] = {
+    "tanh alone": (Tail("out = Tanh(x)", plain), r"node 0 of the end' \(Tanh\).*values -1\.00…1\.00.*--values alpha"),
+    "-1 to 1": (Tail("y = Sigmoid(x); z = Mul(y, double); out = Sub(z, one)", plain), "--values alpha.*--output NAME"),
+    "-1 to 1, unbounded": (Tail("y = Mul(x, tenth); out = Identity(y)", plain, constants={"tenth": f(0.1)}), "weak"),
+    "bytes less 128": (
+        Tail("y = Sigmoid(x); z = Mul(y, k); out = Sub(z, h)", plain, constants={"k": f(255), "h": f(128)}), "neither"
+    ),
+    "per cent": (Tail("y = Sigmoid(x); out = Mul(y, k)", plain, constants=HUNDRED), "no 0 to 255 either"),
+    "logarithm": (Tail("y = Sigmoid(x); out = Log(y)", plain), "no logit would say subject"),
+    "logarithms of sigmoids per class": (
+        Tail("s = Softplus(triple); out = Neg(s)", plain, options={"channel": 1}), "no logit would say subject"
+    ),
+    "bytes that overshoot": (
+        Tail("y = Sigmoid(x); z = Mul(y, k); w = Add(z, q); v = Sub(w, q); out = Sub(v, double)", plain,
+             constants=BYTES), "overshoots"
+    ),
+    "classes without a choice": (Tail("out = Softmax(triple) | axis=1", plain), "3 channels; .*--channel N"),
+    "argmax without a choice": (Tail("out = ArgMax(triple) | axis=1", plain, types={"out": I64}), "--channel N"),
+    "argmax along rows": (
+        Tail("out = ArgMax(two) | axis=2", plain, types={"out": I64}, options={"channel": 1}), "ArgMax along axis 2"
+    ),
+    "no picture": (
+        Tail("y = Sigmoid(x); out = ReduceMean(y) | axes=[2]", plain), r"for a picture of 32x24.*--output NAME"
+    ),
+    "logits said of an alpha": (Tail("out = Sigmoid(x)", plain, options={"values": "logits"}), "that is alpha already"),
+    "logits said of shares": (
+        Tail("e = Exp(triple); s = ReduceSum(e, axis1) | keepdims=1; out = Div(e, s)", plain,
+             options={"values": "logits", "channel": 1}), "leave out --values"
+    ),
+    "alpha said of logits": (Tail("out = Identity(x)", plain, options={"values": "alpha"}), "not between 0 and 1"),
+    "alpha said of bytes": (
+        Tail("y = Sigmoid(x); out = Mul(y, k)", plain, constants=BYTES, options={"values": "alpha"}), "read as 0-255"
+    ),
+    "bytes said of an alpha": (Tail("out = Sigmoid(x)", plain, options={"values": "0-255"}), "transparent everywhere"),
+    "two outputs": (Tail("out = Sigmoid(x); b = Sigmoid(p)", plain, outputs=("out", "b")), "'out'.*'b'.*--output NAME"),
+    "an output that is not there": (Tail("out = Sigmoid(x)", plain, load={"output": "pha"}), "no tensor 'pha'.*out"),
+    "an open state": (Tail("y = Add(x, state); out = Sigmoid(y)", plain, input="state"), "--input state=0"),
+    "an input that is not there": (Tail("out = Sigmoid(x)", plain, load={"frozen": {"r1": 0.0}}), "no such input"),
+    "argmax in between": (
+        Tail("a = ArgMax(two) | axis=1; c = Cast(a) | to=1; out = Resize(c, , s) | mode='nearest'", plain,
+             types={"out": N}, constants={"s": np.asarray([1, 1, 2, 2], np.float32)}, options={"channel": 0}),
+        "--output two",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_known_is_refused_with_what_to_type(name: str, tmp_path: Path, pictures: list[NDArray]) -> None:
+    tail, says = REFUSED[name]
+    path = network(tail, tmp_path / "tail.onnx")
+
+    def convert() -> None:
+        graph = onnx_graph.load(path, **tail.load)
+        lower(graph, decide(graph, pictures, **tail.options))
+
+    with pytest.raises(EdgeMatteError, match=says):
+        convert()
+
+
+@pytest.mark.parametrize("name", ["1 - sigmoid", "whole bytes", "argmax of three", "hardmax", "greater", "bytes in"])
+def test_the_int8_model_gives_the_matte_that_the_file_means(name: str, tmp_path: Path, photos: Path) -> None:
+    tail = TAILS[name]
+    path = network(tail, tmp_path / "tail.onnx")
+    recipe = Recipe(calibrate=photos / "images", channel=tail.options.get("channel"), **tail.load)
+    made = edgematte.convert(path, recipe)
+    run = interpreter.load(made.tflite, threads=1).run
+    for photo in made.verification.photos:
+        alpha = run(photo.image[None])[0, :, :, 0] / 255
+        expected = author_means(tail, path, photo.image)
+        assert np.mean((alpha >= 0.5) == (expected >= 0.5)) > 0.97
+    assert made.card.reading is not None
+    assert made.card.reading["matte"]["output"] == made.reading.matte.output

@@ -1,0 +1,1 @@
+"""A fleet's devices, each a folder here: bundles, updates, and what must be refused."""

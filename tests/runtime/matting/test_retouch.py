@@ -121,9 +121,10 @@ def strokes(alpha: Alpha, truth: Alpha) -> tuple[Alpha, Alpha]:
     return drawn
 
 
-def test_ten_strokes_cut_the_error_of_the_network_nearly_by_half(shared: Path) -> None:
-    left = {}
-    segment = Segmenter()
+@pytest.fixture(scope="module")
+def left(shared: Path) -> dict[str, float]:
+    """Per picture with true alpha: what ten strokes leave of the error of the network's own matte, 1 = all."""
+    left, segment = {}, Segmenter()
     for folder in ("alpha", "alpha_predicted"):
         for path in sorted((shared / "data" / folder / "images").iterdir()):
             truth = np.asarray(read(shared / "data" / folder / "masks" / f"{path.stem}.png"))[:, :, 0]
@@ -132,6 +133,14 @@ def test_ten_strokes_cut_the_error_of_the_network_nearly_by_half(shared: Path) -
             keep, remove = strokes(alpha, truth)
             found = retouch(image, alpha, keep=keep, remove=remove)
             left[path.stem] = np.abs(found.astype(int) - truth).sum() / np.abs(alpha.astype(int) - truth).sum()
+    return left
+
+
+def test_ten_strokes_make_every_matte_better(left: dict[str, float]) -> None:
     assert max(left.values()) < 0.9, left
-    # unet-photo with a gain of 2 has less error before (24.5 of 255, it was 25.6) and a little more after (12.9, 12.6).
-    assert np.mean(list(left.values())) <= 0.55, left
+
+
+# unet-photo with a gain of 2 has less error before (24.5 of 255, it was 25.6) and a little more after (12.9, 12.6).
+@pytest.mark.xfail(strict=True, reason="0.53 is left in the mean: runtime/touch/README.md")
+def test_ten_strokes_cut_the_error_of_the_network_by_half(left: dict[str, float]) -> None:
+    assert np.mean(list(left.values())) <= 0.5, left

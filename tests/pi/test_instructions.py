@@ -17,7 +17,7 @@ from edgematte.convert.onnx.graph import load as load_onnx
 from edgematte.convert.onnx.lower import lower
 from edgematte.convert.onnx.reading import Preprocessing, Reading
 from edgematte.convert.tflite.float_model import FloatModel
-from edgematte.convert.tflite.graph import float_operators
+from edgematte.convert.tflite.graph import TfliteGraph, float_operators
 from edgematte.runtime.network.interpreter import load
 from edgematte.runtime.network.model_file import ModelCard, read_card
 from edgematte.runtime.network.store import bundled_models
@@ -103,8 +103,8 @@ def counted(guest: Callable[[Core, str], Guest], plugin: Path) -> Counted:
 
 
 def test_nothing_of_an_int8_network_computes_in_floating_point(pair: Pair) -> None:
-    assert float_operators(pair.int8) == []
-    assert float_operators(pair.fp32) != [], "the check would see one"
+    assert float_operators(TfliteGraph(pair.int8)) == []
+    assert float_operators(TfliteGraph(pair.fp32)) != [], "the check would see one"
 
 
 @pytest.mark.parametrize("core", [A72, A76], ids=lambda core: core.qemu)
@@ -120,7 +120,7 @@ def test_int8_saves_instructions_by_dot_products_where_there_are_any(
         core=core.name,
         int8_instructions=int8.instructions,
         int8_dot_products=int8.dot_products,
-        int8_float_operators=len(float_operators(pair.int8)),
+        int8_float_operators=len(float_operators(TfliteGraph(pair.int8))),
         fp32_instructions=fp32.instructions,
         ratio=round(int8.instructions / fp32.instructions, 4),
         int8_largest_difference=int(np.abs(output.astype(int) - on_this_pc).max()),

@@ -120,7 +120,7 @@ def test_a_lost_workers_photos_are_cut_by_the_other_none_lost_none_doubled(
 # The program, but all workers are killed when the third cut is finished and still lies with its worker.
 KILL_BEFORE_RECEIVING = """
 import os, signal, sys
-from edgematte.runtime import cluster
+from edgematte.runtime.photos import cluster
 cluster.RECEIVE_S = 5.0
 pids, receive, calls = map(int, sys.argv.pop(1).split(",")), cluster.Cluster._receive, iter(range(1000))
 def _receive(self, future, sent):
@@ -168,7 +168,7 @@ def test_a_model_of_the_users_own_travels_with_the_photos(
 def test_nobody_at_the_address_is_named(run_program: Run, flag_file: Path, model: Path) -> None:
     for address, code, says in (
         ("tcp://127.0.0.1:9", 1, "no Dask scheduler answers at tcp://127.0.0.1:9"),
-        ("nonsense://x", 2, "is no address"),
+        ("nonsense://x", 2, "is not an address"),
     ):
         done = run_program("cut", flag_file, "-m", model, "--dask", address)
         assert done.returncode == code, done.stderr

@@ -112,10 +112,15 @@ def test_remove_bgs_form_may_be_json_or_urlencoded_with_base64(client: Client, p
     told = client.post("/v1.0/removebg", {"image_file": photo}, {"Accept": "application/json"})
     data = json.loads(told.body)["data"]
     assert base64.b64decode(data["result_b64"]) == expected
-    alpha = decode_alpha(expected)
-    left, top, width, height = cv2.boundingRect(alpha)
+    left, top, width, height = seen(decode_alpha(expected))
     places = [data[f"foreground_{name}"] for name in ("left", "top", "width", "height")]
     assert places == [left, top, width, height]
+
+
+def seen(alpha: np.ndarray) -> tuple[int, int, int, int]:
+    """Left, top, width and height of what can be seen."""
+    left, top, width, height = cv2.boundingRect((alpha >= VISIBLE_FROM).astype(np.uint8))
+    return left, top, width, height
 
 
 def decode_alpha(png: bytes) -> np.ndarray:
@@ -126,7 +131,7 @@ def test_remove_bgs_headers_say_where_the_subject_is_and_that_nothing_was_charge
     answer = client.removebg(photo, type="person")
     assert answer.headers["x-credits-charged"] == "0"
     assert (answer.headers["x-width"], answer.headers["x-height"]) == ("320", "320")
-    left, top, width, height = cv2.boundingRect(decode_alpha(answer.body))
+    left, top, width, height = seen(decode_alpha(answer.body))
     assert answer.headers["x-foreground-left"] == str(left)
     assert answer.headers["x-foreground-height"] == str(height)
     cropped = client.removebg(photo, crop="true")

@@ -9,8 +9,8 @@ from functools import partial
 import numpy as np
 
 from ..runtime.device.machine import temperature_c
-from ..runtime.network.tensors import resize
 from ..runtime.picture.images import Image, Size, read
+from ..runtime.picture.scale import resize
 from .measure.contender import Contender
 from .measure.dataset import Pair
 from .measure.latency import Call, Effort, Timing, cpu_ratio, interleave, ratio

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..runtime.errors import ImageError, UsageError
-from ..runtime.network.tensors import resize
 from ..runtime.picture.folders import find_photos
 from ..runtime.picture.images import PHOTO_SUFFIXES, Alpha, Image, Size, read, read_picture_bytes
+from ..runtime.picture.scale import resize
 from .onnx.graph import RGB, RGB_AND_COARSE
 
 HELD_OUT_EVERY = 5  # where no other photos are given, every fifth is kept from calibration and judges the result

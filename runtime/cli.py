@@ -207,6 +207,13 @@ def run(program: typer.Typer, arguments: list[str], name: str) -> NoReturn:
         sys.exit(EdgeMatteError.exit_code)
 
 
+def _as_bytes(error: UnicodeError) -> tuple[bytes, int]:
+    """What cannot be encoded, as the file system's bytes."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return os.fsencode(error.object[error.start : error.end]), error.end
+
+
 def _prepare_process() -> None:
     # A file must not get the number of a closed standard stream: libraries write to those.
     for number in range(3):
@@ -215,7 +222,7 @@ def _prepare_process() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
     # File names are bytes; one that is no UTF-8, or not of the terminal's encoding, must come out as it went in.
-    codecs.register_error("file-names", lambda error: (os.fsencode(error.object[error.start : error.end]), error.end))
+    codecs.register_error("file-names", _as_bytes)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="file-names")

@@ -23,8 +23,8 @@ from ...convert.onnx.original import original_content
 from ...convert.onnx.reading import Preprocessing, Reading
 from ...runtime.errors import ConversionError, ModelError, UsageError
 from ...runtime.network.convention import Color
-from ...runtime.network.tensors import resize
 from ...runtime.picture.images import Alpha, Image, Size
+from ...runtime.picture.scale import resize
 from .contender import Facts, Precision, Provider
 from .operator_times import OperatorTime, onnx_operators
 from .provider import CPU, Placement, choose, in_precision

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...runtime.errors import ConversionError, UsageError
-from ...runtime.network.tensors import resize
 from ...runtime.picture.images import Image
+from ...runtime.picture.scale import resize
 from ..tflite.activations import Activations
 from ..tflite.float_model import FloatModel
 from ..tflite.graph import TfliteGraph

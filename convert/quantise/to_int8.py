@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...runtime.network.interpreter import load
-from ...runtime.network.tensors import resize
 from ...runtime.picture.images import Image
+from ...runtime.picture.scale import resize
 from ..rewrite.branches import with_branches
 from ..rewrite.gates import with_gates
 from ..rewrite.int8_forms import with_int8_forms

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from ...runtime.device.files import write_together
 from ...runtime.device.machine import peak_memory_bytes, this_machine
 from ...runtime.network.model_file import parse
-from ...runtime.network.tensors import resize
 from ...runtime.picture.images import Alpha
+from ...runtime.picture.scale import resize
 from ..layers import LayerError, quantisation_errors
 from ..onnx.graph import RGB
 from ..pipeline import Conversion, own_version

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ...benchmarks.measure.accuracy import SUBJECT_FROM, boundary_iou, iou, mae
-from ...runtime.network.tensors import resize
+from ...runtime.picture.scale import resize
 from .fit import load_averaged
 from .recipes import RECIPES, Recipe
 from .samples.labels import PERSON, VOID, grown

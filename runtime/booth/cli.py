@@ -19,7 +19,7 @@ from ..terminal import complain
 if TYPE_CHECKING:
     from .booth import Vitals
     from .config import Config
-    from .settings import Settings
+    from .toml_file import Settings
 
 PACKAGES = ("starlette", "uvicorn", "PIL")
 SECRETS = "/etc/edgematte/booth.env"
@@ -53,7 +53,7 @@ def booth(
 
     Nothing leaves the device unless booth.toml lets telephones fetch pictures.
     """
-    from .settings import Settings, read_settings
+    from .toml_file import Settings, read_settings
 
     settings = Settings(Config()) if config_file is None else read_settings(config_file)
     settings = settings.with_command_line(source=source, data=data, port=port)

@@ -1,4 +1,4 @@
-"""What can be set for a booth, each with what it may be; settings.py reads it from booth.toml.
+"""What can be set for a booth, each with what it may be; toml_file.py reads it from booth.toml.
 
 Values that `Annotated` limits are checked with a message that names the range; the owner's page shows the same limits.
 """

@@ -16,7 +16,7 @@ from .looks.backgrounds import Backgrounds, find_backgrounds
 from .looks.effects import Effect, find_effects
 from .paper.catalogue import BOOMERANG, CLIP, find_layouts
 from .paper.layout import Design, Layout, check_design
-from .settings import Settings
+from .toml_file import Settings
 
 LANGUAGES = Path(__file__).parent / "page" / "lang"
 

@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from ..device.machine import default_threads
 from ..errors import UsageError
-from ..network.tensors import resize
 from ..picture.images import Alpha, Image
-from ..picture.scale import halve
+from ..picture.scale import halve, resize
 from . import colour_line
 from .blocks import Block, with_margin
 from .colour_line import ColourLine, Seen, enlarge

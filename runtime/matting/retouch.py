@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..network.tensors import resize
 from ..picture.images import Alpha, Image, Size, check_sizes, made_of, read, read_picture_bytes
+from ..picture.scale import resize
 from .blocks import Block
 from .refine import DEFAULT_MODE, Refine, refine
 

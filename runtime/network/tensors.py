@@ -6,17 +6,15 @@ conventions; convention.py names them and guess.py finds out which.
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
 from ..picture.images import Alpha, Image, Size
-from ..picture.scale import halve
+from ..picture.scale import resize
 from .convention import Convention, Output
 from .interpreter import TensorInfo
 
-HALVED_FROM = 4  # a picture this many times too large is halved first
 MOST_CLASSES = 256  # an axis longer than this is a width, not a list of classes
 
 
@@ -34,19 +32,6 @@ def to_input(image: Image, info: TensorInfo, convention: Convention) -> NDArray:
     if planes:
         values = values.transpose(2, 0, 1)
     return np.ascontiguousarray(values[np.newaxis])
-
-
-def resize(picture: NDArray, size: Size) -> NDArray:
-    """Any uint8 picture at another size: averaged where it shrinks, so that nothing aliases, bicubic where it grows."""
-    # Halving first is ten times faster, and an average of averages is the average.
-    while picture.shape[1] >= HALVED_FROM * size[0] and picture.shape[0] >= HALVED_FROM * size[1]:
-        picture = halve(picture, 1)
-    height, width = picture.shape[:2]
-    # One side of a very wide picture may shrink while the other grows; OpenCV averages only when both shrink.
-    smaller = min(width, size[0]), min(height, size[1])
-    if smaller != (width, height):
-        picture = cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA)
-    return picture if smaller == size else cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
 
 
 def input_size(info: TensorInfo) -> Size:

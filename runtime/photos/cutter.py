@@ -16,9 +16,9 @@ from ..matting.refine import DEFAULT_MODE, Refine
 from ..matting.retouch import hinted, retouch
 from ..matting.segmenter import Segmenter
 from ..network import PHOTO_MODEL
-from ..network.tensors import resize
 from ..picture.images import LARGEST_PICTURE_PIXELS, Alpha, Image, Photo, decode, encode, encode_cutout, made_of, photo
 from ..picture.png import Rows
+from ..picture.scale import resize
 
 Kind = Literal["cutout", "mask", "composite"]
 

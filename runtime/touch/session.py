@@ -16,8 +16,8 @@ from ..errors import UsageError
 from ..matting.blocks import Block
 from ..matting.foreground import foreground
 from ..matting.retouch import coarse_size, painted, walk
-from ..network.tensors import resize
 from ..picture.images import Alpha, Photo, encode, encode_cutout, made_of
+from ..picture.scale import resize
 
 Brush = Literal["keep", "remove", "edge"]
 BRUSHES: tuple[Brush, ...] = get_args(Brush)

@@ -28,9 +28,9 @@ from edgematte.convert.tflite.builder import add_metadata
 from edgematte.runtime.cli import main
 from edgematte.runtime.network.interpreter import CHOICE_VARIABLE
 from edgematte.runtime.network.model_file import CARD_NAME, ModelCard
-from edgematte.runtime.network.tensors import resize
 from edgematte.runtime.picture.folders import find_photos
 from edgematte.runtime.picture.images import read
+from edgematte.runtime.picture.scale import resize
 
 from .conftest import SaveOnnx
 

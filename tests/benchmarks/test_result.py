@@ -72,6 +72,7 @@ def test_the_fields_of_schema_version_2_stay(result: Result) -> None:
     }  # fmt: skip
     assert set(read["model"]) == {
         "file", "sha256", "size_bytes", "engine", "device", "precision", "threads", "input_size", "conventions",
+            "arena_bytes",
     }  # fmt: skip
     assert set(read["latency"]) == {
         "frame", "frame_source", "warm_up", "rounds", "model", "reference", "network_ratio", "whole_ratio",

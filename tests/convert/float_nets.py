@@ -10,8 +10,8 @@ from edgematte.convert.tflite.builder import Builder
 from edgematte.convert.tflite.float_model import FloatModel
 from edgematte.convert.tflite.graph import TfliteGraph
 from edgematte.runtime.network.interpreter import load
-from edgematte.runtime.network.tensors import resize
 from edgematte.runtime.picture.images import Image
+from edgematte.runtime.picture.scale import resize
 
 SIDE = 64  # pixels
 CODE = schema.BuiltinOperator

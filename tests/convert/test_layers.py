@@ -9,8 +9,8 @@ import pytest
 
 from edgematte.convert.layers import quantisation_errors
 from edgematte.convert.quantise.to_int8 import Steps, to_int8
-from edgematte.runtime.network.tensors import resize
 from edgematte.runtime.picture.images import read
+from edgematte.runtime.picture.scale import resize
 
 from .float_nets import unet
 

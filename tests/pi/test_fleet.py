@@ -193,13 +193,13 @@ sh /media/stick/1/install.sh $words || exit 1
 cd /root && edgematte cut /media/stick/person.jpg -o cut.png || exit 1
 echo "CUT $(stat -c %s cut.png)"
 source=virtual:/media/stick/person.jpg,size=320x180,fps=1
-edgematte camera --source $source --sink /root/frames --print-systemd-unit > /etc/systemd/system/edgematte.service
+edgematte camera --source $source --sink /srv/frames --print-systemd-unit > /etc/systemd/system/edgematte.service
 systemctl daemon-reload
 systemctl start edgematte || exit 1
 sleep 30
 edgematte update --from /media/stick/2 --json || exit 1
 echo "CAMERA $(systemctl is-active edgematte)"
-echo "FRAMES $(cat /root/frames/* | wc -c)"
+echo "FRAMES $(cat /srv/frames/* | wc -c)"
 edgematte versions
 """
 
@@ -247,7 +247,7 @@ def test_after_every_power_cut_the_old_or_the_new_version_runs(
 UPDATE = r"""
 verb=${words%%,*} what=${words#*,}
 # Read only but for /opt, as kiosks are.
-[ "$verb" = install ] || { mount --bind /opt /opt && mount -o remount,bind,ro / && ! touch /root/x; } || exit 1
+[ "$verb" = install ] || { mount --bind /opt /opt && mount -o remount,bind,ro / && ! touch /srv/x; } || exit 1
 edgematte=/opt/edgematte/current/program/bin/edgematte
 [ "$verb" = install ] ||
   echo "RUNS $(basename "$(readlink -f /opt/edgematte/current/program)") $($edgematte doctor --gate --source none 2>&1)"

@@ -21,7 +21,7 @@ from edgematte.convert.tflite.graph import float_operators
 from edgematte.runtime.network.interpreter import load
 from edgematte.runtime.network.model_file import ModelCard, read_card
 from edgematte.runtime.network.store import bundled_models
-from edgematte.runtime.network.tensors import resize
+from edgematte.runtime.picture.scale import resize
 
 from .conftest import LITERT, OLDER
 from .cores import A72, A76, Core

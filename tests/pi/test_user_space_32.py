@@ -12,7 +12,7 @@ import pytest
 
 from edgematte import read
 from edgematte.runtime.network.store import bundled_models
-from edgematte.runtime.network.tensors import resize
+from edgematte.runtime.picture.scale import resize
 
 from . import debian
 from .conftest import OLDER

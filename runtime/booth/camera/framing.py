@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from types import TracebackType
 
@@ -11,7 +10,7 @@ import cv2
 import numpy as np
 
 from ...live.frames import Buffers, Frame, SourceInfo
-from ...live.sources.words import Opener
+from ...live.sources.words import Opener, Source
 from ...picture.images import Image
 
 UPRIGHT = 2 / 3  # width by height of what an upright screen shows of a wide picture: as the paper is
@@ -48,20 +47,18 @@ class Framed:
         self.current = Framing()
         self._opener, self._buffers = opener, buffers
 
-    def __call__(self) -> _Source:
+    def __call__(self) -> Source:
         return _Source(self._opener(), self, self._buffers)
 
 
 class _Source:
-    def __init__(self, source: AbstractContextManager, framed: Framed, buffers: Buffers) -> None:
+    def __init__(self, source: Source, framed: Framed, buffers: Buffers) -> None:
         self._source, self._framed, self._buffers = source, framed, buffers
-
-    @property
-    def info(self) -> SourceInfo:
-        return self._source.info  # type: ignore[attr-defined]
+        self.info: SourceInfo = source.info
 
     def __enter__(self) -> _Source:
         self._source.__enter__()
+        self.info = self._source.info
         return self
 
     def __exit__(
@@ -70,7 +67,7 @@ class _Source:
         self._source.__exit__(kind, error, trace)
 
     def __iter__(self) -> Iterator[Frame]:
-        for frame in self._source:  # type: ignore[attr-defined]
+        for frame in self._source:
             part = self._framed.current.of(frame.image) if frame.intact else frame.image
             if part.shape == frame.image.shape and not self._framed.current.rotate:
                 yield frame

@@ -7,7 +7,7 @@ from ...live.sources.words import SourceOptions, opener
 from ...matting.segmenter import Segmenter
 from ...network import LIVE_MODEL
 from ..config import crop_of, size_of
-from ..settings import Settings
+from ..toml_file import Settings
 from .preview import Preview
 from .still import Still, still_by, still_of
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeAlias, cast, get_args
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ from ...errors import UsageError
 from ...picture.images import Image
 
 Part = Literal["picture", "subject", "background"]
+Colours: TypeAlias = NDArray[np.floating]  # (…, 3) RGB, 0…1
 
 BITS = 7  # of each colour that a table tells apart: two levels of 255, a step that no eye sees
 SIDE = 1 << BITS
@@ -40,7 +41,7 @@ class Effect:
     def __call__(self, image: Image) -> Image:
         """(H, W, 3) → the same with other colours."""
         shift = 8 - BITS
-        red, green, blue = (channel >> shift for channel in cv2.split(image))
+        red, green, blue = (np.asarray(channel, np.uint8) >> shift for channel in cv2.split(image))
         place = red.astype(np.uint32)
         for channel in (green, blue):
             np.left_shift(place, BITS, out=place)
@@ -61,13 +62,13 @@ def _find(word: str, folder: Path) -> Effect:
     if part not in get_args(Part):
         raise UsageError(f"'{word}' names no part of the picture; expected :{', :'.join(get_args(Part))}")
     if name in _TONES:
-        return Effect(word, part, _table_of(name))
+        return Effect(word, cast(Part, part), _table_of(name))
     if not name.lower().endswith(".cube"):
         raise UsageError(f"'{word}' is no effect; expected {', '.join(_TONES)} or a .cube file")
-    return Effect(word, part, _packed(_enlarged(read_cube(folder / Path(name).expanduser()))))
+    return Effect(word, cast(Part, part), _packed(_enlarged(read_cube(folder / Path(name).expanduser()))))
 
 
-def read_cube(path: Path) -> NDArray[np.float32]:
+def read_cube(path: Path) -> Colours:
     """A colour table in Adobe's Cube format 1.0 → (N, N, N, 3) by red, green, blue, 0…1.
 
     A file of three curves (LUT_1D_SIZE) gives the same form. Raises UsageError naming the line.
@@ -101,9 +102,7 @@ def read_cube(path: Path) -> NDArray[np.float32]:
     return _cube(path, sizes, limits, np.array(rows, np.float32).reshape(-1, 3))
 
 
-def _cube(
-    path: Path, sizes: dict[str, int], limits: dict[str, list[float]], rows: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _cube(path: Path, sizes: dict[str, int], limits: dict[str, list[float]], rows: Colours) -> Colours:
     if len(sizes) != 1:
         raise UsageError(f"{path} says {' and '.join(sizes) or 'no size'}; expected one LUT_3D_SIZE or LUT_1D_SIZE")
     ((kind, side),) = sizes.items()
@@ -128,7 +127,7 @@ def _cube(
     return _at(table, at)
 
 
-def _at(table: NDArray[np.float32], at: NDArray[np.float32]) -> NDArray[np.float32]:
+def _at(table: Colours, at: Colours) -> Colours:
     """The table at the points `at` (M, 3) of each axis, in between by straight lines → (M, M, M, 3)."""
     for axis in range(3):
         place = np.clip(at[:, axis], 0, table.shape[axis] - 1)
@@ -138,14 +137,14 @@ def _at(table: NDArray[np.float32], at: NDArray[np.float32]) -> NDArray[np.float
     return table
 
 
-def _enlarged(table: NDArray[np.float32]) -> NDArray[np.float32]:
+def _enlarged(table: Colours) -> Colours:
     if len(table) == SIDE:
         return table
     at = np.linspace(0, len(table) - 1, SIDE, dtype=np.float32)
     return _at(table, np.stack([at] * 3, axis=1))
 
 
-def _packed(table: NDArray[np.float32]) -> NDArray[np.uint32]:
+def _packed(table: Colours) -> NDArray[np.uint32]:
     """(SIDE, SIDE, SIDE, 3) of 0…1 → (SIDE³,), four bytes each, so that one look gives all three."""
     four = np.zeros((SIDE**3, 4), np.uint8)
     four[:, :3] = np.rint(np.clip(table.reshape(-1, 3), 0, 1) * 255)
@@ -159,31 +158,31 @@ def _table_of(tone: str) -> NDArray[np.uint32]:
     return _packed(_TONES[tone](colours))
 
 
-def _grey(colours: NDArray[np.float32]) -> NDArray[np.float32]:
+def _grey(colours: Colours) -> Colours:
     return (colours @ GREY)[..., np.newaxis]
 
 
-def _mono(colours: NDArray[np.float32]) -> NDArray[np.float32]:
+def _mono(colours: Colours) -> Colours:
     """Black and white with a little more contrast than the numbers have."""
     grey = _grey(colours)
     curved = grey * grey * (3 - 2 * grey)
     return np.broadcast_to(0.55 * grey + 0.45 * curved, colours.shape)
 
 
-def _warm(colours: NDArray[np.float32]) -> NDArray[np.float32]:
+def _warm(colours: Colours) -> Colours:
     """Evening light: more red, less blue, shadows lifted a little."""
     tinted = colours * np.array([1.07, 1.0, 0.84], np.float32) + np.array([0.02, 0.008, 0.0], np.float32)
     grey = _grey(tinted)
     return grey + (tinted - grey) * 1.08
 
 
-def _high_key(colours: NDArray[np.float32]) -> NDArray[np.float32]:
+def _high_key(colours: Colours) -> Colours:
     """Bright and airy: dark tones lifted, colours paler."""
     grey = _grey(colours)
     pale = grey + (colours - grey) * 0.86
     return 0.06 + 0.94 * np.power(np.clip(pale, 0, 1), 0.66)
 
 
-_TONES: dict[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {
+_TONES: dict[str, Callable[[Colours], Colours]] = {
     "mono": _mono, "warm": _warm, "high-key": _high_key,
 }  # fmt: skip

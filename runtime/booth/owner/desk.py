@@ -22,7 +22,7 @@ from ..config import Between, Check, Config, OneOf, crop_of
 from ..offer import Offer, check_offer, templates_of
 from ..paper.catalogue import names
 from ..paper.drawn import samples
-from ..settings import Settings, Value, check_of
+from ..toml_file import Settings, Value, check_of
 from .export import Export
 from .statistics import statistics
 

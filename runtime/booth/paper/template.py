@@ -28,7 +28,7 @@ from ...errors import EdgeMatteError, UsageError
 from ...matting.composite import Colour, Rgba, cover, read_colour
 from ...picture.images import Image
 from ..looks.overlay import Overlay, read_rgba
-from ..settings import loads
+from ..toml_file import loads
 from .layout import Design, Layout, ink_on
 from .lettering import draw_logo, draw_text
 
@@ -83,7 +83,7 @@ class Template:
             text = words.text.replace("{text}", design.text).replace("{title}", design.title).replace("{date}", date)
             if text.strip():
                 part = _part(sheet, words.place)
-                colour = words.colour or ink_on(tuple(int(level) for level in part.mean(axis=(0, 1))))
+                colour = words.colour or ink_on(_mean(part))
                 draw_text(part, text.strip(), design.font, colour, align=words.align)
         if self.logo is not None and design.logo is not None:
             draw_logo(_part(sheet, self.logo), read_rgba(design.logo, "a logo"))
@@ -145,7 +145,7 @@ def _sections(told: dict[str, Any], name: str) -> list[Any]:
 def _place(told: Any, picture: Rgba, what: str) -> Place:
     if not isinstance(told, dict):
         raise UsageError(f"{what} is no section; write [[{what}]] and x, y, width, height below")
-    numbers = []
+    numbers: list[int] = []
     for name in ("x", "y", "width", "height"):
         value = told.get(name)
         if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
@@ -154,7 +154,8 @@ def _place(told: Any, picture: Rgba, what: str) -> Place:
     turn = told.get("turn", 0)
     if not isinstance(turn, int | float) or not -360 <= turn <= 360:
         raise UsageError(f"{what}.turn is {turn!r}; expected -360 to 360 degrees")
-    place = Place(*numbers, float(turn))
+    left, top, wide, high = numbers
+    place = Place(left, top, wide, high, float(turn))
     height, width = picture.shape[:2]
     inside = place.x < width and place.y < height and place.x + place.width > 0 and place.y + place.height > 0
     if place.width < 1 or place.height < 1 or max(place.width, place.height) > 2 * LARGEST_SIDE or not inside:
@@ -171,6 +172,11 @@ def _words(told: Any, picture: Rgba) -> Words:
     if align not in ("left", "center", "right"):
         raise UsageError(f"text.align is {align!r}; expected left, center or right")
     return Words(place, str(told.get("text", "{text}")), None if colour is None else read_colour(colour), align)
+
+
+def _mean(part: Image) -> Colour:
+    red, green, blue = (int(level) for level in part.mean(axis=(0, 1)))
+    return red, green, blue
 
 
 def _part(sheet: Image, place: Place) -> Image:

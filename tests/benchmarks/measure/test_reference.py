@@ -12,8 +12,8 @@ import pytest
 from edgematte.benchmarks.measure.reference import Reference, Told
 from edgematte.runtime.errors import ModelError, UsageError
 from edgematte.runtime.network.convention import Color
-from edgematte.runtime.network.tensors import resize
 from edgematte.runtime.picture.images import Image, read
+from edgematte.runtime.picture.scale import resize
 
 from ..conftest import SIDE, SaveOnnx
 

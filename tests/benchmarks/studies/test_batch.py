@@ -11,9 +11,9 @@ import pytest
 
 from edgematte.benchmarks.studies.batch import FLAT_MB, Batch, make_photos, resident_mb, run_batch
 from edgematte.runtime.errors import ImageError, UsageError
-from edgematte.runtime.network.tensors import resize
 from edgematte.runtime.picture.folders import find_photos
 from edgematte.runtime.picture.images import read, write
+from edgematte.runtime.picture.scale import resize
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from edgematte.convert.quantise.kept import kept_scales
 from edgematte.convert.tflite.graph import float_operators
 from edgematte.runtime.errors import ConversionError
 from edgematte.runtime.network.interpreter import load
-from edgematte.runtime.network.tensors import resize
 from edgematte.runtime.picture.folders import find_photos
 from edgematte.runtime.picture.images import Image, read
+from edgematte.runtime.picture.scale import resize
 
 from ..tiny import Op, floats, lower, model_of, op
 

@@ -13,9 +13,9 @@ from edgematte.convert.tflite.graph import TfliteGraph
 from edgematte.convert.tflite.kernels import encode
 from edgematte.convert.tflite.slice import runner
 from edgematte.runtime.network.interpreter import load
-from edgematte.runtime.network.tensors import resize
 from edgematte.runtime.picture.folders import find_photos
 from edgematte.runtime.picture.images import read
+from edgematte.runtime.picture.scale import resize
 
 from ..float_nets import alpha, unet
 

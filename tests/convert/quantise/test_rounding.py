@@ -10,9 +10,9 @@ from edgematte.convert.quantise.emit import quantize, weight_scales
 from edgematte.convert.quantise.refit import refit
 from edgematte.convert.quantise.rounding import patches, rounded_for
 from edgematte.runtime.network.interpreter import load
-from edgematte.runtime.network.tensors import resize
 from edgematte.runtime.picture.folders import find_photos
 from edgematte.runtime.picture.images import read
+from edgematte.runtime.picture.scale import resize
 
 from ..float_nets import Net, scaled_output, unet
 

@@ -13,9 +13,9 @@ from edgematte.convert.quantise.segments import SEGMENTS, with_segments
 from edgematte.convert.quantise.to_int8 import PLAIN, rewritten
 from edgematte.convert.tflite.float_model import FloatModel
 from edgematte.convert.tflite.kernels import encode
-from edgematte.runtime.network.tensors import resize
 from edgematte.runtime.picture.folders import find_photos
 from edgematte.runtime.picture.images import read
+from edgematte.runtime.picture.scale import resize
 
 from ..float_nets import Net, alpha
 

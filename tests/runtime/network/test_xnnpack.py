@@ -16,8 +16,8 @@ from edgematte.convert.targets import pi32
 from edgematte.convert.tflite.graph import TfliteGraph
 from edgematte.runtime.network.interpreter import CHOICE_VARIABLE, load
 from edgematte.runtime.network.store import bundled_models
-from edgematte.runtime.network.tensors import resize
 from edgematte.runtime.network.xnnpack import XNNPack
+from edgematte.runtime.picture.scale import resize
 
 RUN = """
 import sys

@@ -28,7 +28,7 @@ def test_halving_no_times_gives_the_picture_itself() -> None:
 
 def test_a_network_sees_the_same_through_halves() -> None:
     """preprocess.resize shrinks by halves first; by how much its pixels differ from one long average."""
-    from edgematte.runtime.network.tensors import resize
+    from edgematte.runtime.picture.scale import resize
 
     photo = cv2.GaussianBlur(np.random.default_rng(2).integers(0, 256, (1500, 2100, 3)).astype(np.uint8), (0, 0), 4)
     slow = cv2.resize(photo, (256, 256), interpolation=cv2.INTER_AREA)

@@ -14,7 +14,7 @@ import pytest
 from edgematte.runtime.booth.camera.opening import preview_of
 from edgematte.runtime.booth.camera.preview import Preview
 from edgematte.runtime.booth.config import CameraConfig, Config, PicturesConfig
-from edgematte.runtime.booth.settings import Settings
+from edgematte.runtime.booth.toml_file import Settings
 from edgematte.runtime.live.frames import Buffers
 from edgematte.runtime.live.sources.virtual import VirtualCamera, VirtualSource, read_number
 from edgematte.runtime.matting.segmenter import Segmenter

@@ -8,7 +8,7 @@ from edgematte.runtime.booth.album import Entry
 from edgematte.runtime.booth.owner import desk as module
 from edgematte.runtime.booth.owner.desk import OFFERED, Door
 from edgematte.runtime.booth.owner.statistics import statistics
-from edgematte.runtime.booth.settings import check_of
+from edgematte.runtime.booth.toml_file import check_of
 from edgematte.runtime.errors import UsageError
 
 

@@ -11,7 +11,7 @@ from typing import get_args, get_type_hints
 import pytest
 
 from edgematte.runtime.booth.config import Config
-from edgematte.runtime.booth.settings import Settings, check_of, read_settings
+from edgematte.runtime.booth.toml_file import Settings, check_of, read_settings
 from edgematte.runtime.errors import UsageError
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..photos import Photo
-from . import booth
+from . import kiosk
 from .painting import blend, hang_cloth, paint_wall, put_somewhere, relight
 from .spoiling import spoil
 
@@ -48,7 +48,7 @@ class Sampler:
         self.backgrounds = [i for i, photo in enumerate(photos) if photo.kind == "backgrounds"]
         self.chance = _chances(photos, mix.source_weights)
         self.people = [i for i, photo in enumerate(photos) if photo.people and photo.cut]
-        self.movable = [i for i in self.people if mix.group and booth.movable(photos[i].alpha)]
+        self.movable = [i for i in self.people if mix.group and kiosk.movable(photos[i].alpha)]
         self.things = [i for i, photo in enumerate(photos) if photo.thing is not None]
         self.clutter = [i for i in self.things if photos[i].source in mix.clutter]
 
@@ -74,10 +74,10 @@ class Sampler:
                 sample = self._before_another_background(sample, person=person)
         if person and self.things and random.random() < mix.booth:
             prop, prop_alpha = self._thing(self.things)
-            sample = booth.hold(sample, *put_somewhere(prop, prop_alpha, random))
+            sample = kiosk.hold(sample, *put_somewhere(prop, prop_alpha, random))
         image, alpha, judged = sample
         if random.random() < mix.booth:
-            image = booth.harsh_light(image, random)
+            image = kiosk.harsh_light(image, random)
         return spoil(image, random), alpha, judged
 
     def _moves(self, photo: Photo) -> float:
@@ -93,18 +93,18 @@ class Sampler:
             behind = self._view(self.photos[random.choice(self.backgrounds)])[0]
         if random.random() < 0.3:  # a wide aperture blurs what is far
             behind = cv2.GaussianBlur(behind, (0, 0), random.uniform(1, 5))
-        return booth.light_strips(behind, random) if random.random() < self.mix.booth else behind
+        return kiosk.light_strips(behind, random) if random.random() < self.mix.booth else behind
 
     def _before_another_background(self, sample: Sample, *, person: bool) -> Sample:
         random = self.random
         image, alpha, judged = sample
         hardship = random.random()
-        behind = booth.wall_like(image, alpha, random) if hardship < self.mix.booth else self._scene()
+        behind = kiosk.wall_like(image, alpha, random) if hardship < self.mix.booth else self._scene()
         # Only beside a person is it certain what is not the subject: people first, then animals, then things.
         if person and random.random() < self.mix.distractor:
             behind = self._with_things(behind, self.things)
         if 1 - hardship < self.mix.booth:
-            image, behind = booth.backlit(image, behind, random)
+            image, behind = kiosk.backlit(image, behind, random)
         if person and random.random() < self.mix.second_subject:
             other, other_alpha, other_judged = self._view(self.photos[random.choice(self.people)])
             behind = blend(other, other_alpha, behind)
@@ -124,7 +124,7 @@ class Sampler:
         for middle in random.permutation(places):
             photo = self.photos[random.choice(self.movable)]
             tall = random.uniform(0.55, 1.15) * (1 if count < 4 else 0.85)
-            person, person_alpha, person_judged = booth.stand(
+            person, person_alpha, person_judged = kiosk.stand(
                 (photo.image, photo.alpha, _judged(photo)),
                 self.size,
                 middle=middle,

@@ -9,7 +9,7 @@ pytest.importorskip("torch", reason="PyTorch is missing; make test-training inst
 
 from edgematte.models.training import recipes
 from edgematte.models.training.photos import Photo
-from edgematte.models.training.samples import augment, booth
+from edgematte.models.training.samples import augment, kiosk
 from edgematte.models.training.teach import taught
 
 
@@ -22,16 +22,16 @@ def portrait(colour: int = 200) -> Photo:
 
 
 def test_who_is_cut_off_at_the_side_cannot_be_moved() -> None:
-    assert booth.movable(portrait().alpha)
-    assert not booth.movable(np.roll(portrait().alpha, 35, axis=1))
-    assert not booth.movable(np.zeros((120, 100), np.uint8))
+    assert kiosk.movable(portrait().alpha)
+    assert not kiosk.movable(np.roll(portrait().alpha, 35, axis=1))
+    assert not kiosk.movable(np.zeros((120, 100), np.uint8))
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_a_person_stands_where_they_are_put(mirrored: bool) -> None:
     photo = portrait()
     parts = (photo.image, photo.alpha, np.full_like(photo.alpha, 255))
-    image, alpha, judged = booth.stand(parts, (200, 160), middle=0.25, tall=0.5, mirrored=mirrored)
+    image, alpha, judged = kiosk.stand(parts, (200, 160), middle=0.25, tall=0.5, mirrored=mirrored)
     rows, columns = np.nonzero(alpha > 127)
     assert columns.mean() == pytest.approx(50, abs=1.5)
     assert rows.max() == 159, "on the lower border"
@@ -55,14 +55,14 @@ def test_a_group_is_several_people_and_all_of_them_are_subject() -> None:
 
 def test_a_wall_takes_the_colour_of_the_coat_before_it() -> None:
     photo = portrait(colour=60)
-    walls = [booth.wall_like(photo.image, photo.alpha, np.random.default_rng(seed)).mean() for seed in range(20)]
+    walls = [kiosk.wall_like(photo.image, photo.alpha, np.random.default_rng(seed)).mean() for seed in range(20)]
     assert np.mean(walls) == pytest.approx(60, abs=12)
 
 
 def test_backlight_makes_the_subject_dark_and_the_place_bright() -> None:
     image = np.full((20, 20, 3), 120, np.uint8)
     for seed in range(10):
-        front, behind = booth.backlit(image, image, np.random.default_rng(seed))
+        front, behind = kiosk.backlit(image, image, np.random.default_rng(seed))
         assert front.mean() < 100 < 130 < behind.mean()
 
 
@@ -72,7 +72,7 @@ def test_a_prop_hides_a_person_who_stays_subject_and_is_not_judged_beside_them()
     prop_alpha = np.zeros_like(photo.alpha)
     prop_alpha[60:80, 50:90] = 255
     prop = np.full_like(photo.image, 90)
-    image, alpha, judged = booth.hold((photo.image, photo.alpha, judged), prop, prop_alpha)
+    image, alpha, judged = kiosk.hold((photo.image, photo.alpha, judged), prop, prop_alpha)
     assert (image[60:80, 50:90] == 90).all()
     assert (alpha[60:80, 50:65] == 255).all()
     assert judged[60:80, 50:65].all()
@@ -82,7 +82,7 @@ def test_a_prop_hides_a_person_who_stays_subject_and_is_not_judged_beside_them()
 def test_harsh_light_goes_both_ways_and_leaves_black_black() -> None:
     grey = np.full((8, 8, 3), 110, np.uint8)
     grey[0] = 0
-    lit = [booth.harsh_light(grey, np.random.default_rng(seed)) for seed in range(30)]
+    lit = [kiosk.harsh_light(grey, np.random.default_rng(seed)) for seed in range(30)]
     means = [one[1:].mean() for one in lit]
     assert min(means) < 60
     assert max(means) > 170
@@ -91,7 +91,7 @@ def test_harsh_light_goes_both_ways_and_leaves_black_black() -> None:
 
 def test_led_strips_glow() -> None:
     dark = np.full((60, 80, 3), 30, np.uint8)
-    brightest = [booth.light_strips(dark, np.random.default_rng(seed)).max() for seed in range(10)]
+    brightest = [kiosk.light_strips(dark, np.random.default_rng(seed)).max() for seed in range(10)]
     assert np.median(brightest) > 150
 
 

@@ -7,6 +7,8 @@ from typing import Literal
 
 from .edge.data import EdgeMix
 from .edge.net import EDGE, EdgeNet, EdgeShape
+from .follow.motion import CHANNELS as FOLLOW_CHANNELS
+from .follow.motion import Mix as FollowMix
 from .samples.augment import Mix
 from .unet import LIVE, PHOTO, UNet, UNetShape
 
@@ -64,6 +66,20 @@ class EdgeRecipe(Training):
         return EdgeNet(self.shape)
 
 
+@dataclass(frozen=True, kw_only=True)
+class FollowRecipe(Training):
+    """One network that follows a remembered subject, and how it is trained."""
+
+    shape: UNetShape
+    mix: FollowMix
+    rule: Literal["people", "anything"]
+    channels: int = FOLLOW_CHANNELS
+
+    def network(self) -> UNet:
+        """A new network, untrained."""
+        return UNet(self.shape, inputs=self.channels)
+
+
 # What a camera or a booth shows is people; a thing is what they stand before, and an empty room stays empty.
 PEOPLE = Mix(
     printed=0.5,
@@ -113,7 +129,7 @@ ANYTHING = Mix(
     },
 )
 
-RECIPES: dict[str, Recipe | EdgeRecipe] = {
+RECIPES: dict[str, Recipe | EdgeRecipe | FollowRecipe] = {
     "unet-live": Recipe(shape=LIVE, size=(256, 256), mix=PEOPLE, rule="people", steps=60_000, twins=4),
     "unet-people": Recipe(
         shape=PHOTO,
@@ -147,5 +163,14 @@ RECIPES: dict[str, Recipe | EdgeRecipe] = {
         photos=700,
         steps=40_000,
         growth=((0.0, 0.75),),  # tiles of 96 pixels hold as many edges per pixel, and more of them per second
+    ),
+    "unet-follow": FollowRecipe(
+        shape=LIVE,
+        size=(160, 160),
+        mix=FollowMix(),
+        rule="anything",
+        steps=12_000,
+        growth=((0.0, 0.8), (0.75, 1.0)),
+        learning_rate=1e-3,
     ),
 }

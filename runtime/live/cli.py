@@ -229,7 +229,7 @@ def _pipeline(
     from ..network.tensors import input_size
     from .backdrop import read_backdrop
     from .edge import LiveEdge
-    from .follow import Follower, parse_follow
+    from .follow.follower import Follower, parse_follow
     from .frames import Buffers
     from .matte import LiveMatte
     from .pipeline import LiveOptions, Pipeline, network_threads

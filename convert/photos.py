@@ -23,7 +23,9 @@ HELD_OUT_EVERY = 5  # where no other photos are given, every fifth is kept from 
 # Of the photos of one set together: of networks beyond 512x512 fewer photos are kept, which show as many pixels.
 MOST_PIXELS = 100 * 512 * 512
 FEWEST = 16  # however large they are
-BESIDE_PHOTOS = frozenset({"masks", "alphas", "classes", "likeness"})  # what data sets keep beside images/: pictures, not photos
+BESIDE_PHOTOS = frozenset(
+    {"masks", "alphas", "classes", "likeness"}
+)  # what data sets keep beside images/: pictures, not photos
 FEWEST_TO_SPLIT = 10  # with fewer, all are used for both, and the figures say so
 
 

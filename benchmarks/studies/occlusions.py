@@ -70,7 +70,7 @@ class Kept:
 
 
 def cut_outs(folder: Path) -> list[CutOut]:
-    """Those that are large, in one piece and not cut off at the sides. Raises UsageError when there are fewer than two."""
+    """Those that are large, in one piece and not cut off at the sides. Raises UsageError for fewer than two."""
     found = []
     for path in find_photos(folder / "images"):
         beside = [folder / part / f"{path.stem}{end}" for part in ("alphas", "masks") for end in (".webp", ".png")]
@@ -100,7 +100,9 @@ def films(people: list[CutOut], backgrounds: list[Image], count: int) -> Iterato
     for number in range(count):
         for kind in KINDS:
             one, other = (people[int(n)] for n in random.choice(len(people), 2, replace=False))
-            yield film(kind, one, other, backgrounds[(number * len(KINDS) + KINDS.index(kind)) % len(backgrounds)], random)
+            yield film(
+                kind, one, other, backgrounds[(number * len(KINDS) + KINDS.index(kind)) % len(backgrounds)], random
+            )
 
 
 def film(kind: str, subject: CutOut, stranger: CutOut, background: Image, random: np.random.Generator) -> Film:
@@ -112,7 +114,7 @@ def film(kind: str, subject: CutOut, stranger: CutOut, background: Image, random
     if kind == "look-alike":
         stranger = CutOut(subject.image[:, ::-1], subject.alpha[:, ::-1])
     frames, mattes, shows = [], [], []
-    area = 0.0
+    area = float(np.count_nonzero(_stand(wall[:height, :width], subject, 0.5, tall, 0.0)[1] >= SUBJECT_FROM))
     for number in range(FRAMES):
         now = number / (FRAMES - 1)
         pan = int((wall.shape[1] - width) * (0.5 + 0.4 * np.sin(2 * np.pi * now)))
@@ -140,8 +142,6 @@ def film(kind: str, subject: CutOut, stranger: CutOut, background: Image, random
             scene, _ = _stand(scene, stranger, other_x, other_tall, -3 * sway)
         if not gone:
             scene, alpha = _stand(scene, subject, x, tall * (1 + 0.03 * sway), 3 * sway)
-        full = np.count_nonzero(_stand(scene, subject, 0.5, tall, 0.0)[1] >= SUBJECT_FROM) if not area else area
-        area = float(full)
         if other_x is not None and before:
             scene, cover = _stand(scene, stranger, other_x, other_tall, -3 * sway)
             alpha = _behind(alpha, cover)
@@ -178,7 +178,9 @@ def _stand(scene: Image, who: CutOut, x: float, tall: float, turn: float) -> tup
     middle = (who.alpha.shape[1] / 2, float(who.alpha.shape[0]))
     matrix = cv2.getRotationMatrix2D(middle, turn, scale)
     matrix[:, 2] += (x * width - middle[0], height - middle[1])
-    image, alpha = (cv2.warpAffine(part, matrix, (width, height), flags=cv2.INTER_AREA) for part in (who.image, who.alpha))
+    image, alpha = (
+        cv2.warpAffine(part, matrix, (width, height), flags=cv2.INTER_AREA) for part in (who.image, who.alpha)
+    )
     weight = (alpha[:, :, np.newaxis] / 255).astype(np.float32)
     return (image * weight + scene * (1 - weight)).astype(np.uint8), np.asarray(alpha, np.uint8)
 

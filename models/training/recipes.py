@@ -170,7 +170,7 @@ RECIPES: dict[str, Recipe | EdgeRecipe | FollowRecipe] = {
         mix=FollowMix(),
         rule="anything",
         steps=12_000,
-        growth=((0.0, 0.8), (0.75, 1.0)),
+        growth=((0.0, 0.6), (0.8, 0.8)),
         learning_rate=1e-3,
     ),
 }

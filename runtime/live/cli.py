@@ -52,7 +52,8 @@ StabiliseOption = Annotated[
     str, typer.Option(metavar="on|off", help="Mattes that do not flicker, carried along with the motion.")
 ]
 FollowOption = Annotated[
-    str | None, typer.Option(metavar="largest|centre|X,Y,W,H", help="Keep to one subject, even when others pass by.")
+    str | None,
+    typer.Option(metavar="largest|centre|X,Y,W,H|MASK.png", help="Keep to one subject, even when others pass by."),
 ]
 RefineOption = Annotated[
     str, typer.Option(metavar="off|fast|best", help="Edges that follow the picture; best costs more than all the rest.")
@@ -230,6 +231,7 @@ def _pipeline(
     from .backdrop import read_backdrop
     from .edge import LiveEdge
     from .follow.follower import Follower, parse_follow
+    from .follow.network import FollowNetwork
     from .frames import Buffers
     from .matte import LiveMatte
     from .pipeline import LiveOptions, Pipeline, network_threads
@@ -274,7 +276,7 @@ def _pipeline(
         segment,
         wanted,
         stabiliser=Stabiliser() if stabilise == "on" else None,
-        follower=None if chosen is None else Follower(segment, wanted, chosen),
+        follower=None if chosen is None else Follower(segment, wanted, chosen, knows=FollowNetwork(threads=inferring)),
     )
     renderer = Renderer(LiveEdge(mode, threads=threads), buffers=buffers, backdrop=backdrop, only_mask=only_mask)
     # Without refinement its rung would change nothing.

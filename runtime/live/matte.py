@@ -62,4 +62,4 @@ class LiveMatte:
                 matte = self._stabiliser(small, matte)
             else:
                 self._stabiliser.reset()
-        return replace(frame, half=half, matte=matte)
+        return replace(frame, half=half, matte=matte, lost=self._follower is not None and self._follower.lost)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....runtime.live.follow.looks import GRID, Looks, places_of
+from ....runtime.live.follow.network import PRIOR_BLUR
 from ..photos import Photo
 from ..samples.painting import blend, hang_cloth, paint_wall, relight
 from ..samples.spoiling import motion_kernel
@@ -25,6 +26,7 @@ Alpha = NDArray[np.uint8]
 Map = NDArray[np.float32]
 
 CHANNELS = 5  # RGB, the last matte where it is expected now, likeness to what is remembered
+LEAST_BOXED = 0.01  # of the square: less of a subject is no box's worth
 BOX = 160  # level of a prior matte that is only a box
 
 
@@ -40,7 +42,8 @@ class Mix:
     occluder: float = 0.35  # something passes in front
     gone: float = 0.1  # the subject is not there
     box: float = 0.12  # nothing is known but a box
-    forgotten: float = 0.1  # where the subject was is not known, only how it looks
+    lagging: float = 0.3  # it has moved otherwise than the picture seemed to
+    forgotten: float = 0.15  # where the subject was is not known, only how it looks
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,23 @@ class Pose:
         )
 
 
+@dataclass(frozen=True)
+class Stage:
+    """Who and what is in a moment; alphas are (S, S)."""
+
+    actor: Actor
+    pose: Pose
+    behind: Picture | None  # the background, larger than the square; None: the photo's own
+    strangers: Sequence[tuple[Actor, Pose]]
+    gone: bool
+    image: Picture
+    alpha: Alpha  # of the subject, as far as it is seen
+    judged: Alpha
+    full: Alpha  # of all of it
+    before: Alpha  # as far as it was seen before something passed in front
+    others: Alpha
+
+
 class Moments:
     """Draws moments of one size; the same seed gives the same sequence."""
 
@@ -94,6 +114,16 @@ class Moments:
 
     def moment(self) -> tuple[NDArray[np.uint8], Alpha, Alpha]:
         """One input, its true matte and where that is judged."""
+        stage = self._staged()
+        seen = _next_frame(stage.image, self.random)
+        if self.random.random() < self.mix.box and np.count_nonzero(stage.alpha > 127) > LEAST_BOXED * self.side**2:
+            prior, likeness = self._only_a_box(seen, stage.alpha)
+        else:
+            prior, likeness = self._prior(stage), self._likeness(seen, stage)
+        return np.dstack([seen, prior, likeness]), stage.alpha, stage.judged
+
+    def _staged(self) -> Stage:
+        """A subject, or nobody, before a background, with others behind it or before it."""
         random, mix, side = self.random, self.mix, self.side
         in_place = bool(self.scenes) and random.random() < mix.in_place
         gone = not in_place and random.random() < mix.gone
@@ -103,67 +133,52 @@ class Moments:
             actor = self._pair(actor, self._lit(self._subject()))
         pose = self._pose(random.uniform(0.36, 0.72), middle=0.07)
         strangers = self._strangers(actor, pose) if random.random() < mix.strangers else []
-        occluder = self._occluder(pose) if random.random() < mix.occluder else None
-        scale = side / 256
-
-        judged = np.full((side, side), 255, np.uint8)
+        strangers_first = not in_place and random.random() < 0.5
+        nobody, judged = np.zeros((side, side), np.uint8), np.full((side, side), 255, np.uint8)
         if in_place:
             place = _map(actor, pose, side)
-            image, alpha = _warped(photo.image, place, edge=True), _warped(actor.alpha, place)
+            image, full = _warped(photo.image, place, edge=True), _warped(actor.alpha, place)
             known = np.full(photo.alpha.shape, 255, np.uint8) if photo.judged is None else photo.judged
             judged = np.where(_warped(known, place) > 250, 255, 0).astype(np.uint8)
-            behind = image
+            behind = None
         else:
             behind = self._behind()
-            image, alpha = self._view(behind, 0.0), np.zeros((side, side), np.uint8)
-        others = np.zeros((side, side), np.uint8)
-        after = random.random() < 0.5  # strangers behind the subject, or before it
-        layers = [(who, at) for who, at in strangers]
-        if not in_place and not after:
-            image, others = self._put(image, others, layers)
-        full = alpha
-        if not in_place:
+            image, others = self._view(behind, 0.0), nobody
+            if strangers_first:
+                image, others = self._put(image, others, strangers)
             seen, full = _shown(actor, pose, side)
-            if gone:
-                full = np.zeros_like(full)
-            else:
-                image = blend(seen, full, image)
-            alpha = full
-        hiding = np.zeros((side, side), np.uint8)
-        if in_place or after:
-            image, hiding = self._put(image, hiding, layers)
-            others = hiding
+            image, full = (image, nobody) if gone else (blend(seen, full, image), full)
+        hiding = nobody
+        if not strangers_first:
+            image, others = self._put(image, nobody, strangers)
+            hiding = others
         before = hiding
-        if occluder is not None:
-            who, at = occluder
-            if who is None:
-                cloth = np.zeros((side, side), np.uint8)
-                hung = hang_cloth(image, random)
-                cloth[(hung != image).any(axis=2)] = 255
-                image, hiding = hung, cv2.max(hiding, cloth)
-            else:
-                seen, cover = _shown(who, at, side)
-                image, hiding = blend(seen, cover, image), cv2.max(hiding, cover)
-        alpha = cv2.multiply(alpha, 255 - hiding, scale=1 / 255)
+        if random.random() < mix.occluder:
+            image, hiding = self._hidden(image, hiding, pose)
+        alpha = _without(full, hiding)
+        return Stage(actor, pose, behind, strangers, gone, image, alpha, judged, full, _without(full, before), others)
 
-        image = _next_frame(image, random)
-        kind = random.random()
-        if kind < mix.box and np.count_nonzero(alpha > 127) > 0.01 * side * side:
-            prior, likeness = self._only_a_box(image, alpha)
+    def _hidden(self, image: Picture, hiding: Alpha, pose: Pose) -> tuple[Picture, Alpha]:
+        """A cloth, a thing or somebody before all."""
+        if self.random.random() < 0.3:
+            hung = hang_cloth(image, self.random)
+            cloth = np.where((hung != image).any(axis=2), 255, 0).astype(np.uint8)
+            return hung, np.asarray(cv2.max(hiding, cloth), np.uint8)
+        at = self._pose(pose.long * self.random.uniform(0.5, 2.0), middle=0.2)
+        return self._put(image, hiding, [(self._lit(self._subject()), at)])
+
+    def _prior(self, stage: Stage) -> Alpha:
+        """The last matte where it is expected now, as it would be after a while of following."""
+        random, side = self.random, self.side
+        if random.random() < self.mix.forgotten or (stage.gone and random.random() < 0.4):
+            return np.zeros((side, side), np.uint8)
+        if stage.gone:  # it has just left, or somebody else was taken for it
+            expected = stage.others if random.random() < 0.5 else _shown(stage.actor, stage.pose, side)[1]
+        elif random.random() < self.mix.lagging:
+            expected = _shown(stage.actor, stage.pose.moved(random, 0.7), side)[1]
         else:
-            likeness = self._likeness(image, actor, pose, behind, strangers, photo if in_place else None)
-            if kind < mix.box + mix.forgotten or (gone and random.random() < 0.4):
-                prior = np.zeros((side, side), np.uint8)
-            else:
-                expected = full
-                if gone:  # it has just left, or somebody else was taken for it
-                    expected = others if random.random() < 0.5 else _shown(actor, pose, side)[1]
-                elif random.random() < 0.6:
-                    expected = cv2.multiply(full, 255 - before, scale=1 / 255)
-                elif random.random() < 0.5:
-                    expected = alpha
-                prior = spoiled_prior(expected, others, random, scale)
-        return np.dstack([image, prior, likeness]), alpha, judged
+            expected = (stage.before, stage.full, stage.alpha)[random.choice(3, p=(0.6, 0.2, 0.2))]
+        return spoiled_prior(expected, stage.others, random, side / 256)
 
     def _any(self, photos: Sequence[Photo]) -> Photo:
         return photos[int(self.random.integers(len(photos)))]
@@ -223,11 +238,6 @@ class Moments:
             )))  # fmt: skip
         return found
 
-    def _occluder(self, pose: Pose) -> tuple[Actor | None, Pose]:
-        random = self.random
-        at = self._pose(pose.long * random.uniform(0.5, 2.0), middle=0.2)
-        return (None if random.random() < 0.3 else self._lit(self._subject())), at
-
     def _behind(self) -> Picture:
         """A background larger than the square, so that it can move."""
         random, side = self.random, self.side + self.side // 2
@@ -250,42 +260,28 @@ class Moments:
 
     def _put(self, image: Picture, cover: Alpha, actors: Sequence[tuple[Actor, Pose]]) -> tuple[Picture, Alpha]:
         for who, at in actors:
-            seen, alpha = _shown(who, at, self.side)
+            seen, alpha = _shown(who, at, image.shape[0])
             image, cover = blend(seen, alpha, image), cv2.max(cover, alpha)
         return image, cover
 
-    def _likeness(
-        self,
-        image: Picture,
-        actor: Actor,
-        pose: Pose,
-        behind: Picture,
-        strangers: Sequence[tuple[Actor, Pose]],
-        photo: Photo | None,
-    ) -> Alpha:
+    def _likeness(self, image: Picture, stage: Stage) -> Alpha:
         """How like the subject, as it was before in one or two moments, every place of the picture is."""
         random, looks = self.random, []
         for _ in range(1 + int(random.random() < 0.6)):
-            then = pose.moved(random, random.uniform(0.3, 2.0))
-            if photo is not None:
-                place = _map(actor, then, GRID)
-                seen, alpha = _warped(photo.image, place, edge=True), _warped(actor.alpha, place)
-            else:
-                if random.random() < 0.85:
-                    around = cv2.resize(self._view(behind, 0.3), (GRID, GRID), interpolation=cv2.INTER_AREA)
-                else:
-                    around = cv2.resize(self._behind(), (GRID, GRID), interpolation=cv2.INTER_AREA)
-                if strangers and random.random() < 0.6:
-                    for who, at in strangers:
-                        other, cover = _shown(who, at.moved(random, 1.0), GRID)
-                        around = blend(other, cover, around)
-                seen, alpha = _shown(actor, then, GRID)
+            then = stage.pose.moved(random, random.uniform(0.3, 2.0))
+            seen, alpha = _shown(stage.actor, then, GRID)
+            if stage.behind is not None:
+                behind = self._view(stage.behind, 0.3) if random.random() < 0.85 else self._behind()
+                around = np.asarray(cv2.resize(behind, (GRID, GRID), interpolation=cv2.INTER_AREA), np.uint8)
+                if random.random() < 0.6:
+                    others = [(who, at.moved(random, 1.0)) for who, at in stage.strangers]
+                    around, _ = self._put(around, np.zeros((GRID, GRID), np.uint8), others)
                 seen = blend(seen, alpha, around)
             seen = _next_frame(seen, random, sharp=True)
             known = spoiled_prior(alpha, np.zeros_like(alpha), random, GRID / 256) if looks else alpha
             looks.append(Looks.of(places_of(seen), known, random))
-        memory = Looks(*(np.concatenate(parts) for parts in zip(*((l.subject, l.around) for l in looks), strict=True)))
-        return _map_of(memory, image)
+        subject, around = ([getattr(one, kind) for one in looks] for kind in ("subject", "around"))
+        return _map_of(Looks(np.concatenate(subject), np.concatenate(around)), image)
 
     def _only_a_box(self, image: Picture, alpha: Alpha) -> tuple[Alpha, Alpha]:
         left, top, width, height = cv2.boundingRect((alpha > 127).astype(np.uint8))
@@ -319,7 +315,9 @@ def spoiled_prior(alpha: Alpha, others: Alpha, random: np.random.Generator, scal
     prior = cv2.warpAffine(alpha, matrix, (side, side))
     if random.random() < 0.5:
         bend = cv2.resize(
-            random.normal(0, 0.02 * much * side, (5, 5, 2)).astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC
+            random.normal(0, 0.02 * much * side, (5, 5, 2)).astype(np.float32),
+            (side, side),
+            interpolation=cv2.INTER_CUBIC,
         )
         prior = cv2.remap(prior, _grid(side) + bend, None, cv2.INTER_LINEAR)
     size = int(random.exponential(4 * scale * much))
@@ -329,8 +327,12 @@ def spoiled_prior(alpha: Alpha, others: Alpha, random: np.random.Generator, scal
     if random.random() < 0.35:
         for _ in range(int(random.integers(1, 5))):  # holes and missing limbs
             _spot(prior, alpha, 0, random)
-    if random.random() < 0.3:  # a part of what is around was taken for it
-        large = 2 if random.random() < 0.5 else 1
+    if random.random() < 0.15:  # it trails behind
+        matrix = np.array([[1, 0, 0], [0, 1, 0]], np.float64)
+        matrix[:, 2] = random.normal(0, 0.06 * side, 2)
+        prior = cv2.max(prior, cv2.warpAffine(prior, matrix, (side, side)))
+    if random.random() < 0.4:  # a part of what is around was taken for it
+        large = random.choice((1.0, 2.0, 3.0))
         near = cv2.dilate(alpha, np.ones((9, 9), np.uint8), iterations=max(1, side // 24))
         _spot(prior, near - cv2.min(alpha, near), int(random.integers(128, 256)), random, large=large)
     if random.random() < 0.3 and others.any():  # and of somebody else
@@ -341,8 +343,8 @@ def spoiled_prior(alpha: Alpha, others: Alpha, random: np.random.Generator, scal
         angle = random.uniform(0, 2 * np.pi)
         rows, columns = np.mgrid[:side, :side].astype(np.float32) / side - 0.5
         prior = np.where(rows * np.sin(angle) + columns * np.cos(angle) > random.normal(0, 0.1), prior, 0).astype("u1")
-    if random.random() < 0.5:
-        prior = cv2.GaussianBlur(prior, (0, 0), random.uniform(0.5, 5 * scale))
+    # A sharp one would be copied: where the subject ends is to be seen in the picture.
+    prior = cv2.GaussianBlur(prior, (0, 0), random.uniform(0.7, 1.4) * PRIOR_BLUR * side)
     if random.random() < 0.3:
         prior = cv2.convertScaleAbs(prior, alpha=random.uniform(0.5, 1.0))
     return np.asarray(prior, np.uint8)
@@ -356,6 +358,10 @@ def _spot(onto: Alpha, where: Alpha, level: int, random: np.random.Generator, la
     at, side = int(random.integers(len(rows))), onto.shape[0]
     axes = tuple(max(1, int(abs(random.normal(0, 0.07 * large * side)))) for _ in range(2))
     cv2.ellipse(onto, (int(columns[at]), int(rows[at])), axes, random.uniform(0, 180), 0, 360, level, -1, cv2.LINE_AA)
+
+
+def _without(alpha: Alpha, cover: Alpha) -> Alpha:
+    return np.asarray(cv2.multiply(alpha, 255 - cover, scale=1 / 255), np.uint8)
 
 
 def _large_enough(alpha: Alpha) -> bool:
@@ -389,8 +395,8 @@ def _next_frame(image: Picture, random: np.random.Generator, *, sharp: bool = Fa
     elif choice < 0.25:
         image = cv2.filter2D(image, -1, motion_kernel(int(random.integers(3, 10)), random.uniform(0, np.pi)))
     if random.random() < 0.25:
-        noise = cv2.randn(np.empty(image.shape, np.int16), (0.0,) * 3, (random.uniform(1, 12),) * 3)
-        image = cv2.add(image, noise, dtype=cv2.CV_8U)
+        noise = random.standard_normal(image.shape, np.float32) * random.uniform(1, 12)
+        image = np.asarray(cv2.add(image, noise, dtype=cv2.CV_8U), np.uint8)
     if random.random() < 0.2:
         _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(25, 90))])
         image = cv2.imdecode(data, cv2.IMREAD_COLOR)

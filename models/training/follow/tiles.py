@@ -26,7 +26,9 @@ def write_moments(inputs: np.ndarray, alphas: np.ndarray, folder: Path) -> None:
         (folder / part).mkdir(parents=True, exist_ok=True)
     for number, (seen, alpha) in enumerate(zip(inputs, alphas, strict=True)):
         name = f"moment-{number:03d}.png"
-        cv2.imwrite(str(folder / "images" / name), cv2.cvtColor(np.ascontiguousarray(seen[..., :4]), cv2.COLOR_RGBA2BGRA))
+        cv2.imwrite(
+            str(folder / "images" / name), cv2.cvtColor(np.ascontiguousarray(seen[..., :4]), cv2.COLOR_RGBA2BGRA)
+        )
         cv2.imwrite(str(folder / "likeness" / name), seen[..., 4])
         cv2.imwrite(str(folder / "masks" / name), alpha)
 
@@ -34,7 +36,9 @@ def write_moments(inputs: np.ndarray, alphas: np.ndarray, folder: Path) -> None:
 def main() -> None:
     """Write moments from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="training folder: <kind>/<source>/images, masks, alphas")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="training folder: <kind>/<source>/images, masks, alphas"
+    )
     parser.add_argument("--pack", type=Path, help="file that keeps the labelled photos of this data and rule")
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="unet-follow")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the tiles")

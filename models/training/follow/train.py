@@ -9,8 +9,10 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.data import IterableDataset
 
+from ....runtime.live.follow.network import PRIOR_BLUR
 from ..fit import Batch, fit
 from ..onnx_weights import fix_statistics, load_onnx
 from ..photos import Photo
@@ -88,6 +90,9 @@ def loss_of(network: UNet, batch: Batch) -> Tensor:
             logits = network.logits(x).float()
         total = total + matte_loss(logits, alpha, edge, judged)
         said = torch.sigmoid(logits.detach()) * 255
+        reach = 2 * round(PRIOR_BLUR * said.shape[-1]) + 1  # two boxes of this side blur as that σ does
+        for _ in range(2):
+            said = functional.avg_pool2d(said, reach, 1, reach // 2)
         shift = tuple(int(torch.randint(-DRIFT_PX, DRIFT_PX + 1, ())) for _ in range(2))
         x = torch.cat([x[:, :PRIOR], (torch.roll(said, shift, (2, 3)) - INPUT_MEAN) / INPUT_STD, x[:, PRIOR + 1 :]], 1)
         x = x.contiguous(memory_format=torch.channels_last)

@@ -2,9 +2,9 @@
 
 The network looks at a square around the subject, not at the whole frame, so that a small subject gets all its pixels.
 Beside the picture it sees two memories: the last matte, carried along by optical flow, and how like every place is to
-what the subject has looked like (`looks.py`). When nothing of the subject is left it is lost: the matte stays empty, its
-place is watched, and the whole frame is searched every few frames. What is found there is taken for the subject only
-when it looks as it did.
+what the subject has looked like (`looks.py`). When nothing of the subject is left it is lost: the matte stays empty,
+its place is watched, and the whole frame is searched every few frames. What is found there is taken for the subject
+only when it looks as it did.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UsageError
-from ...picture.images import Alpha, Image, Size
+from ...picture.images import PHOTO_SUFFIXES, Alpha, Image, Size, read
 from ..backdrop import quick_shrink
 from .looks import GRID, Looks, places_of
-from .network import FollowNetwork
+from .network import PRIOR_BLUR, FollowNetwork
 from .place import Place, Square, box_of
 
 Choice = Literal["largest", "centre"]
@@ -146,8 +146,10 @@ class Follower:
             square = place.square()
             seen = square.cut(image, side)
             prior = square.cut(mask, side, outside=0)
+            soft = self._softened(prior)
             self._looks = self._looked(seen, prior)
-            matte = self._matte(seen, prior)
+            # A mask that somebody drew is the truth; what a network found may be mended.
+            matte = prior if isinstance(self._chosen, np.ndarray) else self._matte(seen, soft)
         self._place = place
         self._looks = self._looked(seen, matte)
         self._see(square, seen, matte, whole=True)
@@ -162,7 +164,7 @@ class Follower:
         matte = self._matte(seen, prior)
         matte[outside] = 0
         self._looks = self._looked(seen, matte)
-        matte = self._matte(seen, matte)
+        matte = self._matte(seen, self._softened(matte))
         matte[outside] = 0
         return matte
 
@@ -190,7 +192,7 @@ class Follower:
         square = place.square()
         seen = square.cut(image, self._knows.side)
         carried = self._carried(seen)
-        matte = self._matte(seen, carried)
+        matte = self._matte(seen, self._softened(carried))
         if self.hidden == 0:
             matte[cv2.dilate(carried, self._reach) < REACHES_FROM] = 0
         return self._judged(square, seen, matte)
@@ -244,7 +246,12 @@ class Follower:
         pixel = max(place.square().side / GRID, np.sqrt(width * height / MOST_PLACES))
         size = max(1, round(width / pixel)), max(1, round(height / pixel))
         small = cv2.resize(quick_shrink(image, size), size)
-        like = self._looks.likeness(places_of(np.asarray(small, np.uint8))).reshape(size[::-1]).astype(np.float32) - 128
+        like = (
+            self._looks.likeness(places_of(np.asarray(small, np.uint8), anywhere=True))
+            .reshape(size[::-1])
+            .astype(np.float32)
+            - 128
+        )
         box = max(1, round(place.width / pixel)), max(1, round(place.height / pixel))
         inside = cv2.blur(like, box, borderType=cv2.BORDER_CONSTANT)
         around = cv2.blur(like, (2 * box[0], 2 * box[1]), borderType=cv2.BORDER_CONSTANT)
@@ -299,6 +306,9 @@ class Follower:
     def _looked(self, seen: Image, matte: Alpha) -> Looks:
         return Looks.of(_places(seen), _on_grid(matte), self._random)
 
+    def _softened(self, matte: Alpha) -> Alpha:
+        return np.asarray(cv2.GaussianBlur(matte, (0, 0), PRIOR_BLUR * matte.shape[0]), np.uint8)
+
     def _matte(self, seen: Image, prior: Alpha) -> Alpha:
         likeness = self._looks.likeness(_places(seen)).reshape(GRID, GRID)
         like = cv2.resize(likeness, seen.shape[1::-1], interpolation=cv2.INTER_LINEAR)
@@ -315,13 +325,20 @@ def box_marks(side: int, box: Box) -> Alpha:
     return marks
 
 
-def parse_follow(text: str) -> Choice | Box | Path:
-    """`largest`, `centre` or `X,Y,WIDTH,HEIGHT`. Raises UsageError."""
+def parse_follow(text: str) -> Choice | Box | Alpha:
+    """`largest`, `centre`, `X,Y,WIDTH,HEIGHT`, or a mask's file, for the first frame. Raises UsageError, ImageError."""
     if text == "largest" or text == "centre":
         return text
+    if Path(text).suffix.lower() in PHOTO_SUFFIXES:
+        mask = np.ascontiguousarray(read(Path(text)).max(axis=2))
+        if mask.max(initial=0) < SUBJECT_FROM:
+            raise UsageError(
+                f"--follow {text} is black; expected a mask of the first frame, white where the subject is"
+            )
+        return mask
     match = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", text)
     if match is None or "0" in (match[3], match[4]):
-        raise UsageError(f"--follow {text}; expected largest, centre, or a box as X,Y,WIDTH,HEIGHT in pixels")
+        raise UsageError(f"--follow {text}; expected largest, centre, a box as X,Y,WIDTH,HEIGHT in pixels, or MASK.png")
     return int(match[1]), int(match[2]), int(match[3]), int(match[4])
 
 

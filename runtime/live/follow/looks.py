@@ -8,6 +8,7 @@ networks (Voigtlaender et al. 2019, "FEELVOS"), only that the features are colou
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -16,22 +17,33 @@ from numpy.typing import NDArray
 from ...picture.images import Alpha, Image
 
 GRID = 32  # places along each side of what the network sees
-FEATURES = 9
+FEATURES = 11
 BLURS = ((3, 0.7), (5, 0.5))  # (pixels of the grid, how much it counts)
+APART = 60.0  # levels that places are unlike when they lie a whole side apart
 NOBODY = 12.0  # levels; colours nearer than this to both say nothing
 SAME = 25.0  # levels; the farthest apart that two views of one place look
-LEAST_LIKE = 110  # likeness to the first looks from which a place may be learned as the subject
+LEAST_LIKE = 150  # likeness to the first looks from which a place may be learned as the subject
 SUBJECT_FROM, AROUND_UP_TO = 200, 30  # alpha of places that are remembered
 FIRST, LATEST = 96, 96  # places of the first frame, and of those since, of the subject and as many around it
 
 Places = NDArray[np.float32]  # (n, FEATURES)
 
 
-def places_of(image: Image) -> Places:
-    """(h, w, 3) RGB → (h·w, FEATURES): what every place looks like, in levels of lightness and colour."""
+def places_of(image: Image, *, anywhere: bool = False) -> Places:
+    """(h, w, 3) RGB → (h·w, FEATURES): what every place looks like and where it is, in levels.
+
+    `anywhere`: where they are does not count; the places then lack the last two features.
+    """
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2Lab).astype(np.float32)
     layers = [lab, *(cv2.blur(lab, (side, side)) * weight for side, weight in BLURS)]
-    return np.concatenate([np.asarray(layer).reshape(-1, 3) for layer in layers], axis=1)
+    looks = np.concatenate([np.asarray(layer).reshape(-1, 3) for layer in layers], axis=1)
+    return looks if anywhere else np.concatenate([looks, _where(*image.shape[:2])], axis=1)
+
+
+@cache
+def _where(rows: int, columns: int) -> Places:
+    down, across = np.mgrid[:rows, :columns].astype(np.float32)
+    return np.stack([across.reshape(-1) / columns, down.reshape(-1) / rows], axis=1) * APART
 
 
 @dataclass
@@ -73,7 +85,6 @@ class Looks:
         share = (around - subject) / (around + subject + NOBODY)
         return (128 + 127 * share).astype(np.uint8)
 
-
     def found_again(self, places: Places) -> float:
         """How much of the subject's first looks (n, FEATURES) show, 0…1: somebody else lacks some of them."""
         first = self.subject[: self.first[0]]
@@ -83,7 +94,8 @@ class Looks:
 
 
 def _nearest(places: Places, remembered: Places) -> NDArray[np.float32]:
-    """The distance of every place to the nearest remembered one."""
+    """The distance of every place to the nearest remembered one, in the features that are given."""
+    remembered = remembered[:, : places.shape[1]]
     squared = np.einsum("ij,ij->i", remembered, remembered) - (2 * places) @ remembered.T
     least = squared.min(axis=1) + np.einsum("ij,ij->i", places, places)
     return np.sqrt(np.maximum(least, 0))

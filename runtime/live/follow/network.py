@@ -13,11 +13,12 @@ from ...network.store import bundled_models
 from ...picture.images import Alpha
 
 FOLLOW_MODEL = "unet-follow"
+PRIOR_BLUR = 0.035  # of the square's side: σ of the blur of the last matte, so that its outline is not copied
 CHANNELS = 5  # RGB, the last matte where it is expected now, likeness to what is remembered
 
 
 class FollowNetwork:
-    """Called with (S, S, CHANNELS) uint8 it gives (S, S) uint8. Raises ModelError for a file that is no such network."""
+    """(S, S, CHANNELS) uint8 → (S, S) uint8. Raises ModelError for a file that is no such network."""
 
     def __init__(self, path: Path | None = None, *, threads: int | None = None) -> None:
         """`path`: a .tflite file; without it, the network that came with the package."""

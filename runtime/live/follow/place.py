@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...picture.images import Alpha, Image, Size
+from ...picture.images import Alpha, Size
 from ..backdrop import quick_shrink
 
 GROW = 1.8  # side of the square, in long sides of the box
@@ -112,9 +112,7 @@ def _fitted(crop: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
     if crop.shape[1] >= size[0] and crop.shape[0] >= size[1] and crop.ndim == 3:
         return quick_shrink(crop, size)
     shrinks = crop.shape[0] > size[1]
-    return np.asarray(
-        cv2.resize(crop, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), np.uint8
-    )
+    return np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), np.uint8)
 
 
 def box_of(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:

@@ -35,7 +35,11 @@ BOX_LEVEL = 160  # of a last matte that is only a box; as in training
 HIDDEN_SHARE = 0.06  # of its usual area: less of it counts as nothing
 REACH = 0.08  # of the square: as far from where the last matte is expected the subject may be
 REACHES_FROM = 40  # alpha of that matte
-WHOLE_SHARE = 0.7  # of its usual area: so much of it is all of it
+AGREES_FROM, AGREES_WHOLLY = 0.5, 0.75  # J of both networks' mattes from which the other one's counts, and half
+AGREES_RATE = 0.2  # how fast that is learned
+SAME_MOTION = 0.01  # of the square, per frame, by which a part of the subject may move otherwise than all of it
+MOST_UNLIKE = 0.8  # of its last matte that a part loses which does not
+WHOLE_SHARE = 0.8  # of its usual area: so much of it is all of it
 LEARN_EVERY = 3  # frames
 SEARCH_EVERY = 4  # frames without it
 LOST_FROM = 3  # frames without it
@@ -89,6 +93,8 @@ class Follower:
         self._random = np.random.default_rng(0)
         self._before: tuple[NDArray[np.uint8], Alpha] | None = None  # the last square in grey, and its matte
         self._frame: NDArray[np.uint8] | None = None  # the last frame, tiny
+        self._agrees = AGREES_WHOLLY  # how much of what it finds the network for whole frames calls people as well
+        self._whole = True  # whether all of the subject was seen in the last frame
         self._usual_area = self._usual_likeness = self._usual_again = 0.0
         self._number = 0
         self.hidden = 0  # frames in a row
@@ -131,11 +137,12 @@ class Follower:
         side = self._knows.side
         if isinstance(self._chosen, tuple):
             place = Place(*self._chosen)
+            place.step(image.shape[1::-1])  # into the frame
             square = place.square()
-            seen = square.cut(image, side)
+            seen, found = self._cut(image, square)
             left, top, width, height = self._chosen
             box = np.array([left - square.left, top - square.top, width, height]) * side / square.side
-            matte = self._from_box(seen, box.round().astype(int))
+            matte = self._from_box(seen, found, box.round().astype(int))
         else:
             mask = self._chosen if isinstance(self._chosen, np.ndarray) else self._spot(image, self._chosen)
             if mask is None or mask.max(initial=0) < SUBJECT_FROM:
@@ -144,7 +151,7 @@ class Follower:
                 mask = np.asarray(cv2.resize(mask, image.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
             place = Place(*box_of(mask >= SUBJECT_FROM))
             square = place.square()
-            seen = square.cut(image, side)
+            seen, _ = self._cut(image, square)
             prior = square.cut(mask, side, outside=0)
             soft = self._softened(prior)
             self._looks = self._looked(seen, prior)
@@ -155,18 +162,24 @@ class Follower:
         self._see(square, seen, matte, whole=True)
         return square, matte
 
-    def _from_box(self, seen: Image, box: NDArray[np.int_]) -> Alpha:
+    def _cut(self, image: Image, square: Square) -> tuple[Image, Alpha]:
+        """What the square shows, and what the network for whole frames finds in it; both of the side that is known."""
+        size = self._input_size
+        large = square.cut(image, max(size))
+        found = self._segment(large if large.shape[1::-1] == size else quick_shrink(large, size))
+        side = (self._knows.side, self._knows.side)
+        seen, matte = (cv2.resize(part, side, interpolation=cv2.INTER_AREA) for part in (large, found))
+        return np.asarray(seen, np.uint8), np.asarray(matte, np.uint8)
+
+    def _from_box(self, seen: Image, found: Alpha, box: NDArray[np.int_]) -> Alpha:
         left, top, width, height = (int(value) for value in box)
         self._looks = self._looked(seen, box_marks(seen.shape[0], (left, top, width, height)))
         prior = np.zeros(seen.shape[:2], np.uint8)
         prior[max(0, top) : top + height, max(0, left) : left + width] = BOX_LEVEL
         outside = prior == 0
-        matte = self._matte(seen, prior)
+        matte = cv2.addWeighted(self._matte(seen, prior), 0.5, found, 0.5, 0)
         matte[outside] = 0
-        self._looks = self._looked(seen, matte)
-        matte = self._matte(seen, self._softened(matte))
-        matte[outside] = 0
-        return matte
+        return np.asarray(matte, np.uint8)
 
     def _spot(self, image: Image, chosen: Choice) -> Alpha | None:
         """The matte (h, w) of one of the subjects that the network for whole frames finds."""
@@ -190,24 +203,29 @@ class Follower:
         assert place is not None
         place.step((image.shape[1], image.shape[0]))
         square = place.square()
-        seen = square.cut(image, self._knows.side)
+        seen, found = self._cut(image, square)
         carried = self._carried(seen)
         matte = self._matte(seen, self._softened(carried))
-        if self.hidden == 0:
-            matte[cv2.dilate(carried, self._reach) < REACHES_FROM] = 0
+        reached = cv2.dilate(carried, self._reach)
+        agreed = np.asarray(cv2.min(found, reached), np.uint8)
+        self._agrees += AGREES_RATE * (_overlap(agreed, matte) - self._agrees)
+        weight = 0.5 * float(np.clip((self._agrees - AGREES_FROM) / (AGREES_WHOLLY - AGREES_FROM), 0, 1))
+        matte = np.asarray(cv2.addWeighted(matte, 1 - weight, agreed, weight, 0), np.uint8)
+        if self._whole:
+            matte[reached < REACHES_FROM] = 0
         return self._judged(square, seen, matte)
 
     def _judged(self, square: Square, seen: Image, matte: Alpha) -> tuple[Square, Alpha] | None:
-        area = self._area(square, matte)
-        if area < HIDDEN_SHARE * self._usual_area or (
-            self.hidden and self._likeness(seen, matte) < LIKE_SHARE * self._usual_likeness
-        ):
+        area, likeness = self._area(square, matte), self._likeness(seen, matte)
+        alike = likeness >= LIKE_SHARE * self._usual_likeness
+        if area < HIDDEN_SHARE * self._usual_area or (self.hidden and not alike):
             self.hidden += 1
+            self._whole = False
             self._place.slow()
             self._before = _grey(seen), np.zeros_like(matte)
             return None
         self.hidden = 0
-        self._see(square, seen, matte, whole=area > WHOLE_SHARE * self._usual_area)
+        self._see(square, seen, matte, whole=alike and area > WHOLE_SHARE * self._usual_area)
         return square, matte
 
     def _carried(self, seen: Image) -> Alpha:
@@ -218,7 +236,14 @@ class Follower:
         if not matte.any():
             return matte
         motion = self._flow.calc(_grey(seen), before, None)  # type: ignore[call-overload]
-        return np.asarray(cv2.remap(matte, self._grid + motion, None, cv2.INTER_LINEAR), np.uint8)  # type: ignore[call-overload]
+        there = np.asarray(cv2.remap(matte, self._grid + motion, None, cv2.INTER_LINEAR), np.uint8)  # type: ignore[call-overload]
+        # The square goes along with the subject; what moves otherwise, as the surroundings do, is hardly a part of it.
+        subject = there >= SUBJECT_FROM
+        own = np.median(motion[subject], axis=0) if self._whole and subject.any() else np.zeros(2, np.float32)
+        unlike = np.hypot(*cv2.split(motion - own.astype(np.float32))) / (SAME_MOTION * len(there))
+        around = unlike[(cv2.dilate(there, self._reach) >= SUBJECT_FROM) & ~subject]
+        tells = float(np.mean(around > 1)) if around.size else 0.0
+        return (there * (1 - MOST_UNLIKE * tells * np.clip(unlike - 1, 0, 1))).astype(np.uint8)
 
     def _searched(self, image: Image) -> tuple[Square, Alpha] | None:
         """The subject wherever in the frame it is; None when nothing looks like it."""
@@ -228,7 +253,7 @@ class Follower:
         for x, y in self._alike(image, place):
             there = place.at(x, y)
             square = there.square()
-            seen = square.cut(image, self._knows.side)
+            seen, _ = self._cut(image, square)
             matte = self._matte(seen, np.zeros(seen.shape[:2], np.uint8))
             again = self._again(square, seen, matte)
             if again >= SAME_SHARE and (best is None or again > best[0]):
@@ -276,7 +301,7 @@ class Follower:
     def _see(self, square: Square, seen: Image, matte: Alpha, *, whole: bool) -> None:
         """The subject is there: learns where it is, how large it is and what it looks like."""
         subject = matte >= SUBJECT_FROM
-        self._before = _grey(seen), matte
+        self._before, self._whole = (_grey(seen), matte), whole
         if not subject.any():
             return
         scale = square.side / matte.shape[0]
@@ -313,6 +338,11 @@ class Follower:
         likeness = self._looks.likeness(_places(seen)).reshape(GRID, GRID)
         like = cv2.resize(likeness, seen.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         return self._knows(np.dstack([seen, prior, like]))
+
+
+def _overlap(one: Alpha, other: Alpha) -> float:
+    first, second = one >= SUBJECT_FROM, other >= SUBJECT_FROM
+    return np.count_nonzero(first & second) / max(1, np.count_nonzero(first | second))
 
 
 def box_marks(side: int, box: Box) -> Alpha:

@@ -13,8 +13,9 @@ from ..backdrop import quick_shrink
 
 GROW = 1.8  # side of the square, in long sides of the box
 LEAST_PX = 24  # side of the square
-PACE = 0.5  # how fast its speed is learned
-SLOWING = 0.9  # per frame in which it is not seen
+PACE = 0.35  # how fast its speed is learned
+PART_TRUST = 0.15  # how far the box goes to where a part of the subject is seen
+SLOWING = 0.97  # per frame in which it is not seen
 WIDENS, NARROWS = 0.5, 0.08  # how fast the box follows the matte: parts that are hidden come back
 
 
@@ -27,7 +28,7 @@ class Square:
     side: int
 
     def cut(self, image: NDArray[np.uint8], size: int, *, outside: int | None = None) -> NDArray[np.uint8]:
-        """What it shows at (size, size); beyond the frame its border continued, or `outside`."""
+        """What it shows at (size, size); beyond the frame its border continued, or `outside`. Its middle is inside."""
         height, width = image.shape[:2]
         inside = image[
             max(0, self.top) : max(0, self.top + self.side), max(0, self.left) : max(0, self.left + self.side)
@@ -94,11 +95,12 @@ class Place:
 
     def follow(self, left: float, top: float, width: float, height: float, *, whole: bool) -> None:
         """To where it is seen now. `whole`: nothing of it seems hidden, so it may have become smaller too."""
-        x, y = left + width / 2, top + height / 2
-        # How far it is from where it was expected is how wrong its speed was.
-        self._dx += PACE * (x - self.x)
-        self._dy += PACE * (y - self.y)
-        self.x, self.y = x, y
+        off = left + width / 2 - self.x, top + height / 2 - self.y
+        if whole:  # how far it is from where it was expected is how wrong its speed was
+            self._dx, self._dy = self._dx + PACE * off[0], self._dy + PACE * off[1]
+        # What is left of somebody who goes behind a tree seems to slow down: only the whole subject tells its place.
+        trust = 1.0 if whole else PART_TRUST
+        self.x, self.y = self.x + trust * off[0], self.y + trust * off[1]
         for name, found in (("width", width), ("height", height)):
             now = getattr(self, name)
             pace = WIDENS if found > now else NARROWS if whole else 0.0
@@ -107,8 +109,6 @@ class Place:
 
 def _fitted(crop: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
     """Of that size, whether it is smaller or larger."""
-    if crop.size == 0:
-        return np.zeros((size[1], size[0], *crop.shape[2:]), np.uint8)
     if crop.shape[1] >= size[0] and crop.shape[0] >= size[1] and crop.ndim == 3:
         return quick_shrink(crop, size)
     shrinks = crop.shape[0] > size[1]

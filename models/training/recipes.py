@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ...runtime.live.follow.network import CHANNELS as FOLLOW_CHANNELS
 from .edge.data import EdgeMix
 from .edge.net import EDGE, EdgeNet, EdgeShape
-from .follow.motion import CHANNELS as FOLLOW_CHANNELS
 from .follow.motion import Mix as FollowMix
 from .samples.augment import Mix
 from .unet import LIVE, PHOTO, UNet, UNetShape

@@ -1,0 +1,1 @@
+"""What studies run in other environments; each stands alone."""

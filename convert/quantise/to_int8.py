@@ -128,14 +128,7 @@ def to_int8(
     model = rewritten(model, steps)
     if statistics is None:
         statistics = observe(model, calibrating, progress=progress)
-    if steps.int8_forms:
-        model = without_faint(model, statistics)
-    if steps.unseen:
-        statistics = with_unseen(model, statistics)
-    if steps.segments:
-        model, statistics = with_segments(model, statistics)
-    if steps.only_visible:
-        statistics = visible(model, statistics)
+    model, statistics = prepared(model, statistics, steps)
     every = max(1, len(calibrating) // TRIAL_PHOTOS)
     few = calibrating[::every][:TRIAL_PHOTOS]
     judge = _judge(model, [view for image in judging for view in (image, np.ascontiguousarray(image[:, ::-1]))])
@@ -160,6 +153,21 @@ def rewritten(model: FloatModel, steps: Steps) -> FloatModel:
     if steps.gates:
         model = with_gates(model)
     return with_int8_forms(model) if steps.int8_forms else model
+
+
+def prepared(
+    model: FloatModel, statistics: Mapping[str, Statistics], steps: Steps
+) -> tuple[FloatModel, Mapping[str, Statistics]]:
+    """The rewritten network and what it held on photos → both as ranges are taken from them."""
+    if steps.int8_forms:
+        model = without_faint(model, statistics)
+    if steps.unseen:
+        statistics = with_unseen(model, statistics)
+    if steps.segments:
+        model, statistics = with_segments(model, statistics)
+    if steps.only_visible:
+        statistics = visible(model, statistics)
+    return model, statistics
 
 
 def parted(images: Sequence[Image]) -> tuple[Sequence[Image], Sequence[Image]]:

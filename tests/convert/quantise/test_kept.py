@@ -15,9 +15,12 @@ from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from edgematte.convert.onnx import graph as onnx_graph
+from edgematte.convert.onnx.evidence import assumed
+from edgematte.convert.photos import Photo
 from edgematte.convert.quantise.kept import kept_scales
 from edgematte.convert.tflite.graph import float_operators
-from edgematte.runtime.errors import ConversionError
+from edgematte.convert.verify import SAME_LEVELS, same_levels
+from edgematte.runtime.errors import ConversionError, GateRefusedError
 from edgematte.runtime.network.interpreter import load
 from edgematte.runtime.picture.folders import find_photos
 from edgematte.runtime.picture.images import Image, read
@@ -109,6 +112,24 @@ def test_its_levels_are_those_of_the_file(end: str, kind: QuantType, tmp_path: P
         found = network.run(image[None])[0, :, :, 0] * (network.outputs[0].scale * 255)
         apart.append(np.abs(np.rint(found) - np.rint(expected)))
     assert np.mean(np.stack(apart) <= 1) >= 0.999
+
+
+def test_ties_that_linear_enlarging_rounds_otherwise_are_told_and_another_network_is_refused(
+    tmp_path: Path, images: list[Image]
+) -> None:
+    pool = op("MaxPool", "g", kernel_shape=[2, 2], strides=[2, 2], outputs=["q"])
+    scales = np.asarray([1, 1, 2, 2], np.float32)
+    enlarged = op("Resize", "q", "", scales, mode="linear", coordinate_transformation_mode="asymmetric", outputs=["h"])
+    made, given = {}, {}
+    for seed in (19, 29):  # a steep end: one level of "h" is several of the matte
+        last = [op("Conv", "h", floats(1, 8, 1, 1, seed=seed), floats(1, seed=10), outputs=["z"]), op("Sigmoid", "z")]
+        path = quantised([*body(), pool, enlarged, *last], tmp_path / f"net{seed}.onnx", images)
+        given[seed] = onnx_graph.load(path)
+        made[seed] = kept_scales(lower(given[seed]), images).tflite
+    photos, reading = [Photo("one", image) for image in images], assumed(given[19])
+    assert 0.98 < same_levels(given[19], reading, made[19], photos) < SAME_LEVELS
+    with pytest.raises(GateRefusedError, match=r"levels from what the quantised file gives, on average; at most 1 is"):
+        same_levels(given[19], reading, made[29], photos)
 
 
 @pytest.mark.parametrize(

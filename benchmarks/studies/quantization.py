@@ -41,7 +41,7 @@ from ..schema import built
 from .networks import Subject
 from .networks import gather as gather_networks
 
-EFFORT = Effort(warm_up=1, seconds=1.0, least_rounds=9)
+EFFORT = Effort(warm_up=1, seconds=0.2, least_rounds=5)
 PEER, NONE, ALL = "ai-edge-quantizer", "no step", "all steps"
 WITHOUT, ALONE = "all but ", "only "  # before a step's name
 CHANGED = 0.02  # share of the error by which a step must change it to count as better or worse
@@ -305,9 +305,13 @@ def main(
                 known[row.sha256, row.photos, row.way] = row
                 typer.echo(f"{row.network}, {row.photos} photos, {row.way}: {_cell(row)}", err=True)
                 # After every row: the run takes hours, and what is known by then is worth keeping.
-                found = {"command": command, "rows": [asdict(row) for row in known.values()]}
-                if json_file is not None:
-                    write_bytes(json_file, (json.dumps(found, indent=1) + "\n").encode(), overwrite=True)
-                if markdown_file is not None:
-                    write_bytes(markdown_file, markdown(command, list(known.values())).encode(), overwrite=True)
+                _write(command, list(known.values()), json_file, markdown_file)
+    _write(command, list(known.values()), json_file, markdown_file)
     typer.echo(markdown(command, list(known.values())))
+
+
+def _write(command: str, rows: Sequence[Row], json_file: Path | None, markdown_file: Path | None) -> None:
+    found = json.dumps({"command": command, "rows": [asdict(row) for row in rows]}, indent=1) + "\n"
+    for path, text in ((json_file, found), (markdown_file, markdown(command, rows))):
+        if path is not None:
+            write_bytes(path, text.encode(), overwrite=True)

@@ -26,7 +26,7 @@ from ...runtime.picture.scale import resize
 from .fit import load_averaged
 from .labels.places import empty_place
 from .labels.rules import PERSON, VOID
-from .recipes import RECIPES, Recipe
+from .recipes import RECIPES
 from .unet import INPUT_MEAN, INPUT_STD
 
 SETS = ("kiosk", "everyday", "people", "objects")
@@ -140,7 +140,7 @@ class Float:
         names = torch.load(path, map_location="cpu", weights_only=True)["averaged"].keys()
         for recipe in RECIPES.values():
             network = recipe.network()
-            if isinstance(recipe, Recipe) and network.state_dict().keys() == names:
+            if network.state_dict().keys() == names:
                 load_averaged(network, path).requires_grad_(False)
                 return cls(lambda x, known=network: known(torch.from_numpy(x)).numpy(), recipe.size)
         raise SystemExit(f"{path}: a checkpoint of none of the recipes {', '.join(RECIPES)}; name one of theirs")

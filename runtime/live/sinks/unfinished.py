@@ -47,7 +47,7 @@ class UnfinishedFile:
         self.check_room()
 
     def _remove_left(self) -> None:
-        """What a kill or a power cut left of this file before: it does not play, and nobody sees it take up the disk."""
+        """What a kill or a power cut left of this file before: it does not play, and hidden it takes up the disk."""
         for left in self.path.parent.glob(f".{glob.escape(self.path.stem[:100])}.????????.part{self.path.suffix}"):
             with suppress(OSError), left.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while somebody still writes it

@@ -50,6 +50,9 @@ _ROWS = {
     "sad": _Row("SAD ↓", 2),
     "gradient": _Row("gradient ↓", 2),
     "connectivity": _Row("connectivity ↓", 2),
+    "haze": _Row("haze ↓", 4),
+    "lost": _Row("lost ↓", 4),
+    "kept": _Row("kept ↓", 4),
 }
 WARMED_C = 10  # degrees; a board that warmed by more while measuring has not settled
 
@@ -118,6 +121,8 @@ def _accuracy(result: Result, accuracy: Accuracy, *, narrow: bool) -> Table:
     if accuracy.significance is not None:
         table.add_column("by\nchance" if narrow else "by chance, p", justify="right")
     for metric in METRICS:
+        if getattr(accuracy.model, metric) is None:
+            continue
         row = _ROWS[metric]
         cells = [
             interval(getattr(summary, metric), row.digits, signed=signed, narrow=narrow)
@@ -137,7 +142,8 @@ def _chance(significance: Significance | None, metric: str, *, narrow: bool) -> 
 
 def _accuracy_note(result: Result) -> str:
     notes = [
-        "Alpha at photo size; IoU at alpha 0.5; gradient and connectivity (Rhemann et al. 2009) and SAD in thousands."
+        "Alpha at photo size; IoU at alpha 0.5; gradient and connectivity (Rhemann et al. 2009) and SAD in thousands. "
+        "Haze: half-transparent part far from the edge; lost: of the subject; kept: of the background."
     ]
     if result.data is not None:
         notes.insert(0, f"{result.data.used} of the {result.data.found} photos in {result.data.folder}.")

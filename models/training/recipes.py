@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .edge.data import EdgeMix
-from .edge.net import EDGE, EdgeNet, EdgeShape
 from .samples.augment import Mix
 from .unet import LIVE, PHOTO, UNet, UNetShape
 
@@ -48,20 +46,6 @@ class Recipe(Training):
     def network(self) -> UNet:
         """A new network, untrained."""
         return UNet(self.shape)
-
-
-@dataclass(frozen=True, kw_only=True)
-class EdgeRecipe(Training):
-    """One network that refines tiles of a coarse alpha, and how it is trained."""
-
-    shape: EdgeShape
-    mix: EdgeMix
-    photos: int  # the softest of the training folder
-    channels: int = 4
-
-    def network(self) -> EdgeNet:
-        """A new network, untrained: it leaves every alpha as it is."""
-        return EdgeNet(self.shape)
 
 
 # What a camera or a booth shows is people; a thing is what they stand before, and an empty room stays empty.
@@ -113,7 +97,7 @@ ANYTHING = Mix(
     },
 )
 
-RECIPES: dict[str, Recipe | EdgeRecipe] = {
+RECIPES: dict[str, Recipe] = {
     "unet-live": Recipe(shape=LIVE, size=(256, 256), mix=PEOPLE, rule="people", steps=60_000, twins=4),
     "unet-people": Recipe(
         shape=PHOTO,
@@ -139,13 +123,5 @@ RECIPES: dict[str, Recipe | EdgeRecipe] = {
         # (Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima").
         rest=0.4,
         average=0.9995,
-    ),
-    "unet-edge": EdgeRecipe(
-        shape=EDGE,
-        size=(128, 128),
-        mix=EdgeMix(),
-        photos=700,
-        steps=40_000,
-        growth=((0.0, 0.75),),  # tiles of 96 pixels hold as many edges per pixel, and more of them per second
     ),
 }

@@ -54,9 +54,7 @@ StabiliseOption = Annotated[
 FollowOption = Annotated[
     str | None, typer.Option(metavar="largest|centre|X,Y,W,H", help="Keep to one subject, even when others pass by.")
 ]
-RefineOption = Annotated[
-    str, typer.Option(metavar="off|fast|best", help="Edges that follow the picture; best costs more than all the rest.")
-]
+RefineOption = Annotated[str, typer.Option(metavar="off|fast", help="Edges that follow the picture.")]
 DeviceOption = Annotated[
     str, typer.Option(metavar="cpu|coral[:usb|pci]|delegate:PATH[,KEY=VALUE…]", help="What runs the network.")
 ]
@@ -276,7 +274,7 @@ def _pipeline(
         stabiliser=Stabiliser() if stabilise == "on" else None,
         follower=None if chosen is None else Follower(segment, wanted, chosen),
     )
-    renderer = Renderer(LiveEdge(mode, threads=threads), buffers=buffers, backdrop=backdrop, only_mask=only_mask)
+    renderer = Renderer(LiveEdge(mode), buffers=buffers, backdrop=backdrop, only_mask=only_mask)
     # Without refinement its rung would change nothing.
     live = LiveOptions(fps=options.fps, ladder=LADDER[1:] if mode == "off" else LADDER)
     return Pipeline(

@@ -85,7 +85,7 @@ def run(plan: Plan, *, command: str, report: Report | None = None, checked: Call
     is measured, so that somebody can still quieten it. Raises EdgeMatteError subclasses for networks and folders that
     cannot be used, before anything is measured.
     """
-    report = report or _silent
+    report = report or (lambda _what, _share: None)
     pairs = find_pairs(plan.data) if plan.data is not None else ()
     chosen = _spread(pairs, plan.limit)
     model = Converted(plan.model, threads=plan.threads, device=plan.device)
@@ -121,10 +121,6 @@ def run(plan: Plan, *, command: str, report: Report | None = None, checked: Call
         if plan.sustained_s is None
         else sustain(partial(model, frame.image), seconds=plan.sustained_s, progress=partial(report, "sustained")),
     )
-
-
-def _silent(_what: str, _share: float) -> None:
-    pass
 
 
 def _data(folder: Path, found: Sequence[Pair], chosen: Sequence[Pair], skipped: Sequence[Skipped]) -> Data:

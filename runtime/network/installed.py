@@ -7,8 +7,8 @@ from functools import lru_cache
 from importlib import metadata
 from typing import Any
 
+from ..device.files import sha256
 from ..device.release import last_update, running_release
-from .published import sha256
 from .store import bundled_models
 
 

@@ -15,7 +15,6 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
-from types import TracebackType
 
 MOST_BYTES = 1 << 20  # of a command's words and environment
 LIMIT_S = 180.0
@@ -33,9 +32,7 @@ class WarmProgram:
         self._channel.settimeout(LIMIT_S)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._channel.close()
         self._server.wait(30)
 

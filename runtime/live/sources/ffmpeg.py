@@ -16,7 +16,6 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from types import TracebackType
 from typing import IO
 
 from ...errors import SourceError
@@ -95,9 +94,7 @@ class FfmpegSource:
         self.info = replace(self.info, size=words.size)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._close()
 
     def __iter__(self) -> Iterator[Frame]:

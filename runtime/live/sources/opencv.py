@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Literal
 
 import cv2
@@ -77,9 +76,7 @@ class OpenCvSource:
         self._aspect = aspect if self._kind == "file" and 0 < aspect < 10 else 1.0
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._capture is not None:
             self._capture.release()
             self._capture = None

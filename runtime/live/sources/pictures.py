@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
@@ -34,9 +33,7 @@ class PictureSource:
         self.info = SourceInfo(self._place, live=False, fps=self._fps, frames=len(self._files))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._files = []
 
     def __iter__(self) -> Iterator[Frame]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from types import TracebackType
 from typing import BinaryIO, Literal, get_args
 
 import cv2
@@ -37,9 +36,7 @@ class RawSource:
     def __enter__(self) -> RawSource:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         # The stream is not ours to close.
         return None
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import pytest
@@ -418,9 +417,7 @@ class Bewildered:
     def __enter__(self) -> Bewildered:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         pass
 
     def __iter__(self) -> Iterator[Frame]:

@@ -175,6 +175,8 @@ def video(
 
     .webm and .mov keep transparency (with ffmpeg), an .mp4 gets a background: green unless you name one.
     """
+    from .sinks.words import SinkOptions
+
     if as_json and output == "-":
         raise UsageError("frames go to stdout, where --json goes too; leave one out")
     options = _source_options(size, fps, pixel_format)
@@ -184,7 +186,7 @@ def video(
     pipeline = _pipeline(
         source, [output], options, model=model, background=background or "none", only_mask=only_mask,
         stabilise=stabilise, refine=refine, follow=follow, device=device, threads=threads,
-        sinking=_video_sinks(overwrite=overwrite), view=None,
+        sinking=SinkOptions(overwrite=overwrite), view=None,
     )  # fmt: skip
     with _progress() as show:
         try:
@@ -295,12 +297,6 @@ def _camera_sinks(*, overwrite: bool, segment: str | None, keep: str | None) -> 
         overwrite=overwrite, live=True, segment_s=None if segment is None else parse_span_s(segment),
         keep=None if keep is None else parse_keep(keep),
     )  # fmt: skip
-
-
-def _video_sinks(*, overwrite: bool) -> SinkOptions:
-    from .sinks.words import SinkOptions
-
-    return SinkOptions(overwrite=overwrite)
 
 
 def _view(crop: str | None, rotate: int, *, mirror: bool, privacy: list[str] | None) -> View | None:

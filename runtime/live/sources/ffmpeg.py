@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import IO
 
 from ...errors import SourceError
-from ...picture.images import Size
+from ...picture.images import Image, Size
 from ..frames import Buffers, Frame, SourceInfo
 from ..program import LARGEST_SD_HEIGHT, SCALE_MATRICES, VideoFile, find_ffmpeg, local, probe
 from .address import Address
@@ -300,6 +300,20 @@ def open_video(path: str, buffers: Buffers, *, loop: bool = False) -> FfmpegSour
     if find_ffmpeg():
         return FfmpegSource(path, live=False, buffers=buffers, loop=loop)
     return OpenCvSource(path, "file", buffers=buffers)
+
+
+def looped(path: str) -> Iterator[Image]:
+    """The pictures of a video that begins again when it ends; each stays until the next one is asked for."""
+    buffers = Buffers()
+    while True:
+        seen = 0
+        with open_video(path, buffers, loop=True) as video:
+            for frame in video:
+                seen += 1
+                yield frame.image
+                buffers.give(frame.image)
+        if not seen:
+            raise SourceError(f"{path} holds no frames")
 
 
 def _nothing(buffers: Buffers, number: int, time_s: float) -> Frame:

@@ -36,9 +36,7 @@ class RawSource:
     def __enter__(self) -> RawSource:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        # The stream is not ours to close.
-        return None
+    def __exit__(self, *_: object) -> None: ...  # the stream is not ours to close
 
     def __iter__(self) -> Iterator[Frame]:
         """Raises SourceError when the stream ends inside a frame."""

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
-
-from .warm_program import WarmProgram
+from warm_program import WarmProgram
 
 WIDTH, HEIGHT = 48, 32
 Ending = Literal["sigmoid", "logits", "softmax", "scores", "labels", "flat", "custom"]
@@ -218,5 +217,6 @@ def flag_file(tmp_path: Path, flag: NDArray[np.uint8]) -> Path:
 @pytest.fixture(scope="session")
 def run_program() -> Iterator[Callable[..., subprocess.CompletedProcess[bytes]]]:
     """Runs `edgematte` as a user does, in a process of its own: (*words, stdin=b"", cwd=None) → what it left."""
-    with WarmProgram() as program:
+    modules = ("cv2", "rich.progress", "edgematte.runtime.matting.segmenter", "edgematte.runtime.live.pipeline")
+    with WarmProgram(*modules) as program:
         yield program.run

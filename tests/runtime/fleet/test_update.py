@@ -65,8 +65,8 @@ def test_an_update_is_installed_beside_what_runs_and_can_be_rolled_back(installe
     assert says(installed) == "1.1 is here"
 
 
-def test_what_is_here_already_is_nothing_new(installed: Home, tmp_path: Path) -> None:
-    assert update(installed, str(tmp_path / "first"), say=quiet).outcome == "nothing new"
+def test_what_is_here_already_is_nothing_new(installed: Home, stick: Stick) -> None:
+    assert update(installed, str(stick(models="1")), say=quiet).outcome == "nothing new"
     assert [release.number for release in installed.releases()] == [1]
 
 

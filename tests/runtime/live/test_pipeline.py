@@ -235,6 +235,7 @@ def test_a_camera_missing_at_the_start_is_waited_for() -> None:
 def test_unplugged_cameras_come_back_and_the_file_plays_without_a_gap(tmp_path: Path) -> None:
     camera = VirtualCamera(size=SMALL, fps=0)
     path = tmp_path / "a.mp4"
+    gc.collect()
     descriptors, threads = open_descriptors(), threading.active_count()
     with Show(camera, VideoSink(path)) as show:
         for cycle in range(CYCLES):

@@ -97,7 +97,7 @@ class Pool(Generic[Task, Result]):
             thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_problem: object) -> None:
         """Waits for the tasks in hand; tasks that no process has begun are cancelled."""
         self._leaving_since = time.monotonic()
         with suppress(queue.Empty):

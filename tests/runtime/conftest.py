@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import flatbuffers
@@ -15,6 +16,9 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 from warm_program import WarmProgram
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 WIDTH, HEIGHT = 48, 32
 Ending = Literal["sigmoid", "logits", "softmax", "scores", "labels", "flat", "custom"]
@@ -220,3 +224,17 @@ def run_program() -> Iterator[Callable[..., subprocess.CompletedProcess[bytes]]]
     modules = ("cv2", "rich.progress", "edgematte.runtime.matting.segmenter", "edgematte.runtime.live.pipeline")
     with WarmProgram(*modules) as program:
         yield program.run
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A Chromium of the system's, driven by Playwright, whose event loop must not outlive a file of tests."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install --group browser")
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no Chromium here: sudo apt install chromium")
+    with playwright.sync_playwright() as driver:
+        # A sandbox needs rights that containers lack, and nothing but our own page is opened.
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -188,7 +188,7 @@ def test_a_photo_may_come_from_another_camera_or_the_same_at_full_size(settings:
             path.unlink() if path.is_file() else path.rmdir()
 
 
-def test_one_booth_refuses_strangers_serves_two_pages_takes_again_and_lets_guests_delete_their_own(
+def test_one_booth_refuses_strangers_serves_two_pages_takes_again_and_deletes(
     settings: Settings,
 ) -> None:
     with open_booth(settings(QUICK)) as guest:

@@ -131,6 +131,7 @@ def camera(
         view=_view(crop, rotate, mirror=mirror, privacy=privacy),
     )  # fmt: skip
     from ..device.systemd import notify
+    from ..network.installed import told
 
     ready = False
 
@@ -140,7 +141,8 @@ def camera(
         ready = True
 
     notes = _notes_of(pipeline)
-    with _status_shown(as_json=as_json) as show, _fleet_told(mqtt) as tell:
+    with _status_shown(as_json=as_json) as show, told(mqtt, verb="camera") as say:
+        tell = _sparing(lambda status: say(status.to_json()), JSON_EVERY_S)
 
         def report(status: Status) -> None:
             notify(f"STATUS={status.to_line()}")
@@ -372,19 +374,6 @@ def _status_shown(*, as_json: bool) -> Iterator[Callable[[Status], None]]:
             yield lambda status: line.update(status.to_line())
         return
     yield _sparing(lambda status: typer.echo(status.to_json(), err=not as_json), 0.0 if as_json else JSON_EVERY_S)
-
-
-@contextmanager
-def _fleet_told(address: str | None) -> Iterator[Callable[[Status], None]]:
-    """The broker at the address, if there is one, hears at intervals and whenever the state changes."""
-    if address is None:
-        yield lambda _status: None
-        return
-    from ..device.mqtt import Reporter, parse_broker
-    from ..network.installed import installed_facts
-
-    with Reporter(parse_broker(address), verb="camera", complain=complain, installed=installed_facts) as reporter:
-        yield _sparing(lambda status: reporter.say(status.to_json()), JSON_EVERY_S)
 
 
 def _sparing(say: Callable[[Status], None], interval_s: float) -> Callable[[Status], None]:

@@ -20,13 +20,12 @@ from typing import IO
 
 from ...errors import SourceError
 from ...picture.images import Image, Size
-from ..frames import Buffers, Frame, SourceInfo
+from ..frames import USUAL_FPS, Buffers, Frame, SourceInfo
 from ..program import LARGEST_SD_HEIGHT, SCALE_MATRICES, VideoFile, find_ffmpeg, local, probe
 from .address import Address
 from .opencv import OpenCvSource
 
 TIMEOUT_S = 5.0  # of a network stream, for connecting and between frames
-USUAL_FPS = 25.0  # where a file does not say
 MOST_REPEATED = 3  # frames lost at the very end that the last one may stand for; more is a video that was cut short
 PIPE_BYTES = 1 << 20  # as much as a user may ask for
 WORDS_KEPT = 40

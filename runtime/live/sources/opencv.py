@@ -18,7 +18,7 @@ from ...device.credentials import without_credentials
 from ...device.stderr_capture import capture_stderr
 from ...errors import SourceError
 from ...picture.images import Size
-from ..frames import Buffers, Frame, SourceInfo
+from ..frames import USUAL_FPS, Buffers, Frame, SourceInfo
 
 MOST_BLACK = 0.9  # share of a video's pictures that may be without any light
 INTERLACED = "interlaced to progressive"  # what OpenCV's decoder says of pictures that it then leaves black
@@ -29,7 +29,6 @@ MJPEG_ABOVE_PIXELS = 640 * 480  # USB 2 carries larger raw frames only a few tim
 INSTALL = "on Debian and Raspberry Pi OS: sudo apt install ffmpeg"
 TIMEOUT_S = 5.0  # of a network stream, for connecting and between frames
 MOST_BAD_READS = 30  # in a row, from a camera that still answers; then it counts as gone
-USUAL_FPS = 25.0  # where a file does not say
 
 
 @dataclass(frozen=True)

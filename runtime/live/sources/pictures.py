@@ -11,9 +11,8 @@ import numpy as np
 
 from ...errors import ImageError, SourceError
 from ...picture.images import PHOTO_SUFFIXES, read
-from ..frames import Frame, SourceInfo
+from ..frames import USUAL_FPS, Frame, SourceInfo
 
-USUAL_FPS = 25.0
 PATTERN = re.compile(r"%0?(\d*)d")  # printf's, as ffmpeg and OpenCV take it
 
 

@@ -11,11 +11,10 @@ import numpy as np
 
 from ...errors import SourceError, UsageError
 from ...picture.images import Size
-from ..frames import Buffers, Frame, SourceInfo
+from ..frames import USUAL_FPS, Buffers, Frame, SourceInfo
 
 PixelFormat = Literal["rgb24", "bgr24", "yuv420p"]
 PIXEL_FORMATS: tuple[str, ...] = get_args(PixelFormat)
-USUAL_FPS = 25.0
 
 
 class RawSource:

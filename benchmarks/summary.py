@@ -14,7 +14,7 @@ from .measure.contender import Facts
 from .measure.fresh import ColdStart
 from .measure.latency import Timing
 from .measure.stats import Interval, PairedTest, mean_interval
-from .result import CallTimings, Machine, Result, Stage, fair_ms, reference_name
+from .result import Accuracy, CallTimings, Machine, Result, Stage, fair_ms, reference_name
 
 NOT_MEASURED = "not measured"
 CPU_REFERENCE, GPU_REFERENCE = "CPU reference", "GPU reference"
@@ -156,7 +156,7 @@ def details(entry: Entry) -> Table:
     ]
     accuracy = result.accuracy
     if accuracy is not None:
-        for label, metric, digits in METRIC_ROWS:
+        for label, metric, digits in measured_rows(accuracy):
             of_full = None if accuracy.reference is None else interval(getattr(accuracy.reference, metric), digits)
             rows.append(row(label, interval(getattr(accuracy.model, metric), digits), of_full))
     for label, which in (("network alone", "network"), ("photo → alpha", "whole")):
@@ -192,7 +192,7 @@ def comparison(entry: Entry) -> Table | None:
     if result.reference is None or accuracy is None or accuracy.difference is None or accuracy.agreement is None:
         return None
     rows = []
-    for label, metric, digits in METRIC_ROWS:
+    for label, metric, digits in measured_rows(accuracy):
         test: PairedTest | None = None if accuracy.significance is None else getattr(accuracy.significance, metric)
         rows.append(
             (
@@ -229,10 +229,16 @@ def fair_parts(stages: Sequence[Stage], facts: Facts) -> tuple[float, ...]:
     return tuple(fair_ms(stage.timing, facts) for stage in stages)
 
 
-METRIC_ROWS = (
+_METRICS = (
     ("IoU ↑", "iou", 4), ("boundary IoU ↑", "boundary_iou", 4), ("MAE ↓", "mae", 4), ("MSE ↓", "mse", 4),
     ("SAD ↓", "sad", 2), ("gradient ↓", "gradient", 2), ("connectivity ↓", "connectivity", 2),
+    ("haze ↓", "haze", 4), ("lost ↓", "lost", 4), ("kept ↓", "kept", 4),
 )  # fmt: skip
+
+
+def measured_rows(accuracy: Accuracy) -> list[tuple[str, str, int]]:
+    """Those of `_METRICS` that the file holds."""
+    return [row for row in _METRICS if getattr(accuracy.model, row[1]) is not None]
 
 
 def _line(

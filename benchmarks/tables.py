@@ -26,7 +26,7 @@ from .result import (
     ThreadsPoint,
     reference_name,
 )  # fmt: skip
-from .summary import METRIC_ROWS, interval, runs_on
+from .summary import interval, measured_rows, runs_on
 
 MB = 1_000_000
 
@@ -97,7 +97,7 @@ def _accuracy(result: Result, accuracy: Accuracy, *, narrow: bool) -> Table:
         table.add_column(heading, justify="right")
     if accuracy.significance is not None:
         table.add_column("by\nchance" if narrow else "by chance, p", justify="right")
-    for label, metric, digits in METRIC_ROWS:
+    for label, metric, digits in measured_rows(accuracy):
         cells = [
             interval(getattr(summary, metric), digits, signed=signed, narrow=narrow) for _, summary, signed in columns
         ]
@@ -118,7 +118,8 @@ def _chance(significance: Significance | None, metric: str, *, narrow: bool) -> 
 
 def _accuracy_note(result: Result) -> str:
     notes = [
-        "Alpha at photo size; IoU at alpha 0.5; gradient and connectivity (Rhemann et al. 2009) and SAD in thousands."
+        "Alpha at photo size; IoU at alpha 0.5; gradient and connectivity (Rhemann et al. 2009) and SAD in thousands. "
+        "Haze: half-transparent part far from the edge; lost: of the subject; kept: of the background."
     ]
     if result.data is not None:
         notes.insert(0, f"{result.data.used} of the {result.data.found} photos in {result.data.folder}.")

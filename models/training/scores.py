@@ -21,18 +21,16 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from ...benchmarks.measure.accuracy import SUBJECT_FROM, boundary_iou, iou, mae
+from ...benchmarks.measure.accuracy import boundary_iou, haze, iou, kept, lost, mae
 from ...runtime.picture.scale import resize
 from .fit import load_averaged
 from .labels.places import empty_place
-from .labels.rules import PERSON, VOID, grown
+from .labels.rules import PERSON, VOID
 from .recipes import RECIPES, Recipe
 from .unet import INPUT_MEAN, INPUT_STD
 
 SETS = ("kiosk", "everyday", "people", "objects")
 EMPTY = "empty places"
-FAR = 0.03  # of the diagonal from the true edge: half-transparent pixels there are haze, not hair
-UNDECIDED = (0.06, 0.94)  # alpha between them is half transparent
 
 Matting: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]  # (H, W, 3) RGB → (H, W) alpha
 
@@ -83,17 +81,13 @@ def empty_cases(folder: Path) -> Iterator[Case]:
 def compare(alpha: NDArray[np.uint8], case: Case) -> Figures:
     """The figures of one `(H, W)` alpha."""
     alpha, truth = np.where(case.judged, alpha, 0).astype(np.uint8), np.where(case.judged, case.truth, 0).astype("u1")
-    subject = truth >= SUBJECT_FROM
-    reach_px = FAR * float(np.hypot(*truth.shape))
-    far = case.judged & ~(grown(subject, reach_px) & grown(~subject, reach_px))
-    low, high = (255 * part for part in UNDECIDED)
-    undecided, seen = (alpha > low) & (alpha < high), alpha >= SUBJECT_FROM
+    judged = case.judged.astype(np.uint8)
     return Figures(
         iou(alpha, truth),
         boundary_iou(alpha, truth),
-        _part(undecided, far),
-        _part(~seen, subject),
-        _part(seen, ~subject & case.judged),
+        haze(alpha, truth, judged=judged),
+        lost(alpha, truth),
+        kept(alpha, truth, judged=judged),
         mae(alpha, truth),
     )
 
@@ -164,10 +158,6 @@ class Float:
 def enlarged(matte: NDArray[np.float32], image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A `(h, w)` matte 0…1 as the alpha of its photo."""
     return resize(np.round(255 * matte).astype(np.uint8), image.shape[1::-1])
-
-
-def _part(some: NDArray[np.bool_], of: NDArray[np.bool_]) -> float:
-    return np.count_nonzero(some & of) / max(1, np.count_nonzero(of))
 
 
 def table(found: dict[str, dict[str, Figures]]) -> Table:

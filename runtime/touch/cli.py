@@ -34,6 +34,8 @@ def touch(
     Strokes keep or remove; edges follow by themselves. Saved are the cut-out and its alpha, <photo>.alpha.png.
     """
     require("touch", EXTRA, "starlette", "uvicorn")
+    if not photo.is_file():
+        raise UsageError(f"{photo}: there is no such file; name a photo")
     cutout = output or photo.with_name(f"{photo.stem}.cutout.png")
     if cutout.suffix.lower() not in (".png", ".webp"):
         raise UsageError(f"-o {cutout} cannot be transparent; name a .png or .webp file")

@@ -376,7 +376,7 @@ def _status_shown(*, as_json: bool) -> Iterator[Callable[[Status], None]]:
     yield _sparing(lambda status: typer.echo(status.to_json(), err=not as_json), 0.0 if as_json else JSON_EVERY_S)
 
 
-def _sparing(say: Callable[[Status], None], interval_s: float) -> Callable[[Status], None]:
+def _sparing(say: Callable[[Status], object], interval_s: float) -> Callable[[Status], None]:
     said_s, state = 0.0, ""
 
     def say_sometimes(status: Status) -> None:

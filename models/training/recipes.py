@@ -9,6 +9,9 @@ from .samples.augment import Mix
 from .unet import LIVE, PHOTO, UNet, UNetShape
 
 
+STRIDE = 32  # sides of training pictures are multiples of it: networks halve them five times
+
+
 @dataclass(frozen=True, kw_only=True)
 class Training:
     """How long and how fast any network is trained."""
@@ -29,7 +32,8 @@ class Training:
     def size_at(self, share: float) -> tuple[int, int]:
         """(width, height) of the training pictures after `share` (0…1) of the training."""
         part = [part for start, part in self.growth if share >= start][-1]
-        return round(self.size[0] * part), round(self.size[1] * part)
+        width, height = (STRIDE * round(side * part / STRIDE) for side in self.size)
+        return width, height
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +105,7 @@ RECIPES: dict[str, Recipe] = {
     "unet-live": Recipe(shape=LIVE, size=(256, 256), mix=PEOPLE, rule="people", steps=60_000, twins=4),
     "unet-people": Recipe(
         shape=PHOTO,
-        size=(320, 320),
+        size=(384, 320),
         mix=PEOPLE,
         rule="people",
         steps=20_000,

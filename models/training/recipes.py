@@ -8,7 +8,6 @@ from typing import Literal
 from .samples.augment import Mix
 from .unet import LIVE, PHOTO, UNet, UNetShape
 
-
 STRIDE = 32  # sides of training pictures are multiples of it: networks halve them five times
 
 

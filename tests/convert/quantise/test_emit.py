@@ -311,3 +311,21 @@ def test_an_island_s_result_is_written_down_in_int8_only_where_somebody_reads_th
     assert (kinds(whole).count("DEQUANTIZE"), kinds(whole).count("QUANTIZE")) == (1, 3)
     for image in images:
         assert np.abs(alpha(whole, model, image) - alpha(model.tflite, model, image)).max() < 1.5 / 255
+
+
+@pytest.mark.parametrize("left", [[], [-1]])
+def test_a_layer_without_a_bias_gets_one(left: list[int], images) -> None:
+    model = unet()
+    graph = model.graph.copy()
+    operator = graph.producers()[graph.numbers["middle"]]
+    graph.set_constant(operator.inputs[2], np.zeros(16, np.float32))
+    with_zeros = model.with_graph(graph.copy())
+    operator.inputs = [*operator.inputs[:2], *left]
+    without = model.with_graph(graph)
+    ranges = calibrate(with_zeros, images)
+    correction = {"middle": np.linspace(-1, 1, 16)}
+    one, other = (quantize(m, ranges, bias_corrections=correction) for m in (without, with_zeros))
+    biases = [g.constant(g.producers()[g.numbers["middle"]].inputs[2]) for g in (one, other)]
+    assert np.array_equal(*biases)
+    assert biases[0].any()
+    assert np.array_equal(alpha(one, without, images[0]), alpha(other, without, images[0]))

@@ -161,7 +161,7 @@ def asked(python: Path | None, frames: NDArray[np.uint8]) -> Iterator[Callable[[
         return
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder, "frames.npy"), frames)
-        command = [str(python), str(Path(__file__).with_name("live_worker.py")), str(Path(folder, "frames.npy"))]
+        command = [str(python), str(Path(__file__).parent / "workers" / "live.py"), str(Path(folder, "frames.npy"))]
         try:
             worker = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -38,7 +38,7 @@ from ..peers_result import Missing, Peers, Row, table, to_json
 from ..summary import table_markdown
 from ..timings import frame_of
 
-WORKER = Path(__file__).with_name("peers_worker.py")
+WORKER = Path(__file__).parent / "workers" / "peers.py"
 # What each needs in its environment, beside numpy and OpenCV.
 PACKAGES = {
     "edgematte": "edgematte",

@@ -45,12 +45,13 @@ class Steps:
     segments: bool = True  # gates' single-pixel vectors get two more bits
     only_visible: bool = True  # ranges end where the readers stop telling values apart
     share_concatenations: bool = True  # one scale on both sides of a CONCATENATION
-    compensate_means: bool = True  # each bias takes back what rounding its weights adds on average
     half_step: bool = True  # the mask at alpha 0.5 stays where float puts it
     # Alternatives: combinations are tried on some calibration photos, and the one closest to float is kept, because
     # no method is best on all networks.
     equalise: tuple[bool, ...] = (True, False)  # channels of like range (cross-layer equalisation)
     methods: tuple[Method, ...] = METHODS  # how ranges are taken from what was seen
+    # Each bias takes back what rounding its weights adds on average; few photos may show another average than others.
+    compensate_means: tuple[bool, ...] = (True, False)
     roundings: tuple[bool, ...] = (False, True)  # weights rounded together, for the int8 inputs that layers get
     bias_corrections: tuple[bool, ...] = (False, True)  # channel means as measured, or as in float
 
@@ -58,7 +59,7 @@ class Steps:
 # Nothing but int8 parameters written down: what every step is measured against.
 PLAIN = Steps(
     int8_forms=False, branches=False, gates=False, unseen=False, segments=False, only_visible=False,
-    share_concatenations=False, compensate_means=False, half_step=False, equalise=(False,), methods=("minmax",),
+    share_concatenations=False, half_step=False, equalise=(False,), methods=("minmax",), compensate_means=(False,),
     roundings=(False,), bias_corrections=(False,),
 )  # fmt: skip
 
@@ -128,24 +129,18 @@ def to_int8(
     model = rewritten(model, steps)
     if statistics is None:
         statistics = observe(model, calibrating, progress=progress)
-    if steps.int8_forms:
-        model = without_faint(model, statistics)
-    if steps.unseen:
-        statistics = with_unseen(model, statistics)
-    if steps.segments:
-        model, statistics = with_segments(model, statistics)
-    if steps.only_visible:
-        statistics = visible(model, statistics)
+    model, statistics = prepared(model, statistics, steps)
     every = max(1, len(calibrating) // TRIAL_PHOTOS)
     few = calibrating[::every][:TRIAL_PHOTOS]
     judge = _judge(model, [view for image in judging for view in (image, np.ascontiguousarray(image[:, ::-1]))])
     versions = list(_versions(model, statistics, steps))
     best = judge.best([_plain(*version, method, steps) for version in versions for method in steps.methods])
-    if every > 1 and len(steps.roundings) + len(steps.bias_corrections) > 2:
+    if every > 1 and len(steps.compensate_means) + len(steps.roundings) + len(steps.bias_corrections) > 3:
         # Candidates have the same ranges from here on, so photos that gave these may judge: all but the few that
         # weights and biases are fitted to.
         others = [image for number, image in enumerate(calibrating) if number % every in (1, 2)]
         judge = judge.joined_by(_judge(model, others))
+    best = judge.best([best if wanted else replace(best, means={}).emitted() for wanted in steps.compensate_means])
     best = judge.best([_rounded(best, few) if wanted else best for wanted in steps.roundings])
     corrected = [_corrected(best, few) if wanted else best for wanted in steps.bias_corrections]
     return judge.best(corrected)
@@ -160,6 +155,21 @@ def rewritten(model: FloatModel, steps: Steps) -> FloatModel:
     if steps.gates:
         model = with_gates(model)
     return with_int8_forms(model) if steps.int8_forms else model
+
+
+def prepared(
+    model: FloatModel, statistics: Mapping[str, Statistics], steps: Steps
+) -> tuple[FloatModel, Mapping[str, Statistics]]:
+    """The rewritten network and what it held on photos → both as ranges are taken from them."""
+    if steps.int8_forms:
+        model = without_faint(model, statistics)
+    if steps.unseen:
+        statistics = with_unseen(model, statistics)
+    if steps.segments:
+        model, statistics = with_segments(model, statistics)
+    if steps.only_visible:
+        statistics = visible(model, statistics)
+    return model, statistics
 
 
 def parted(images: Sequence[Image]) -> tuple[Sequence[Image], Sequence[Image]]:
@@ -189,7 +199,7 @@ def _versions(
 def _plain(model: FloatModel, statistics: Mapping[str, Statistics], method: Method, steps: Steps) -> Quantised:
     """The network with ranges by one method."""
     ranges = choose_ranges(model, statistics, method=method)
-    means = {name: s.mean for name, s in statistics.items()} if steps.compensate_means else {}
+    means = {name: s.mean for name, s in statistics.items()} if True in steps.compensate_means else {}
     centred = half_step(model, ranges) if steps.half_step else {}
     return Quantised(model.graph, model, ranges, steps, means, centred).emitted()
 
@@ -218,6 +228,7 @@ class _Judge:
 
     photos: Sequence[Image]  # of the network's size
     alphas: Sequence[NDArray[np.float32]]  # what the float network makes of them
+    known: dict[bytes, float] = field(default_factory=dict)  # network → its loss: the best is a candidate again
 
     def joined_by(self, other: _Judge) -> _Judge:
         return _Judge([*self.photos, *other.photos], [*self.alphas, *other.alphas])
@@ -228,10 +239,13 @@ class _Judge:
 
     def loss(self, content: bytes) -> float:
         """Mean absolute difference of alpha, 0…1."""
-        network = load(content, threads=1)
-        scale = np.float32(network.outputs[0].scale)
-        pairs = zip(self.photos, self.alphas, strict=True)
-        return float(np.mean([np.abs(network.run(photo[np.newaxis]) * scale - alpha).mean() for photo, alpha in pairs]))
+        if content not in self.known:
+            network = load(content, threads=1)
+            scale = np.float32(network.outputs[0].scale)
+            pairs = zip(self.photos, self.alphas, strict=True)
+            apart = [np.abs(network.run(photo[np.newaxis]) * scale - alpha).mean() for photo, alpha in pairs]
+            self.known[content] = float(np.mean(apart))
+        return self.known[content]
 
 
 def _judge(model: FloatModel, images: Sequence[Image]) -> _Judge:

@@ -23,10 +23,11 @@ from rich.table import Table
 
 from ...benchmarks.measure.accuracy import boundary_iou, haze, iou, kept, lost, mae
 from ...runtime.picture.scale import resize
+from .curves import draw_photos
 from .fit import load_averaged
 from .labels.places import empty_place
 from .labels.rules import PERSON, VOID
-from .recipes import RECIPES, Recipe
+from .recipes import RECIPES
 from .unet import INPUT_MEAN, INPUT_STD
 
 SETS = ("kiosk", "everyday", "people", "objects")
@@ -92,10 +93,14 @@ def compare(alpha: NDArray[np.uint8], case: Case) -> Figures:
     )
 
 
-def score(matting: Matting, photos: list[Case]) -> Figures:
-    """The mean figures over `photos`."""
-    found = [astuple(compare(matting(case.image), case)) for case in photos]
-    return Figures(*np.mean(found, axis=0).tolist())
+def measured(matting: Matting, photos: list[Case]) -> list[Figures]:
+    """The figures of every photo."""
+    return [compare(matting(case.image), case) for case in photos]
+
+
+def mean(found: list[Figures]) -> Figures:
+    """Over a set."""
+    return Figures(*np.mean([astuple(figures) for figures in found], axis=0).tolist())
 
 
 def read_sets(folder: Path) -> dict[str, list[Case]]:
@@ -140,7 +145,7 @@ class Float:
         names = torch.load(path, map_location="cpu", weights_only=True)["averaged"].keys()
         for recipe in RECIPES.values():
             network = recipe.network()
-            if isinstance(recipe, Recipe) and network.state_dict().keys() == names:
+            if network.state_dict().keys() == names:
                 load_averaged(network, path).requires_grad_(False)
                 return cls(lambda x, known=network: known(torch.from_numpy(x)).numpy(), recipe.size)
         raise SystemExit(f"{path}: a checkpoint of none of the recipes {', '.join(RECIPES)}; name one of theirs")
@@ -160,12 +165,12 @@ def enlarged(matte: NDArray[np.float32], image: NDArray[np.uint8]) -> NDArray[np
     return resize(np.round(255 * matte).astype(np.uint8), image.shape[1::-1])
 
 
-def table(found: dict[str, dict[str, Figures]]) -> Table:
+def table(found: dict[str, dict[str, list[Figures]]]) -> Table:
     """Network → set → figures, a line for each pair."""
     result = Table("network", "set", *(field.name for field in fields(Figures)))
     for network, sets in found.items():
         for name, figures in sets.items():
-            result.add_row(network, name, *(f"{value:.4f}" for value in astuple(figures)))
+            result.add_row(network, name, *(f"{value:.4f}" for value in astuple(mean(figures))))
     return result
 
 
@@ -174,14 +179,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", type=Path, nargs="+")
     parser.add_argument("--data", type=Path, required=True, help="validation folder: kiosk, everyday, people, objects")
+    parser.add_argument("--chart", type=Path, help="draw the IoU of every photo, worst first, into this PNG")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     sets = read_sets(arguments.data)
     found = {
-        str(path): {name: score(matting, photos) for name, photos in sets.items()}
+        str(path): {name: measured(matting, photos) for name, photos in sets.items()}
         for path, matting in ((path, matting_of(path)) for path in arguments.networks)
     }
     Console(width=140).print(table(found))
+    if arguments.chart:
+        ious = {
+            name: {Path(network).name: [photo.iou for photo in sets[name]] for network, sets in found.items()}
+            for name in SETS
+            if name in sets
+        }
+        draw_photos(ious, arguments.chart)
 
 
 if __name__ == "__main__":

@@ -52,11 +52,10 @@ StabiliseOption = Annotated[
     str, typer.Option(metavar="on|off", help="Mattes that do not flicker, carried along with the motion.")
 ]
 FollowOption = Annotated[
-    str | None, typer.Option(metavar="largest|centre|X,Y,W,H", help="Keep to one subject, even when others pass by.")
+    str | None,
+    typer.Option(metavar="largest|centre|X,Y,W,H|MASK.png", help="Keep to one subject, even when others pass by."),
 ]
-RefineOption = Annotated[
-    str, typer.Option(metavar="off|fast|best", help="Edges that follow the picture; best costs more than all the rest.")
-]
+RefineOption = Annotated[str, typer.Option(metavar="off|fast", help="Edges that follow the picture.")]
 DeviceOption = Annotated[
     str, typer.Option(metavar="cpu|coral[:usb|pci]|delegate:PATH[,KEY=VALUE…]", help="What runs the network.")
 ]
@@ -233,7 +232,8 @@ def _pipeline(
     from ..network.tensors import input_size
     from .backdrop import read_backdrop
     from .edge import LiveEdge
-    from .follow import Follower, parse_follow
+    from .follow.follower import Follower, parse_follow
+    from .follow.network import FollowNetwork
     from .frames import Buffers
     from .matte import LiveMatte
     from .pipeline import LiveOptions, Pipeline, network_threads
@@ -278,9 +278,9 @@ def _pipeline(
         segment,
         wanted,
         stabiliser=Stabiliser() if stabilise == "on" else None,
-        follower=None if chosen is None else Follower(segment, wanted, chosen),
+        follower=None if chosen is None else Follower(segment, wanted, chosen, knows=FollowNetwork(threads=inferring)),
     )
-    renderer = Renderer(LiveEdge(mode, threads=threads), buffers=buffers, backdrop=backdrop, only_mask=only_mask)
+    renderer = Renderer(LiveEdge(mode), buffers=buffers, backdrop=backdrop, only_mask=only_mask)
     # Without refinement its rung would change nothing.
     live = LiveOptions(fps=options.fps, ladder=LADDER[1:] if mode == "off" else LADDER)
     return Pipeline(

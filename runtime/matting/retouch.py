@@ -27,13 +27,12 @@ COARSE_SIDE_PX = 320  # long side of the alpha that strokes change
 MOST_SCALE = 0.5  # of the photo: refinement finds edges finer than the walk, and needs this much to find
 TRUST = 0.9  # in the network, where no stroke contradicts it; 1 is as much as in a neighbour of the same colour
 EDGE_PX, EDGE_DOUBT = 5, 0.9  # around its edges it is believed less: it may be off by two pixels
-REACH = 0.02  # of the long side: how far a stroke that contradicts it takes its trust away
+REACH = 0.015  # of the long side: how far a stroke that contradicts it takes its trust away
 MOST_REACH = 0.65  # where every stroke contradicts it: then it took the subject for the background
 ALIKE = 10.0  # of 255: colours closer than this look alike
 CONTRADICTS = 0.05  # of alpha's range
 CERTAIN = 100.0  # the weight of a stroke, beside neighbours' 1
 COLOURS = 64  # of a stroke, that others are compared with
-GAIN = 1.25  # the walk ends softer than an alpha is
 STEPS, ENOUGH = 200, 1e-5  # of the solver, and the error at which it may stop
 MOVED = 0.005  # of alpha's range: less is no change
 KEEP_FROM, REMOVE_TO = 192, 63  # of a hint's grey; between them it says nothing
@@ -133,9 +132,8 @@ def walk(image: Image, coarse: Alpha, keep: Mask, remove: Mask, edge: Mask) -> A
     certain = np.clip((kept + removed) * 8, 0, 1)
     target = kept / np.maximum(kept + removed, 1e-6)
     found = _agreed(small, trust * prior + CERTAIN * certain * target, trust + CERTAIN * certain, prior)
-    sharp = np.clip((found - 0.5) * GAIN + 0.5, 0, 1)
     moved = np.clip(4 * np.abs(found - prior), 0, 1)
-    return np.rint(255 * (moved * sharp + (1 - moved) * prior)).astype(np.uint8)
+    return np.rint(255 * (moved * found + (1 - moved) * prior)).astype(np.uint8)
 
 
 def _belief(small: Plane, prior: Plane, stroke: Plane, wanted: float) -> Plane | float:

@@ -48,8 +48,8 @@ def serve(
         str, typer.Option("-m", "--model", metavar="NAME|FILE.tflite", help="A bundled model or a file of your own.")
     ] = PHOTO_MODEL,
     refine: Annotated[
-        str, typer.Option(metavar="off|fast|best", help="How edges are brought to the photo's size.")
-    ] = "best",
+        str, typer.Option(metavar="off|fast", help="How edges are brought to the photo's size.")
+    ] = "fast",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that cut, one picture each; default: one per core, at most 2.")
     ] = None,

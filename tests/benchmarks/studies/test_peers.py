@@ -84,6 +84,6 @@ def test_one_network_scores_alike_in_every_tool_and_one_that_fails_stops_nobody(
 
 
 def test_every_kind_says_what_to_install() -> None:
-    worker = (Path(__file__).parents[3] / "benchmarks" / "studies" / "peers_worker.py").read_text()
+    worker = (Path(__file__).parents[3] / "benchmarks" / "studies" / "workers" / "peers.py").read_text()
     for kind in PACKAGES:
         assert json.dumps(kind) in worker

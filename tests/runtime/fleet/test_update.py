@@ -58,9 +58,9 @@ def test_models_alone_are_updated_the_same_way(installed: Home, stick: Stick) ->
 
 
 def test_one_better_model_leaves_the_others_in_place(installed: Home, stick: Stick) -> None:
-    update(installed, str(stick(program=None, models="2", adds="unet-edge")), say=quiet)
+    update(installed, str(stick(program=None, models="2", adds="unet-people")), say=quiet)
     models = installed.folder / "current" / "models"
-    assert {path.stem for path in models.glob("*.tflite")} == {"unet-live", "unet-edge"}
+    assert {path.stem for path in models.glob("*.tflite")} == {"unet-live", "unet-people"}
     subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=models, check=True, capture_output=True)
     assert len((models / "SHA256SUMS").read_text().splitlines()) == 2
     assert (models / "expected" / "unet-live.png").is_file(), "the gate still looks at it"

@@ -18,8 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-START_S = 60.0  # the machine may be busy
-STEP_S = 60.0
+START_S = STEP_S = 180.0  # the machine may be busy
 QUICK = "[pictures]\ncountdown_s = 0.3\nrefine = 'fast'\n"  # what most tests set
 STARTED = re.compile(r"the booth is at (http://\S+)/;")
 

@@ -145,11 +145,11 @@ RECIPES: dict[str, Recipe | FollowRecipe] = {
     ),
     "unet-follow": FollowRecipe(
         shape=LIVE,
-        size=(160, 160),
+        size=(128, 128),
         mix=FollowMix(),
         rule="anything",
         steps=12_000,
-        growth=((0.0, 0.6), (0.8, 0.8)),
+        growth=((0.0, 0.75), (0.8, 1.0)),
         learning_rate=1e-3,
     ),
 }

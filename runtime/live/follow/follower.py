@@ -35,12 +35,13 @@ BOX_LEVEL = 160  # of a last matte that is only a box; as in training
 HIDDEN_SHARE = 0.06  # of its usual area: less of it counts as nothing
 REACH = 0.08  # of the square: as far from where the last matte is expected the subject may be
 REACHES_FROM = 40  # alpha of that matte
-AGREES_FROM, AGREES_WHOLLY = 0.5, 0.75  # J of both networks' mattes from which the other one's counts, and half
+AGREES_FROM, AGREES_WHOLLY = 0.6, 0.8  # J of both networks' mattes from which the other one's counts, and half
 AGREES_RATE = 0.2  # how fast that is learned
 SAME_MOTION = 0.01  # of the square, per frame, by which a part of the subject may move otherwise than all of it
 MOST_UNLIKE = 0.8  # of its last matte that a part loses which does not
-WHOLE_SHARE = 0.8  # of its usual area: so much of it is all of it
+WHOLE_SHARE = 0.7  # of its usual area: so much of it is all of it
 LEARN_EVERY = 3  # frames
+USUAL_RATE = 0.1  # how fast it is learned what is usual
 SEARCH_EVERY = 4  # frames without it
 LOST_FROM = 3  # frames without it
 LIKE_SHARE = 0.6  # of its usual likeness: what is less like it is somebody else
@@ -209,11 +210,14 @@ class Follower:
         reached = cv2.dilate(carried, self._reach)
         agreed = np.asarray(cv2.min(found, reached), np.uint8)
         self._agrees += AGREES_RATE * (_overlap(agreed, matte) - self._agrees)
-        weight = 0.5 * float(np.clip((self._agrees - AGREES_FROM) / (AGREES_WHOLLY - AGREES_FROM), 0, 1))
-        matte = np.asarray(cv2.addWeighted(matte, 1 - weight, agreed, weight, 0), np.uint8)
         if self._whole:
             matte[reached < REACHES_FROM] = 0
-        return self._judged(square, seen, matte)
+        seen_of_it = self._judged(square, seen, matte)
+        if seen_of_it is None:
+            return None
+        # Shown, not remembered: what the other network leaves out would be left out for ever.
+        weight = 0.5 * float(np.clip((self._agrees - AGREES_FROM) / (AGREES_WHOLLY - AGREES_FROM), 0, 1))
+        return square, np.asarray(cv2.addWeighted(matte, 1 - weight, agreed, weight, 0), np.uint8)
 
     def _judged(self, square: Square, seen: Image, matte: Alpha) -> tuple[Square, Alpha] | None:
         area, likeness = self._area(square, matte), self._likeness(seen, matte)
@@ -225,7 +229,7 @@ class Follower:
             self._before = _grey(seen), np.zeros_like(matte)
             return None
         self.hidden = 0
-        self._see(square, seen, matte, whole=alike and area > WHOLE_SHARE * self._usual_area)
+        self._see(square, seen, matte, whole=area > WHOLE_SHARE * self._usual_area)
         return square, matte
 
     def _carried(self, seen: Image) -> Alpha:
@@ -307,16 +311,16 @@ class Follower:
         scale = square.side / matte.shape[0]
         left, top, width, height = (value * scale for value in box_of(subject))
         self._place.follow(square.left + left, square.top + top, width, height, whole=whole)
-        if whole:
-            rate = 0.1 if self._usual_area else 1.0
-            self._usual_area += rate * (self._area(square, matte) - self._usual_area)
-            if self._number % LEARN_EVERY == 0 or not self._usual_likeness:
-                likeness = self._likeness(seen, matte)
-                again = self._found_again(seen, matte)
-                rate = 0.1 if self._usual_likeness else 1.0
-                self._usual_likeness += rate * (likeness - self._usual_likeness)
-                self._usual_again += rate * (again - self._usual_again)
-                self._looks.learn(_places(seen), _on_grid(matte), self._random)
+        if not self._usual_area:  # the first frame is likest to itself, and tells nothing
+            self._usual_area = self._area(square, matte)
+            return
+        rate = USUAL_RATE if whole else USUAL_RATE / 4  # who walks away becomes smaller, too
+        self._usual_area += rate * (self._area(square, matte) - self._usual_area)
+        if whole and (self._number % LEARN_EVERY == 0 or not self._usual_likeness):
+            rate = USUAL_RATE if self._usual_likeness else 1.0
+            self._usual_likeness += rate * (self._likeness(seen, matte) - self._usual_likeness)
+            self._usual_again += rate * (self._found_again(seen, matte) - self._usual_again)
+            self._looks.learn(_places(seen), _on_grid(matte), self._random)
 
     def _area(self, square: Square, matte: Alpha) -> float:
         return np.count_nonzero(matte >= SUBJECT_FROM) * (square.side / matte.shape[0]) ** 2

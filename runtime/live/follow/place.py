@@ -14,7 +14,7 @@ from ..backdrop import quick_shrink
 GROW = 1.8  # side of the square, in long sides of the box
 LEAST_PX = 24  # side of the square
 PACE = 0.35  # how fast its speed is learned
-PART_TRUST = 0.15  # how far the box goes to where a part of the subject is seen
+PART_TRUST = 0.4  # how far the box goes to where a part of the subject is seen
 SLOWING = 0.97  # per frame in which it is not seen
 WIDENS, NARROWS = 0.5, 0.08  # how fast the box follows the matte: parts that are hidden come back
 

@@ -190,10 +190,12 @@ def _is_grey(pixel: object) -> bool:
 
 def test_the_owner_is_let_in_by_the_pin_only(settings: Settings, fake_printer: FakePrinter) -> None:
     with open_booth(settings(QUICK + "[owner]\npin = '2580'\n[print]\nenabled = true\nmax_pages = 5\n")) as guest:
+        assert guest.listening() == {int(guest.address.rpartition(":")[2]): "127.0.0.1"}, "nothing for the network"
         for path in ("state", "gallery", "frame"):
             assert guest.get(f"/owner/{path}")[0] == 401
         assert guest.post("/owner/set", {"key": "title", "value": "x"})[0] == 401
-        assert guest.post("/owner/enter", {"pin": "0000"})[0] == 403
+        status, refused, _ = guest.post("/owner/enter", {"pin": "0000"})
+        assert (status, json.loads(refused)["word"]) == (403, "pin_wrong")
         status, _, headers = guest.post("/owner/enter", {"pin": "2580"})
         assert status == 200
         assert "HttpOnly; SameSite=Strict" in headers["set-cookie"]

@@ -262,9 +262,9 @@ def _cell(row: Row | None) -> str:
 
 def _verdict(way: str, names: Sequence[str], of: Mapping[tuple[str, str], Row]) -> str:
     """On how many networks a way is better, and worse, than what it varies."""
-    varied = NONE if way.startswith(ALONE) else ALL
-    if way == ALL:
-        varied = PEER
+    if way in (PEER, NONE):
+        return "–"
+    varied = PEER if way == ALL else NONE if way.startswith(ALONE) else ALL
     pairs = [(of.get((name, way)), of.get((name, varied))) for name in names]
     shares = [
         one.mae / other.mae

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import MissingExtraError
+from ..errors import require
 from ..terminal import complain
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def booth(
     if print_systemd_unit:
         _print_unit(config, leaves_device=config.share.enabled or config.owner.network or mqtt is not None)
         return
-    _check_extra(config)
+    require("booth", "booth", *PACKAGES, *(["segno"] if config.share.enabled else []))
     if read_only_root:
         _keep_to(config.data)
     logging.basicConfig(format="edgematte: %(message)s", level=logging.WARNING)
@@ -75,10 +75,9 @@ def _serve(settings: Settings, stack: ExitStack, *, mqtt: str | None) -> bool:
     """Until told to stop; whether to start anew."""
     import cv2
 
-    from ..device.mqtt import Reporter, parse_broker
     from ..device.systemd import notify
     from ..device.web import LOOPBACK, Running, address, listen, run
-    from ..network.installed import installed_facts
+    from ..network.installed import told
     from .album import Album, Limits
     from .booth import Booth
     from .button import Button
@@ -108,10 +107,7 @@ def _serve(settings: Settings, stack: ExitStack, *, mqtt: str | None) -> bool:
     listener = stack.enter_context(listen(LOOPBACK, config.screen.port))
     album = stack.enter_context(Album(config.data, limits=limits))
     preview = preview_of(settings)
-    reporter = None
-    if mqtt is not None:
-        broker = parse_broker(mqtt)
-        reporter = stack.enter_context(Reporter(broker, verb="booth", complain=complain, installed=installed_facts))
+    tell = stack.enter_context(told(mqtt, verb="booth"))
     ready = False
 
     def alive(vitals: Vitals) -> None:
@@ -120,8 +116,7 @@ def _serve(settings: Settings, stack: ExitStack, *, mqtt: str | None) -> bool:
             ready = True
             notify("READY=1")
         notify(f"WATCHDOG=1\nSTATUS={vitals.step}, {vitals.pictures} pictures")
-        if reporter is not None:
-            reporter.say(json.dumps(asdict(vitals)))
+        tell(json.dumps(asdict(vitals)))
 
     def pressed() -> None:
         with suppress(OutOfTurnError):  # a child leans on the button
@@ -153,14 +148,6 @@ def _serve(settings: Settings, stack: ExitStack, *, mqtt: str | None) -> bool:
     run(app, listener, verb="booth", options=Running(stop_s=STOP_S))
     notify("STOPPING=1")
     return desk.again
-
-
-def _check_extra(config: Config) -> None:
-    from importlib.util import find_spec
-
-    for package in (*PACKAGES, *(["segno"] if config.share.enabled else [])):
-        if find_spec(package) is None:
-            raise MissingExtraError("booth", "booth", package)
 
 
 def _keep_to(data: Path) -> None:

@@ -14,7 +14,7 @@ import cv2
 
 from ...device.web import App, Guard
 from ...matting.composite import cover, read_colour
-from ...picture.images import Image, encode
+from ...picture.images import encode
 from ..booth import Booth, State
 from ..config import Config
 from ..flow import PLAIN, OutOfTurnError
@@ -195,7 +195,8 @@ def _layout_sample(offer: Offer, key: str, *, large: bool) -> bytes:
     sheet = layout.compose(samples(layout.shots), offer.design, "28. 11. 2026")
     side = TILE * (4 if large else 1)
     scale = side / max(sheet.shape[:2])
-    return encode(_resized(sheet, (round(sheet.shape[1] * scale), round(sheet.shape[0] * scale))), ".jpg")
+    small = cv2.resize(sheet, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return encode(small, ".jpg")  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=32)
@@ -205,7 +206,3 @@ def _effect_sample(offer: Offer, key: str) -> bytes | None:
         return None
     sample = cover(samples(1)[0], (TILE, TILE * 5 // 8))
     return encode(sample if found is None else found(sample), ".jpg")
-
-
-def _resized(image: Image, size: tuple[int, int]) -> Image:
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]

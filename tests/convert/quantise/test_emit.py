@@ -285,7 +285,7 @@ def test_weights_that_two_layers_read_are_stored_for_each(images) -> None:
         assert np.abs(alpha(int8, shared, image) - alpha(shared.tflite, shared, image)).mean() < 0.02
 
 
-@pytest.mark.parametrize("levels", [(1 / 200, -100), (1 / 255, -128), (1 / 100, -28)])
+@pytest.mark.parametrize("levels", [(1 / 200, -100), (1 / 255, -128), (1 / 100, -28), (1 / 255, -127), (1 / 200, -128)])
 def test_a_file_s_own_levels_of_alpha_become_bytes_of_alpha(levels: tuple[float, int], images) -> None:
     model = unet()
     given = replace(model, levels={"alpha": levels})
@@ -296,6 +296,10 @@ def test_a_file_s_own_levels_of_alpha_become_bytes_of_alpha(levels: tuple[float,
     found = kinds(int8)
     assert found.count("DEPTHWISE_CONV_2D") == (levels != (1 / 255, -128)), "one more step where the levels are others"
     assert found[-1] == "QUANTIZE"
+    versions = {
+        kind: int8.model.operatorCodes[o.opcodeIndex].version for kind, o in zip(found, int8.operators, strict=True)
+    }
+    assert versions.get("DEPTHWISE_CONV_2D", 3) == versions["CONV_2D"] == 3, "the first with scales per channel"
     for image in images:
         of_float = np.clip(np.rint(alpha(model.tflite, model, image) / levels[0]), -128 - levels[1], 127 - levels[1])
         difference = np.abs(alpha(int8, model, image) - np.clip(of_float * levels[0], 0, 1))
@@ -311,3 +315,40 @@ def test_an_island_s_result_is_written_down_in_int8_only_where_somebody_reads_th
     assert (kinds(whole).count("DEQUANTIZE"), kinds(whole).count("QUANTIZE")) == (1, 3)
     for image in images:
         assert np.abs(alpha(whole, model, image) - alpha(model.tflite, model, image)).max() < 1.5 / 255
+
+
+@pytest.mark.parametrize("left", [[], [-1]])
+def test_a_layer_without_a_bias_gets_one(left: list[int], images) -> None:
+    model = unet()
+    graph = model.graph.copy()
+    operator = graph.producers()[graph.numbers["middle"]]
+    graph.set_constant(operator.inputs[2], np.zeros(16, np.float32))
+    with_zeros = model.with_graph(graph.copy())
+    operator.inputs = [*operator.inputs[:2], *left]
+    without = model.with_graph(graph)
+    ranges = calibrate(with_zeros, images)
+    correction = {"middle": np.linspace(-1, 1, 16)}
+    one, other = (quantize(m, ranges, bias_corrections=correction) for m in (without, with_zeros))
+    biases = [g.constant(g.producers()[g.numbers["middle"]].inputs[2]) for g in (one, other)]
+    assert np.array_equal(*biases)
+    assert biases[0].any()
+    assert np.array_equal(alpha(one, without, images[0]), alpha(other, without, images[0]))
+
+
+def test_arithmetic_of_shapes_stays_as_it_is(images) -> None:
+    net = Net(seed=2)
+    x = net.conv("x", net.image, 4, stride=2)
+    enlarged = net.double("up", x)
+    model = net.finish(net.conv("logits", enlarged, 1, act="NONE"))
+    graph = model.graph.copy()
+    (resize,) = (o for o in graph.operators if graph.kind(o) == "RESIZE_BILINEAR")
+    size = graph.add_tensor("size computed", (2,), np.int32)
+    shape = graph.add_constant("shape", np.array([2], np.int32))
+    graph.operators.insert(0, graph.new_operator("RESHAPE", [resize.inputs[1], shape], [size]))
+    resize.inputs = [resize.inputs[0], size]
+    computed = model.with_graph(graph)
+    int8 = quantize(computed, calibrate(computed, images))
+    assert int8.dtype(int8.numbers["size computed"]) == np.int32
+    plain = quantize(model, calibrate(model, images))
+    # A size that is only known later is enlarged to by another kernel, whose rounding is its own.
+    assert np.abs(alpha(int8, model, images[0]) - alpha(plain, model, images[0])).max() < 8 / 256

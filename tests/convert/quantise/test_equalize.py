@@ -227,6 +227,7 @@ MIXING = {
     "reshape of channels": lambda n, x, _: operator(
         n, "RESHAPE", [x, n._constant("s", np.array([1, 64, 128, 3], np.int32))], (1, 64, 128, 3)
     ),
+    "sum with one number per pixel": lambda n, x, _: n.add("read", x, n.conv("flat", n.image, 1)),
     "square": lambda n, x, _: n.mul("read", x, x),
     "sum to six": lambda n, x, other: n.add("read", x, other, act="RELU6"),
 }  # fmt: skip

@@ -205,6 +205,7 @@ def test_positions_are_drawn_within_the_output_and_a_matrix_product_meets_all() 
     assert positions(graph, operator, 5000, np.random.default_rng(0)).shape == (32 * 32,)
     values = np.arange(12.0).reshape(1, 1, 1, 12)
     assert np.array_equal(patches(graph, operator, values, None), values.reshape(1, 1, 12))
+    assert np.array_equal(patches(graph, operator, values.reshape(2, 6), None), values.reshape(2, 1, 6))
 
 
 def test_layers_that_patches_describe_are_rounded_together_the_others_one_by_one() -> None:

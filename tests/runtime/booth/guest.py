@@ -21,6 +21,7 @@ from typing import Any
 
 START_S = 180.0  # the machine may be busy
 STEP_S = 60.0
+QUICK = "[pictures]\ncountdown_s = 0.3\nrefine = 'fast'\n"  # what most tests set
 STARTED = re.compile(r"the booth is at (http://\S+)/;")
 
 
@@ -159,3 +160,13 @@ def open_booth(config: Path, *words: str, before: Sequence[str] = ()) -> Iterato
             except subprocess.TimeoutExpired:
                 process.kill()
             reader.join(30)
+
+
+def take(guest: Guest) -> dict:
+    """One party's picture or strip, kept."""
+    assert guest.act("start") in (200, 409)
+    guest.frame()
+    assert guest.act("shoot") == 200
+    guest.wait_for("review")
+    assert guest.act("keep") == 200
+    return guest.wait(lambda state: state["step"] == "saved" and state["pictures"] > 0)

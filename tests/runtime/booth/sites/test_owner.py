@@ -1,4 +1,4 @@
-"""The owner's page in the local network: a booth that listens there, asked by another address than loopback's usual."""
+"""The owner's page, asked as a browser asks it: on this device, and by another address in the local network."""
 
 from __future__ import annotations
 
@@ -12,13 +12,53 @@ import pytest
 
 from edgematte.runtime.booth.owner.desk import TRIES
 
-from ..guest import Guest, open_booth
+from ..conftest import FakePrinter
+from ..guest import QUICK, Guest, open_booth, take
 
 for package in ("starlette", "uvicorn", "PIL"):
     pytest.importorskip(package, reason="the booth needs its extra: pip install 'edgematte[booth]'")
 
-OWNER = "[pictures]\ncountdown_s = 0.3\n[owner]\npin = '2580'\nnetwork = true\nport = 0\n"
+Settings = Callable[..., Path]
+OWNER = QUICK + "[owner]\npin = '2580'\nnetwork = true\nport = 0\n"
 ELSEWHERE = "127.0.0.2"  # answers on Linux without a network; what listens to 127.0.0.1 alone does not hear it
+
+
+def test_the_owner_is_let_in_by_the_pin_only(settings: Settings, fake_printer: FakePrinter) -> None:
+    with open_booth(settings(QUICK + "[owner]\npin = '2580'\n[print]\nenabled = true\nmax_pages = 5\n")) as guest:
+        assert guest.listening() == {int(guest.address.rpartition(":")[2]): "127.0.0.1"}, "nothing for the network"
+        for path in ("state", "gallery", "frame"):
+            assert guest.get(f"/owner/{path}")[0] == 401
+        assert guest.post("/owner/set", {"key": "title", "value": "x"})[0] == 401
+        status, refused, _ = guest.post("/owner/enter", {"pin": "0000"})
+        assert (status, json.loads(refused)["word"]) == (403, "pin_wrong")
+        status, _, headers = guest.post("/owner/enter", {"pin": "2580"})
+        assert status == 200
+        assert "HttpOnly; SameSite=Strict" in headers["set-cookie"]
+        cookie = {"Cookie": headers["set-cookie"].partition(";")[0]}
+        assert (
+            guest.post("/owner/set", {"key": "title", "value": "x"}, {**cookie, "Origin": "http://127.0.0.1:1"})[0]
+            == 403
+        )
+        told = json.loads(guest.get("/owner/state", cookie)[1])
+        assert (told["printer"]["left"], told["statistics"]["sheets"]) == (5, 0)
+        for key, value, status in (
+            ("screen.idle_s", 1, 409), ("screen.idle_s", 70, 200), ("pictures.layouts", ["poster"], 409),
+            ("data", "/", 409), ("owner.pin", "0000", 409), ("title", "C & D", 200), ("backgrounds.first", "x", 409),
+        ):  # fmt: skip
+            assert guest.post("/owner/set", {"key": key, "value": value}, cookie)[0] == status, key
+        text = (guest.data.parent / "booth.toml").read_text()
+        assert 'title = "C & D"' in text
+        assert "idle_s = 70" in text
+        assert json.loads(guest.get("/owner/state", cookie)[1])["unapplied"] == ["title", "screen.idle_s"]
+        assert guest.post("/owner/act", {"what": "test"}, cookie)[0] == 200
+        guest.wait(lambda _: bool(fake_printer.sheets))
+        name = take(guest)["name"]
+        assert guest.post("/owner/act", {"what": "delete", "value": name}, cookie)[0] == 200
+        guest.wait(lambda state: state["pictures"] == 0)
+        assert guest.post("/owner/act", {"what": "format"}, cookie)[0] == 409
+        assert guest.post("/owner/act", {"what": "restart"}, cookie)[0] == 200
+        guest.wait_for_restart()
+        assert json.loads(guest.get("/api/settings")[1])["title"] == "C & D"
 
 
 def in_network(guest: Guest) -> Guest:
@@ -39,7 +79,7 @@ def entered(guest: Guest) -> dict[str, str]:
     return {"Cookie": headers["set-cookie"].partition(";")[0]}
 
 
-def test_in_the_network_the_owner_has_his_page_and_nobody_anything_else(settings: Callable[..., Path]) -> None:
+def test_in_the_network_the_owner_has_his_page_and_nobody_anything_else(settings: Settings) -> None:
     with open_booth(settings(OWNER)) as guest:
         owner = in_network(guest)
         own = guest.address.rpartition(":")[2]
@@ -72,12 +112,7 @@ def test_in_the_network_the_owner_has_his_page_and_nobody_anything_else(settings
         assert owner.post("/owner/set", wish, {**cookie, "Origin": owner.address})[0] == 200
         assert 'title = "C & D"' in (guest.data.parent / "booth.toml").read_text()
 
-        guest.act("start")
-        guest.frame()
-        assert guest.act("shoot") == 200, "guests go on"
-        guest.wait_for("review")
-        guest.act("keep")
-        name = guest.wait(lambda state: state["step"] == "saved" and state["pictures"] == 1)["name"]
+        name = take(guest)["name"]  # guests go on
         assert json.loads(owner.get("/owner/gallery", cookie)[1])["names"] == [name]
         assert owner.get(f"/pictures/{name}.jpg", cookie)[0] == owner.get(f"/thumbnails/{name}.jpg", cookie)[0] == 404
         assert owner.get(f"/owner/thumbnails/{name}.jpg", cookie)[0] == 200

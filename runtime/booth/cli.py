@@ -85,12 +85,13 @@ def _serve(settings: Settings, stack: ExitStack, *, mqtt: str | None) -> bool:
     from .flow import OutOfTurnError
     from .hook import Hook
     from .moving.microphone import check_microphone
-    from .offer import offer_of
+    from .offer import folder_of, offer_of
     from .owner.desk import Desk
     from .paper.printer import Printer, check_printer
     from .sites.owner import OwnerSite
     from .sites.screen import BoothServer
     from .sites.telephone import Share
+    from .sites.words import Words
 
     config = settings.config
     offer = offer_of(settings)
@@ -127,14 +128,15 @@ def _serve(settings: Settings, stack: ExitStack, *, mqtt: str | None) -> bool:
         album, preview, finisher, offer.backgrounds, Printer(config.print, config.data), offer.rules(config),
         date=config.pictures.date, microphone=config.moving.microphone, kept=hook, alive=alive, light=button.light,
     )  # fmt: skip
+    words = Words(config.screen.languages, folder_of(settings))
     share = None
     if config.share.enabled:
         with settings.naming("share.port"):
-            share = Share(config.share, config.data, running, title=config.title)
+            share = Share(config.share, config.data, running, words, title=config.title)
         share.start()
         stack.callback(share.close)
     desk = Desk(running, settings, offer)
-    owner = None if config.owner.pin is None else OwnerSite(desk, running, config.owner)
+    owner = None if config.owner.pin is None else OwnerSite(desk, running, words, config.owner)
     if owner is not None and config.owner.network:
         with settings.naming("owner.port"):
             owner.listen()
@@ -142,7 +144,7 @@ def _serve(settings: Settings, stack: ExitStack, *, mqtt: str | None) -> bool:
     # Before the camera is opened: while OpenCV decodes, what any thread says to stderr is taken for OpenCV's.
     complain(f"the booth is at {address(listener)}/; its pictures are in {config.data}; Ctrl-C ends it")
     stack.enter_context(running)
-    app = BoothServer(running, config, offer, share, owner).app()
+    app = BoothServer(running, config, offer, words, share, owner).app()
     run(app, listener, verb="booth", options=Running(stop_s=STOP_S))
     notify("STOPPING=1")
     return desk.again

@@ -149,6 +149,9 @@ def test_the_owner_changes_a_setting_and_the_booth_starts_anew_with_it(
         seen.picture("owner-camera")
         seen.page.click("[data-move=in]")
         seen.until("document.getElementById('why-camera.crop').textContent.includes('written')")
+        assert seen.page.input_value('[id="camera.crop"]') == "0.05,0.05,0.9,0.9"
+        seen.page.click("[data-move=left]")
+        assert seen.page.input_value('[id="camera.crop"]') == "0.1,0.05,0.9,0.9", "the owner looks into a mirror"
         seen.page.click("nav [data-room=event]")
         box = '[id="screen.idle_s"]'
         seen.page.fill(box, "1")

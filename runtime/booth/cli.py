@@ -104,7 +104,7 @@ def _serve(settings: Settings, stack: ExitStack, *, mqtt: str | None) -> bool:
     cv2.setNumThreads(1)  # the stages are the threads; OpenCV's own would take the cores from the network
     finisher = offer.finisher(settings)
     limits = Limits(round(config.disk.warn_mb * 1e6), round(config.disk.stop_mb * 1e6))
-    listener = stack.enter_context(listen(LOOPBACK, config.screen.port))
+    listener = stack.enter_context(listen(LOOPBACK, config.screen.port, setting="screen.port in booth.toml, or --port"))
     album = stack.enter_context(Album(config.data, limits=limits))
     preview = preview_of(settings)
     tell = stack.enter_context(told(mqtt, verb="booth"))

@@ -70,7 +70,7 @@ class OwnerSite:
         app = Starlette(
             routes=[*self.routes(), *self._words.routes(), *files], exception_handlers={Exception: answers.failed}
         )
-        self._listener = listen(HOST, self._config.port)
+        self._listener = listen(HOST, self._config.port, setting="owner.port in booth.toml")
         self._server = server_of(app, verb="booth", options=Running(stop_s=2))
         self._thread = threading.Thread(target=self._server.run, args=([self._listener],), name="owner", daemon=True)
         self._thread.start()

@@ -44,7 +44,7 @@ class Share:
         """Raises ServiceError when the address is taken, MissingExtraError."""
         self._booth, self._words, self._title, self._slideshow = booth, words, title, config.slideshow
         self._secret = _secret(root)
-        self._listener = listen(config.host, config.port)
+        self._listener = listen(config.host, config.port, setting="share.port in booth.toml")
         port = self._listener.getsockname()[1]
         self.base = (config.address or f"http://{own_address()}:{port}").rstrip("/")
         self._server = server_of(self.app(), verb="booth", options=Running(stop_s=2))

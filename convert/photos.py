@@ -17,13 +17,15 @@ from ..runtime.errors import ImageError, UsageError
 from ..runtime.picture.folders import find_photos
 from ..runtime.picture.images import PHOTO_SUFFIXES, Alpha, Image, Size, read, read_picture_bytes
 from ..runtime.picture.scale import resize
-from .onnx.graph import RGB, RGB_AND_COARSE
+from .onnx.graph import RGB, RGB_AND_COARSE, RGB_AND_REMEMBERED
 
 HELD_OUT_EVERY = 5  # where no other photos are given, every fifth is kept from calibration and judges the result
 # Of the photos of one set together: of networks beyond 512x512 fewer photos are kept, which show as many pixels.
 MOST_PIXELS = 100 * 512 * 512
 FEWEST = 16  # however large they are
-BESIDE_PHOTOS = frozenset({"masks", "alphas", "classes"})  # what data sets keep beside images/: pictures, not photos
+BESIDE_PHOTOS = frozenset(
+    {"masks", "alphas", "classes", "likeness"}
+)  # what data sets keep beside images/: pictures, not photos
 FEWEST_TO_SPLIT = 10  # with fewer, all are used for both, and the figures say so
 
 
@@ -72,7 +74,8 @@ def gather(
 ) -> PhotoSet:
     """Up to `most` photos below `folder` (or the one photo it names), evenly chosen, at `size` (width, height).
 
-    `channels`: 3 for photos, 4 for tiles whose transparency is the coarse alpha.
+    `channels`: 3 for photos, 4 for tiles whose transparency is the coarse alpha, 5 where it is the last matte and
+    `likeness/` beside `images/` has the rest.
     Masks in a folder beside `images/` are no photos. An unreadable file is left out and named. Raises UsageError when
     nothing usable is left.
     """
@@ -152,8 +155,18 @@ def read_tile(path: Path) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA), np.uint8)
 
 
+def read_remembered(path: Path) -> NDArray[np.uint8]:
+    """A tile whose transparency is the last matte, and its likeness → `(H, W, 5)`. Raises ImageError."""
+    tile, beside = read_tile(path), path.parent.with_name("likeness") / path.name
+    stored = np.frombuffer(read_picture_bytes(beside), np.uint8)
+    likeness = cv2.imdecode(stored, cv2.IMREAD_GRAYSCALE) if stored.size else None
+    if likeness is None or likeness.shape != tile.shape[:2]:
+        raise ImageError(f"{beside}: is no likeness of {path.name}; expected a grey PNG of its size")
+    return np.dstack([tile, np.asarray(likeness, np.uint8)])
+
+
 def _reader(channels: int) -> Callable[[Path], Image]:
-    return read if channels == RGB else read_tile
+    return {RGB_AND_COARSE: read_tile, RGB_AND_REMEMBERED: read_remembered}.get(channels, read)
 
 
 def _spread(paths: Sequence[Path], most: int) -> list[Path]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -54,6 +55,11 @@ from .verify import compare as compare_mattes
 
 READING_PHOTOS = 16  # on which the output is looked at; the parity photos are all held to what that says
 RANKING_PHOTOS = 16  # enough to order layers by what int8 costs them; the choice itself is measured on all
+ROLES: dict[int, Literal["segmenter", "refiner", "follower"]] = {  # by the channels of the input
+    onnx_graph.RGB: "segmenter",
+    onnx_graph.RGB_AND_COARSE: "refiner",
+    onnx_graph.RGB_AND_REMEMBERED: "follower",
+}
 COSTLY_MAE = 0.012  # of int8 mattes to float ones: above it, the layers that cost it are looked for
 COSTLY_LAYERS, COSTLY_PHOTOS = 3, 4  # so many are named, found on so many photos
 PI32_MAE = 0.005  # tflite-runtime rounds halves otherwise, which a steep sigmoid enlarges along contours
@@ -234,8 +240,8 @@ def _photos(recipe: Recipe, graph: onnx_graph.Graph, tell: Callable[[float], Non
         if channels == onnx_graph.RGB:
             raise
         raise UsageError(
-            f"input '{graph.input}' {list(graph.shapes[graph.input])} takes four channels: of such networks only "
-            f"refiners are converted, which take RGB and a coarse alpha. {error}"
+            f"input '{graph.input}' {list(graph.shapes[graph.input])} takes {channels} channels: of such networks only "
+            f"refiners (RGB and a coarse alpha) and followers (RGB, last matte, likeness) are converted. {error}"
         ) from error
     if recipe.data is None:
         return split(found, most=recipe.verification_photos)
@@ -392,7 +398,7 @@ def _card(
     whose = "with the file's own scales" if graph.kept.levels else whose
     return ModelCard(
         name=recipe.name or path.stem,
-        role="segmenter" if graph.channels == onnx_graph.RGB else "refiner",
+        role=ROLES[graph.channels],
         source_sha256=graph.sha256,
         licence=recipe.licence,
         training_data=recipe.training_data,

@@ -9,6 +9,7 @@ and what turns out not to be needed goes back to int8, in halves, quarters, … 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -190,9 +191,7 @@ def _work(quantised: Quantised) -> dict[str, int]:
 
 def _multiplications(graph: TfliteGraph, operator: Operator) -> int:
     """Of one operator: weights per output position, or one per output number."""
-    count = 1
-    for n in graph.shape(operator.outputs[0]):
-        count *= n
+    count = math.prod(graph.shape(operator.outputs[0]))
     weights = graph.constant(operator.inputs[1]) if len(operator.inputs) > 1 and operator.inputs[1] >= 0 else None
     if graph.kind(operator) in ("CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED") and weights is not None:
         return count * weights.size // max(1, weights.shape[0])

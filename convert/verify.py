@@ -16,7 +16,7 @@ from ..runtime.picture.images import Alpha, Image
 from .doubts import SUBJECT_FROM
 from .layers import LayerDifference, differences, first_not_finite
 from .onnx.evidence import refuse_outside
-from .onnx.graph import RGB_AND_COARSE, Graph
+from .onnx.graph import RGB, Graph
 from .onnx.original import OriginalMatte, session
 from .onnx.reading import Reading
 from .onnx.reference import Layers
@@ -312,7 +312,7 @@ def matte_maker(model: bytes | FloatModel) -> Callable[[Image], Alpha]:
     def alpha(image: Image) -> Alpha:
         if isinstance(model, FloatModel):
             return to_alpha(network.run(model.to_input(image)), info, convention)
-        tile = image.shape[2] == RGB_AND_COARSE
+        tile = image.shape[2] != RGB
         tensor = image[np.newaxis] if tile else to_input(image, network.inputs[0], convention)
         return to_alpha(network.run(tensor), info, convention)
 

@@ -23,6 +23,7 @@ STUDIES = {
     "live_edges": "How much error is left at the edges of live video.",
     "live_latency": "How long a frame takes from the camera to the end of a pipe.",
     "npus": "How much of other people's networks an Ethos-U takes.",
+    "occlusions": "Whether one followed subject is kept while others pass in front, look alike, or it is gone.",
     "peers": "Accuracy and latency of other people's tools beside ours.",
     "photo_stages": "How long each stage of cutting a photo takes.",
     "quantization": "What every step of the quantiser buys.",

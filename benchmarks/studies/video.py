@@ -23,7 +23,7 @@ from rich.table import Table
 
 from ...runtime.errors import UsageError
 from ...runtime.live.edge import LiveEdge
-from ...runtime.live.follow import Box, Choice, Follower
+from ...runtime.live.follow.follower import Box, Choice, Follower
 from ...runtime.live.frames import Frame
 from ...runtime.live.matte import LiveMatte
 from ...runtime.live.quality import Quality

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .follow.motion import CHANNELS as FOLLOW_CHANNELS
+from .follow.motion import Mix as FollowMix
 from .samples.augment import Mix
 from .unet import LIVE, PHOTO, UNet, UNetShape
+
+STRIDE = 32  # sides of training pictures are multiples of it: networks halve them five times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +33,8 @@ class Training:
     def size_at(self, share: float) -> tuple[int, int]:
         """(width, height) of the training pictures after `share` (0…1) of the training."""
         part = [part for start, part in self.growth if share >= start][-1]
-        return round(self.size[0] * part), round(self.size[1] * part)
+        width, height = (STRIDE * round(side * part / STRIDE) for side in self.size)
+        return width, height
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +51,20 @@ class Recipe(Training):
     def network(self) -> UNet:
         """A new network, untrained."""
         return UNet(self.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FollowRecipe(Training):
+    """One network that follows a remembered subject, and how it is trained."""
+
+    shape: UNetShape
+    mix: FollowMix
+    rule: Literal["people", "anything"]
+    channels: int = FOLLOW_CHANNELS
+
+    def network(self) -> UNet:
+        """A new network, untrained."""
+        return UNet(self.shape, inputs=self.channels)
 
 
 # What a camera or a booth shows is people; a thing is what they stand before, and an empty room stays empty.
@@ -97,11 +116,11 @@ ANYTHING = Mix(
     },
 )
 
-RECIPES: dict[str, Recipe] = {
+RECIPES: dict[str, Recipe | FollowRecipe] = {
     "unet-live": Recipe(shape=LIVE, size=(256, 256), mix=PEOPLE, rule="people", steps=60_000, twins=4),
     "unet-people": Recipe(
         shape=PHOTO,
-        size=(320, 320),
+        size=(384, 320),
         mix=PEOPLE,
         rule="people",
         steps=20_000,
@@ -123,5 +142,14 @@ RECIPES: dict[str, Recipe] = {
         # (Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima").
         rest=0.4,
         average=0.9995,
+    ),
+    "unet-follow": FollowRecipe(
+        shape=LIVE,
+        size=(128, 128),
+        mix=FollowMix(),
+        rule="anything",
+        steps=12_000,
+        growth=((0.0, 0.75), (0.8, 1.0)),
+        learning_rate=1e-3,
     ),
 }

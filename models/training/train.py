@@ -22,10 +22,11 @@ from torch.utils.data import IterableDataset
 
 from .fake_quant import fake_quantise
 from .fit import Batch, fit, load_averaged
+from .follow.train import train_follow
 from .lite_encoder import start_from_imagenet
 from .onnx_weights import fix_statistics, load_onnx
 from .photos import Photo, packed_photos, read_photos
-from .recipes import RECIPES, Recipe
+from .recipes import RECIPES, FollowRecipe, Recipe
 from .samples.augment import Sampler
 from .scores import matting_of
 from .teach import taught
@@ -219,6 +220,9 @@ def main() -> None:
         photos = packed_photos(arguments.pack, arguments.data, rule=recipe.rule, seen=arguments.seen)
     else:
         photos = read_photos(arguments.data, rule=recipe.rule, seen=arguments.seen)
+    if isinstance(recipe, FollowRecipe):
+        train_follow(recipe, photos, run, minutes=arguments.minutes, device=device, start=arguments.start)
+        return
     if arguments.teacher:
         photos = list(taught(photos, matting_of(arguments.teacher)))
     train(recipe, photos, run, minutes=arguments.minutes, device=device, start=arguments.start)

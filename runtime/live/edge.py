@@ -157,9 +157,5 @@ def _four(plane: NDArray) -> NDArray:
     return cv2.merge((plane,) * 4)
 
 
-def _stretched() -> NDArray[np.uint8]:
-    """Each level → the same with `SURE` levels at both ends taken off and the rest pulled apart evenly."""
-    return np.rint(np.clip((np.arange(256) - SURE) * (255 / (255 - 2 * SURE)), 0, 255)).astype(np.uint8)
-
-
-_SURE_LEVELS = _stretched()
+# By level: `SURE` levels at both ends are taken off, and the rest is pulled apart evenly.
+_SURE_LEVELS = np.rint(np.clip((np.arange(256) - SURE) * (255 / (255 - 2 * SURE)), 0, 255)).astype(np.uint8)

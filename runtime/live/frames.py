@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..picture.images import Alpha, Image, Size
 from .program import VideoFile
 
+USUAL_FPS = 25.0  # of a file that does not say
 MOST_KEPT = 12  # arrays a stock holds back; a pipeline has about eight pictures under way
 
 
@@ -25,6 +26,7 @@ class Frame:
     lores: Image | None = None  # the same moment, smaller, where the camera makes one for the network
     half: Image | None = None  # the picture halved, once it has been; made once for all who look from farther off
     matte: Alpha | None = None  # (h, w), once the network has seen the frame
+    lost: bool = False  # the subject that is followed is not to be seen
 
     @property
     def intact(self) -> bool:

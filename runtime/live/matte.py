@@ -8,7 +8,7 @@ from dataclasses import replace
 from ..picture.images import Alpha, Image, Size
 from ..picture.scale import halve
 from .backdrop import quick_shrink
-from .follow import Follower
+from .follow.follower import Follower
 from .frames import Frame
 from .quality import Quality
 from .stabilise import UNSTEADY, Stabiliser
@@ -62,4 +62,4 @@ class LiveMatte:
                 matte = self._stabiliser(small, matte)
             else:
                 self._stabiliser.reset()
-        return replace(frame, half=half, matte=matte)
+        return replace(frame, half=half, matte=matte, lost=self._follower is not None and self._follower.lost)

@@ -105,6 +105,7 @@ class Pipeline:
         self._outlets = [_Outlet(sink) for sink in sinks]
         self._gauge, self._late, self._late_prepared = Gauge(), 0, 0
         self._pacer: Pacer | None = None
+        self._lost = False
         self._failure: BaseException | None = None
         self._begun_s = time.monotonic()
         self._beats: dict[str, float] = {}
@@ -195,6 +196,7 @@ class Pipeline:
             failovers=device.failovers if device else 0,
             returns=device.returns if device else 0,
             temperature_c=self._temperature(),
+            lost=self._lost,
         )
 
     def _guarded(self, name: str, stage: Callable[[], None]) -> None:
@@ -254,6 +256,7 @@ class Pipeline:
         began_s = time.monotonic()
         if self._prepare is not None and frame.intact:
             frame = self._prepare(frame, quality)
+            self._lost = frame.lost
         return _Prepared(frame, quality, (time.monotonic() - began_s) * 1000)
 
     def _write_all(self) -> None:

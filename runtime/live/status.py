@@ -33,6 +33,7 @@ class Status:
     failovers: int  # times the accelerator was lost
     returns: int  # times it came back
     temperature_c: float | None
+    lost: bool = False  # the subject that is followed is not to be seen
 
     def to_json(self) -> str:
         """One line."""
@@ -51,6 +52,7 @@ class Status:
         words += [f"{self.reconnects} reconnects"] if self.reconnects else []
         words += [f"{self.device}, lost {self.failovers}×"] if self.failovers else []
         words += [f"{self.temperature_c:.0f} °C"] if self.temperature_c is not None else []
+        words += ["subject lost"] if self.lost else []
         words += [self.trouble] if self.trouble else []
         return " · ".join(words)
 

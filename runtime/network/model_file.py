@@ -108,8 +108,9 @@ class ModelCard:
     """What a converted model says about itself; stored as JSON in its metadata."""
 
     contract: int = CONTRACT
-    # segmenter: a picture in, its alpha out; refiner: a tile's RGB and coarse alpha in, its fine alpha out.
-    role: Literal["segmenter", "refiner"] = "segmenter"
+    # segmenter: a picture in, its alpha out; refiner: a tile's RGB and coarse alpha in, its fine alpha out; follower: a
+    # square's RGB, its subject's last matte and every place's likeness to it in, the subject's alpha out.
+    role: Literal["segmenter", "refiner", "follower"] = "segmenter"
     name: str
     source_sha256: str  # of the full-precision file it was made from
     licence: str = ""
@@ -177,10 +178,12 @@ def _what_it_looks_like(model: bytes) -> str:
     if not model:
         return "the file is empty"
     if model[:2] == b"\x08\x03" or b"onnx" in model[:64]:
-        return "it looks like an ONNX network; convert it with: edgematte convert MODEL.onnx -o MODEL.tflite"
+        return (
+            "it looks like an ONNX network; convert it: edgematte convert MODEL.onnx -o MODEL.tflite --calibrate PHOTOS"
+        )
     if model[:4] == b"PK\x03\x04":
         return "it is a zip archive (a PyTorch checkpoint?); export it to ONNX and convert that"
-    return f"it lacks the mark {IDENTIFIER.decode()} at byte 4"
+    return f"it lacks the mark {IDENTIFIER.decode()} at byte 4; expected a .tflite file"
 
 
 class _Walk(Flatbuffer):

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from edgematte.convert.onnx import graph as onnx_graph
 from edgematte.convert.onnx.reading import Preprocessing
-from edgematte.convert.photos import gather, read_tile
+from edgematte.convert.photos import gather, read_remembered, read_tile
 from edgematte.convert.pipeline import convert
 from edgematte.convert.quantise.calibrate import calibrate, observe
 from edgematte.convert.recipe import Recipe
@@ -116,7 +116,7 @@ def test_channels_last_is_the_same_network(tmp_path, tiles) -> None:
 
 def test_photos_without_transparency_are_no_tiles(tmp_path, photos) -> None:
     network = sharpener(tmp_path / "sharpener.onnx")
-    with pytest.raises(UsageError, match=r"takes four channels: .* only refiners are converted.*transparency is"):
+    with pytest.raises(UsageError, match=r"takes 4 channels: .* only refiners .* are converted.*transparency is"):
         convert(network, Recipe(calibrate=photos / "images"))
     with pytest.raises(ImageError, match="transparency is the coarse alpha"):
         read_tile(photos / "images" / "cat.jpg")
@@ -130,9 +130,41 @@ def test_one_mean_and_one_std_for_all_four_channels(tmp_path) -> None:
         lower(graph, Preprocessing(color="bgr"))
 
 
-def test_five_channels_are_refused(tmp_path) -> None:
-    with pytest.raises(ConversionError, match="or 4 of a refiner: RGB and a coarse alpha"):
-        onnx_graph.load(sharpener(tmp_path / "five.onnx", channels=5))
+def test_six_channels_are_refused(tmp_path) -> None:
+    with pytest.raises(ConversionError, match="or 4 of a refiner: RGB and a coarse alpha; 5 of a follower"):
+        onnx_graph.load(sharpener(tmp_path / "six.onnx", channels=6))
+
+
+@pytest.fixture
+def remembered(tmp_path, tiles) -> Path:
+    """The tiles as last mattes, and a likeness beside each."""
+    for part in ("images", "likeness"):
+        (tmp_path / part).mkdir()
+    for tile in tiles.iterdir():
+        (tmp_path / "images" / tile.name).write_bytes(tile.read_bytes())
+        cv2.imwrite(str(tmp_path / "likeness" / tile.name), np.full((SIDE, SIDE), 77, np.uint8))
+    return tmp_path
+
+
+def test_five_channels_are_a_follower_with_the_likeness_beside_its_tiles(tmp_path, remembered) -> None:
+    made = convert(sharpener(tmp_path / "five.onnx", channels=5), Recipe(calibrate=remembered))
+    card = read_card(made.tflite)
+    assert card is not None
+    assert card.role == "follower"
+    network = load(made.tflite, threads=1)
+    assert network.inputs[0].shape == (1, SIDE, SIDE, 5)
+    seen = np.full((1, SIDE, SIDE, 5), 90, np.uint8)
+    assert np.abs(network.run(seen).astype(int) - 90).max() <= 1
+
+
+def test_the_five_channels_are_read_in_order(remembered) -> None:
+    path = sorted((remembered / "images").iterdir())[0]
+    seen = read_remembered(path)
+    assert np.array_equal(seen[..., :4], read_tile(path))
+    assert set(np.unique(seen[..., 4])) == {77}
+    (remembered / "likeness" / path.name).write_bytes(b"")
+    with pytest.raises(ImageError, match="is no likeness of"):
+        read_remembered(path)
 
 
 def test_a_refiner_alone_cuts_nothing_out_and_inspect_says_what_it_is(conversion, tmp_path) -> None:

@@ -144,7 +144,7 @@ def light(key: str) -> Pack:
 
 
 def sha256(path: Path) -> str:
-    from edgematte.runtime.network.published import sha256 as of
+    from edgematte.runtime.device.files import sha256 as of
 
     return of(path)
 

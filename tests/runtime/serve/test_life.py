@@ -186,7 +186,7 @@ def test_what_cannot_be_meant_is_said(words: dict[str, str], said: str) -> None:
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgematte.runtime.serve.cli.find_spec", lambda name: None if name == "uvicorn" else name)
+    monkeypatch.setattr("edgematte.runtime.errors.find_spec", lambda name: None if name == "uvicorn" else name)
     with pytest.raises(UsageError, match=re.escape("needs uvicorn; install it with: pip install 'edgematte[booth]'")):
         serve(port=0)
 

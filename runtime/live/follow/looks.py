@@ -1,0 +1,109 @@
+"""How a subject and what is around it have looked → how like either every place of a picture is.
+
+A place is a pixel of a coarse picture, told by its own colour and by those of its neighbourhood in two sizes. Its
+nearest of the remembered places of the subject is weighed against its nearest of those around it, as in matching
+networks (Voigtlaender et al. 2019, "FEELVOS"), only that the features are colours: nothing to learn, little to compute.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ...picture.images import Alpha, Image
+
+GRID = 32  # places along each side of what the network sees
+FEATURES = 11
+BLURS = ((3, 0.7), (5, 0.5))  # (pixels of the grid, how much it counts)
+APART = 60.0  # levels that places are unlike when they lie a whole side apart
+NOBODY = 12.0  # levels; colours nearer than this to both say nothing
+SAME = 25.0  # levels; the farthest apart that two views of one place look
+LEAST_LIKE = 150  # likeness to the first looks from which a place may be learned as the subject
+SUBJECT_FROM, AROUND_UP_TO = 200, 30  # alpha of places that are remembered
+FIRST, LATEST = 96, 96  # places of the first frame, and of those since, of the subject and as many around it
+
+Places = NDArray[np.float32]  # (n, FEATURES)
+
+
+def places_of(image: Image, *, anywhere: bool = False) -> Places:
+    """(h, w, 3) RGB → (h·w, FEATURES): what every place looks like and where it is, in levels.
+
+    `anywhere`: where they are does not count; the places then lack the last two features.
+    """
+    lab = cv2.cvtColor(image, cv2.COLOR_RGB2Lab).astype(np.float32)
+    layers = [lab, *(cv2.blur(lab, (side, side)) * weight for side, weight in BLURS)]
+    looks = np.concatenate([np.asarray(layer).reshape(-1, 3) for layer in layers], axis=1)
+    return looks if anywhere else np.concatenate([looks, _where(*image.shape[:2])], axis=1)
+
+
+@cache
+def _where(rows: int, columns: int) -> Places:
+    down, across = np.mgrid[:rows, :columns].astype(np.float32)
+    return np.stack([across.reshape(-1) / columns, down.reshape(-1) / rows], axis=1) * APART
+
+
+@dataclass
+class Looks:
+    """What is remembered of a subject and of what is around it. Empty at first: then every place is like neither."""
+
+    subject: Places
+    around: Places
+    first: tuple[int, int] = (0, 0)  # how many of each are of the first picture, and stay
+
+    @classmethod
+    def none(cls) -> Looks:
+        """Nothing is known."""
+        return cls(*(np.zeros((0, FEATURES), np.float32),) * 2)
+
+    @classmethod
+    def of(cls, places: Places, alpha: Alpha, random: np.random.Generator, most: int = FIRST) -> Looks:
+        """At most `most` places of either kind of one picture whose alpha is (GRID, GRID)."""
+        flat = alpha.reshape(-1)
+        subject = places[_some(np.flatnonzero(flat >= SUBJECT_FROM), most, random)]
+        around = places[_some(np.flatnonzero(flat <= AROUND_UP_TO), most, random)]
+        return cls(subject, around, (len(subject), len(around)))
+
+    def learn(self, places: Places, alpha: Alpha, random: np.random.Generator, most: int = LATEST // 4) -> None:
+        """Remembers another picture as well; of those since the first, the oldest are forgotten."""
+        # What looked like its surroundings at first is not learned as the subject: so mistakes would grow.
+        first = Looks(self.subject[: self.first[0]], self.around[: self.first[1]])
+        like = first.likeness(places)
+        doubtful = (alpha.reshape(-1) >= SUBJECT_FROM) & (like < LEAST_LIKE)
+        new = Looks.of(places, np.where(doubtful, 128, alpha.reshape(-1)).astype(np.uint8), random, most)
+        self.subject = _joined(self.subject, new.subject, self.first[0])
+        self.around = _joined(self.around, new.around, self.first[1])
+
+    def likeness(self, places: Places) -> NDArray[np.uint8]:
+        """(n, FEATURES) → (n,): 255 like the subject, 0 like what is around it, 128 like both or neither."""
+        if not len(self.subject) or not len(self.around):
+            return np.full(len(places), 128, np.uint8)
+        subject, around = _nearest(places, self.subject), _nearest(places, self.around)
+        share = (around - subject) / (around + subject + NOBODY)
+        return (128 + 127 * share).astype(np.uint8)
+
+    def found_again(self, places: Places) -> float:
+        """How much of the subject's first looks (n, FEATURES) show, 0…1: somebody else lacks some of them."""
+        first = self.subject[: self.first[0]]
+        if not len(first) or not len(places):
+            return 0.0
+        return float(np.mean(_nearest(first, places) < SAME))
+
+
+def _nearest(places: Places, remembered: Places) -> NDArray[np.float32]:
+    """The distance of every place to the nearest remembered one, in the features that are given."""
+    remembered = remembered[:, : places.shape[1]]
+    squared = np.einsum("ij,ij->i", remembered, remembered) - (2 * places) @ remembered.T
+    least = squared.min(axis=1) + np.einsum("ij,ij->i", places, places)
+    return np.sqrt(np.maximum(least, 0))
+
+
+def _joined(known: Places, new: Places, first: int) -> Places:
+    return np.concatenate([known[:first], known[first:][max(0, len(known) - first + len(new) - LATEST) :], new])
+
+
+def _some(numbers: NDArray[np.intp], most: int, random: np.random.Generator) -> NDArray[np.intp]:
+    return numbers if len(numbers) <= most else random.choice(numbers, most, replace=False)

@@ -1,0 +1,79 @@
+"""What has the subject's colours is told from what has those around it, and from somebody else's."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgematte.runtime.live.follow.looks import FEATURES, GRID, LATEST, Looks, places_of
+from edgematte.runtime.picture.images import Image
+
+RED, GREEN, BLUE = (200, 40, 40), (40, 160, 60), (40, 60, 190)
+MIDDLE = np.s_[8:24, 8:24]
+
+
+def random() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def picture(inside: tuple[int, int, int], outside: tuple[int, int, int] = GREEN) -> Image:
+    """A square of one colour before another one."""
+    image = np.full((GRID, GRID, 3), outside, np.uint8)
+    image[MIDDLE] = inside
+    return image
+
+
+def alpha() -> np.ndarray:
+    known = np.zeros((GRID, GRID), np.uint8)
+    known[MIDDLE] = 255
+    return known
+
+
+def test_nothing_is_like_a_subject_that_nobody_knows() -> None:
+    places = places_of(picture(RED))
+    assert places.shape == (GRID * GRID, FEATURES)
+    assert set(Looks.none().likeness(places)) == {128}
+
+
+def test_the_subject_is_found_where_it_went() -> None:
+    looks = Looks.of(places_of(picture(RED)), alpha(), random())
+    moved = np.roll(picture(RED), 5, axis=1)
+    likeness = looks.likeness(places_of(moved)).reshape(GRID, GRID)
+    assert likeness[12:20, 16:26].min() > 200
+    assert likeness[:, :5].max() < 60
+
+
+def test_near_counts_more_than_far() -> None:
+    looks = Looks.of(places_of(picture(RED)), alpha(), random())
+    two = picture(RED)
+    two[8:24, 28:] = RED
+    likeness = looks.likeness(places_of(two)).reshape(GRID, GRID)
+    assert likeness[16, 12] > likeness[16, 31], "the same colour at the border is less likely the subject"
+    anywhere = looks.likeness(places_of(two, anywhere=True)).reshape(GRID, GRID)
+    assert min(anywhere[16, 12], anywhere[16, 31]) > 230
+
+
+def test_somebody_else_shows_less_of_the_subject() -> None:
+    looks = Looks.of(places_of(picture(RED)), alpha(), random())
+    inside = alpha().reshape(-1) == 255
+    assert looks.found_again(places_of(picture(RED))[inside]) == 1
+    assert looks.found_again(places_of(picture(BLUE))[inside]) < 0.1
+    assert looks.found_again(places_of(picture(RED))[:0]) == 0
+
+
+def test_what_looked_like_the_surroundings_is_not_learned_as_the_subject() -> None:
+    looks = Looks.of(places_of(picture(RED)), alpha(), random())
+    everything = np.full((GRID, GRID), 255, np.uint8)
+    looks.learn(places_of(picture(RED)), everything, random())
+    assert looks.likeness(places_of(picture(RED)))[0] < 60
+
+
+def test_memory_is_bounded_and_keeps_the_first_looks() -> None:
+    looks = Looks.of(places_of(picture(RED)), alpha(), random())
+    first = looks.first
+    for _ in range(20):
+        looks.learn(places_of(picture(RED, BLUE)), alpha(), random())
+    assert len(looks.subject) <= first[0] + LATEST
+    assert len(looks.around) <= first[1] + LATEST
+    likeness = looks.likeness(places_of(picture(RED)))
+    assert likeness[0] < 60, "what was around it at first still is"
+    assert looks.likeness(places_of(picture(RED, BLUE)))[0] < 60, "and so is what is around it now"

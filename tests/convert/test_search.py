@@ -122,6 +122,6 @@ def test_the_layers_that_cost_most_are_named_with_what_a_budget_would_do(images)
     assert next(name for name, _ in costs) == "last", "whose range was spoilt"
     assert len(costs) == 3
     assert [cost for _, cost in costs] == sorted((cost for _, cost in costs), reverse=True)
-    # Alone in int8 it makes nearly all of the error; what it makes is raised, and little else.
+    # Alone in int8 it makes nearly all of the error; some are raised, not all.
     assert float(costs[0][1]) > 0.8 * float(found[1]) > 0.8 * 0.012
-    assert 1 <= int(found[3]) <= 4 < int(found[4]) == len(model.graph.operators)
+    assert 1 <= int(found[3]) < int(found[4]) == len(model.graph.operators)

@@ -27,7 +27,7 @@ from ...convert.onnx.graph import load as load_graph
 from ...convert.onnx.lower import lower
 from ...convert.photos import Photo, gather, gather_pairs
 from ...convert.quantise.calibrate import Statistics, observe
-from ...convert.quantise.to_int8 import PLAIN, Steps, parted, prepared, rewritten, to_int8
+from ...convert.quantise.to_int8 import FEWEST_FOR_MEANS, PLAIN, Steps, parted, prepared, rewritten, to_int8
 from ...convert.targets.partitions import partitions
 from ...convert.tflite.float_model import FloatModel
 from ...convert.tflite.graph import TfliteGraph, float_operators
@@ -98,6 +98,7 @@ class Maker:
         rest = replace(
             steps, int8_forms=True, branches=True, gates=True, unseen=True, segments=True, only_visible=True,
             share_concatenations=steps.share_concatenations or "CONCATENATION" not in kinds,
+            compensate_means=steps.compensate_means and len(self.images) >= FEWEST_FOR_MEANS,
         )  # fmt: skip
         return self._made.setdefault((digest.digest(), repr(rest).encode()), way)
 

@@ -32,6 +32,7 @@ from .shared_scales import Ranges
 
 TRIAL_PHOTOS = 16  # a channel's mean over more moves by less than an int8 step, and alternatives keep their order
 FEWEST_TO_PART = 16  # photos; with fewer, keeping some from calibration would cost more than it tells
+FEWEST_FOR_MEANS = 64  # photos; fewer have other means than the next ones, and matching them costs more than it gains
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,12 @@ class Steps:
     segments: bool = True  # gates' single-pixel vectors get two more bits
     only_visible: bool = True  # ranges end where the readers stop telling values apart
     share_concatenations: bool = True  # one scale on both sides of a CONCATENATION
+    compensate_means: bool = True  # each bias takes back what rounding its weights adds on average
     half_step: bool = True  # the mask at alpha 0.5 stays where float puts it
     # Alternatives: combinations are tried on some calibration photos, and the one closest to float is kept, because
     # no method is best on all networks.
     equalise: tuple[bool, ...] = (True, False)  # channels of like range (cross-layer equalisation)
     methods: tuple[Method, ...] = METHODS  # how ranges are taken from what was seen
-    # Each bias takes back what rounding its weights adds on average; few photos may show another average than others.
-    compensate_means: tuple[bool, ...] = (True, False)
     roundings: tuple[bool, ...] = (False, True)  # weights rounded together, for the int8 inputs that layers get
     bias_corrections: tuple[bool, ...] = (False, True)  # channel means as measured, or as in float
 
@@ -59,7 +59,7 @@ class Steps:
 # Nothing but int8 parameters written down: what every step is measured against.
 PLAIN = Steps(
     int8_forms=False, branches=False, gates=False, unseen=False, segments=False, only_visible=False,
-    share_concatenations=False, half_step=False, equalise=(False,), methods=("minmax",), compensate_means=(False,),
+    share_concatenations=False, compensate_means=False, half_step=False, equalise=(False,), methods=("minmax",),
     roundings=(False,), bias_corrections=(False,),
 )  # fmt: skip
 
@@ -125,6 +125,8 @@ def to_int8(
     Raises UsageError without photos, ConversionError naming activations that are not finite.
     """
     steps = steps or Steps()
+    if len(images) < FEWEST_FOR_MEANS:
+        steps = replace(steps, compensate_means=False)
     calibrating, judging = parted(images)
     model = rewritten(model, steps)
     if statistics is None:
@@ -135,12 +137,11 @@ def to_int8(
     judge = _judge(model, [view for image in judging for view in (image, np.ascontiguousarray(image[:, ::-1]))])
     versions = list(_versions(model, statistics, steps))
     best = judge.best([_plain(*version, method, steps) for version in versions for method in steps.methods])
-    if every > 1 and len(steps.compensate_means) + len(steps.roundings) + len(steps.bias_corrections) > 3:
+    if every > 1 and len(steps.roundings) + len(steps.bias_corrections) > 2:
         # Candidates have the same ranges from here on, so photos that gave these may judge: all but the few that
         # weights and biases are fitted to.
         others = [image for number, image in enumerate(calibrating) if number % every in (1, 2)]
         judge = judge.joined_by(_judge(model, others))
-    best = judge.best([best if wanted else replace(best, means={}).emitted() for wanted in steps.compensate_means])
     best = judge.best([_rounded(best, few) if wanted else best for wanted in steps.roundings])
     corrected = [_corrected(best, few) if wanted else best for wanted in steps.bias_corrections]
     return judge.best(corrected)
@@ -199,7 +200,7 @@ def _versions(
 def _plain(model: FloatModel, statistics: Mapping[str, Statistics], method: Method, steps: Steps) -> Quantised:
     """The network with ranges by one method."""
     ranges = choose_ranges(model, statistics, method=method)
-    means = {name: s.mean for name, s in statistics.items()} if True in steps.compensate_means else {}
+    means = {name: s.mean for name, s in statistics.items()} if steps.compensate_means else {}
     centred = half_step(model, ranges) if steps.half_step else {}
     return Quantised(model.graph, model, ranges, steps, means, centred).emitted()
 

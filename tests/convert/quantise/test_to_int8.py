@@ -75,18 +75,11 @@ def test_from_many_photos_sixteen_are_fitted_to_and_others_judge_as_well(monkeyp
     assert [len(images) for images in judged] == [20], "all thirty others were fitted to"
 
 
-def test_means_are_matched_only_where_that_comes_closer(photos) -> None:
-    images = [read(path) for path in find_photos(photos / "images")]
-    model = unet(seed=2)
-    each = {
-        wanted: to_int8(model, images, steps=replace(PLAIN, compensate_means=(wanted,))) for wanted in (True, False)
-    }
-    kept = to_int8(model, images, steps=replace(PLAIN, compensate_means=(True, False)))
-    assert each[True].means
-    assert not each[False].means
-    assert each[True].tflite != each[False].tflite
-    assert kept.tflite in (each[True].tflite, each[False].tflite)
-    assert bool(kept.means) == (kept.tflite == each[True].tflite)
+@pytest.mark.parametrize(("count", "matched"), [(63, False), (64, True)])
+def test_means_are_matched_where_there_are_photos_enough_to_know_them(count: int, matched: bool) -> None:
+    random = np.random.default_rng(1)
+    photos = [random.integers(0, 255, (64, 64, 3), np.uint8) for _ in range(count)]
+    assert bool(to_int8(unet(), photos, steps=replace(PLAIN, compensate_means=True)).means) == matched
 
 
 def test_statistics_of_the_rewritten_network_are_taken_as_they_are(photos) -> None:

@@ -241,8 +241,9 @@ def markdown(command: str, rows: Sequence[Row]) -> str:
         "Each cell: mean absolute difference of int8 and float alpha in thousandths; overlap of their masks, of all",
         "photos laid side by side; overlap with the true masks, float's in the first row in brackets. `=`: the network",
         "has nothing for this step, so the file is the same. `–`: not measured. The last column counts the networks",
-        f"where a row's error is {CHANGED:.0%} smaller · larger than that of the row it varies: `{ALL}` varies `{PEER}`,",
-        f"`{WITHOUT}…` varies `{ALL}`, `{ALONE}…` varies `{NONE}`. Other photos may turn a row of one network round.",
+        f"where a row's error is {CHANGED:.0%} smaller · larger than that of the row it varies:",
+        f"`{ALL}` varies `{PEER}`, `{WITHOUT}…` varies `{ALL}`, `{ALONE}…` varies `{NONE}`.",
+        "Other photos may turn a row of one network round.",
     ]
     return "\n".join(lines) + "\n"
 

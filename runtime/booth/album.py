@@ -133,6 +133,8 @@ class Album:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             self._lock = locked(self.root / ".lock")
+            for temporary in self.root.glob(".*.tmp"):  # the printer counts its pages beside the days
+                temporary.unlink()
             for day in sorted(self.root.glob(_DAYS)):
                 self._mend(day)
             self._clean_up()

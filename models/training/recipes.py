@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .follow.motion import CHANNELS as FOLLOW_CHANNELS
+from ...runtime.live.follow.network import CHANNELS as FOLLOW_CHANNELS
 from .follow.motion import Mix as FollowMix
 from .samples.augment import Mix
 from .unet import LIVE, PHOTO, UNet, UNetShape

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ....runtime.live.follow.looks import GRID, Looks, places_of
-from ....runtime.live.follow.network import PRIOR_BLUR
+from ....runtime.live.follow.looks import GRID, Looks, box_marks, places_of
+from ....runtime.live.follow.network import BOX_LEVEL, PRIOR_BLUR
 from ..photos import Photo
 from ..samples.painting import blend, hang_cloth, paint_wall, relight
 from ..samples.spoiling import motion_kernel
@@ -25,9 +25,7 @@ Picture = NDArray[np.uint8]
 Alpha = NDArray[np.uint8]
 Map = NDArray[np.float32]
 
-CHANNELS = 5  # RGB, the last matte where it is expected now, likeness to what is remembered
 LEAST_BOXED = 0.01  # of the square: less of a subject is no box's worth
-BOX = 160  # level of a prior matte that is only a box
 
 
 @dataclass(frozen=True)
@@ -289,17 +287,13 @@ class Moments:
         box = np.zeros_like(alpha)
         x0, y0 = max(0, round(left + jitter[0])), max(0, round(top + jitter[1]))
         x1, y1 = round(left + width + jitter[2]), round(top + height + jitter[3])
-        box[y0:y1, x0:x1] = BOX
+        box[y0:y1, x0:x1] = BOX_LEVEL
         return box, box_likeness(image, (x0, y0, max(1, x1 - x0), max(1, y1 - y0)), self.random)
 
 
 def box_likeness(image: Picture, box: tuple[int, int, int, int], random: np.random.Generator) -> Alpha:
     """Likeness (S, S) to the middle of a box (left, top, width, height) against all outside it."""
-    side = image.shape[0]
-    known = np.full((side, side), 0, np.uint8)
-    left, top, width, height = box
-    known[top : top + height, left : left + width] = 128
-    known[top + height // 5 : top + height - height // 5, left + width // 5 : left + width - width // 5] = 255
+    known = box_marks(image.shape[0], box)
     small = cv2.resize(image, (GRID, GRID), interpolation=cv2.INTER_AREA)
     marks = cv2.resize(known, (GRID, GRID), interpolation=cv2.INTER_NEAREST)
     return _map_of(Looks.of(places_of(small), marks, random), image)

@@ -1,16 +1,18 @@
 """One chosen subject of a moving picture → its matte, while others pass by and things come before it.
 
-The network looks at a square around the subject, not at the whole frame, so that a small subject gets all its pixels.
-Beside the picture it sees two memories: the last matte, carried along by optical flow, and how like every place is to
-what the subject has looked like (`looks.py`). When nothing of the subject is left it is lost: the matte stays empty,
-its place is watched, and the whole frame is searched every few frames. What is found there is taken for the subject
-only when it looks as it did.
+Two networks look at a square around the subject, not at the whole frame: a small subject gets all its pixels. The one
+for whole frames knows what people are. unet-follow is told where this subject was and how like every place is to what
+it has looked like. What they say is weighed, as logarithms of odds, against three other witnesses: does a pixel move
+with the subject, has it the subject's colours rather than those around it, and was the subject there a moment ago. When
+nothing in its place moves as it did, it is hidden: then it is expected where its speed would have brought it, and
+nothing new is learned.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -21,37 +23,40 @@ from numpy.typing import NDArray
 from ...errors import UsageError
 from ...picture.images import PHOTO_SUFFIXES, Alpha, Image, Size, read
 from ..backdrop import quick_shrink
-from .looks import GRID, Looks, places_of
-from .network import PRIOR_BLUR, FollowNetwork
-from .place import Place, Square, box_of
+from .looks import GRID, Looks, box_marks, places_of
+from .network import BOX_LEVEL, PRIOR_BLUR, FollowNetwork
 
 Choice = Literal["largest", "centre"]
 Box = tuple[int, int, int, int]  # left, top, width, height in pixels of the frame
+Plane = NDArray[np.float32]
 
-WORKING_SIDE = 427  # px, of the matte's long side
+WORKING_SIDE = 427  # px, of the frame's long side where motion and colours are compared
+COLOURS = 12  # levels per channel
+GROW = 1.6  # side of the square that the network sees, in long sides of the subject
 SUBJECT_FROM = 128
 LEAST_SHARE = 0.002  # of the frame; smaller spots are no subject
-BOX_LEVEL = 160  # of a last matte that is only a box; as in training
-HIDDEN_SHARE = 0.06  # of its usual area: less of it counts as nothing
-REACH = 0.08  # of the square: as far from where the last matte is expected the subject may be
-REACHES_FROM = 40  # alpha of that matte
-AGREES_FROM, AGREES_WHOLLY = 0.6, 0.8  # J of both networks' mattes from which the other one's counts, and half
-AGREES_RATE = 0.2  # how fast that is learned
-SAME_MOTION = 0.01  # of the square, per frame, by which a part of the subject may move otherwise than all of it
-MOST_UNLIKE = 0.8  # of its last matte that a part loses which does not
-WHOLE_SHARE = 0.7  # of its usual area: so much of it is all of it
+SEEN_SHARE = 0.06  # of its box; a subject of which less is seen is hidden
+WHOLE_SHARE = 0.6  # of its usual area
+LOST_FROM = 3  # frames in hiding
+LOST_AFTER = 90  # frames in hiding; then the nearest subject is taken
 LEARN_EVERY = 3  # frames
-USUAL_RATE = 0.1  # how fast it is learned what is usual
-SEARCH_EVERY = 4  # frames without it
-LOST_FROM = 3  # frames without it
-LIKE_SHARE = 0.6  # of its usual likeness: what is less like it is somebody else
-FOUND_SHARE = 0.25  # of its usual area, that a search must find
-SAME_SHARE = 0.7  # of its looks that usually show, which must show again where it was not expected
-CANDIDATES = 2  # places of a frame that are looked at in a search
-MOST_PLACES = 4096  # of a frame that is searched
-CUT_LEVELS = 40  # grey levels that a place must differ by …
-CUT_SHARE = 0.5  # … and the share of the frame that must, for the frame to belong to another scene
-CUT_SIDE = 64  # px, of the frame that is compared
+DOUBT = 0.03  # of what a network says
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How loud the witnesses are beside the network; measured with the study `video`."""
+
+    whole: float = 0.5  # the network for whole frames
+    known: float = 0.5  # the one that knows this subject
+    colour: float = 0.6
+    motion: float = 1.0
+    memory: float = 0.6
+    same_motion_px: float = 2.5  # pixels per frame by which a part of the subject may move differently
+    colour_rate: float = 0.1  # how fast its colours are learned
+    place_rate: float = 0.15  # how fast its box follows its matte
+    size_rate: float = 0.1
+    reach: float = 1.5  # half boxes from the centre up to which a pixel may belong to it
 
 
 class Knows(Protocol):
@@ -60,7 +65,7 @@ class Knows(Protocol):
     side: int
 
     def __call__(self, seen: NDArray[np.uint8]) -> Alpha:
-        """(side, side, 5) → (side, side)."""
+        """(side, side, 5), as `FollowNetwork` takes it → (side, side)."""
         ...
 
 
@@ -74,289 +79,266 @@ class Follower:
         chosen: Choice | Box | Alpha,
         *,
         knows: Knows | None = None,
+        weights: Weights | None = None,
     ) -> None:
         """`segment`: a picture of `input_size` → its matte. `chosen`: how to pick the subject in the first frame.
 
-        An alpha (h, w) shows it as it is there. `knows`: the network that keeps to it; without it, the bundled one.
+        An alpha (h, w) shows it there. `knows`: the network that knows it again; without it, the bundled one.
         """
-        self._segment, self._input_size, self._chosen = segment, input_size, chosen
         self._knows = knows or FollowNetwork()
+        self._segment, self._input_size, self._chosen = segment, input_size, chosen
+        self._weights = weights or Weights()
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._grid = np.dstack(np.meshgrid(*(np.arange(self._knows.side, dtype=np.float32),) * 2))
-        reach = 2 * round(REACH * self._knows.side) + 1
-        self._reach = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+        self.hidden = 0  # frames in a row
         self.reset()
 
     def reset(self) -> None:
         """Chooses anew in the next frame, as in the first."""
-        self._place: Place | None = None
-        self._looks = Looks.none()
-        self._random = np.random.default_rng(0)
-        self._before: tuple[NDArray[np.uint8], Alpha] | None = None  # the last square in grey, and its matte
-        self._frame: NDArray[np.uint8] | None = None  # the last frame, tiny
-        self._agrees = AGREES_WHOLLY  # how much of what it finds the network for whole frames calls people as well
-        self._whole = True  # whether all of the subject was seen in the last frame
-        self._usual_area = self._usual_likeness = self._usual_again = 0.0
-        self._number = 0
-        self.hidden = 0  # frames in a row
+        self._place: _Place | None = None
+        self._matte: Alpha | None = None
+        self._grey: NDArray[np.uint8] | None = None
+        self._colours: _Colours | None = None
+        self._memory = _Memory(self._knows)
+        self._usual_area = 0.0
+        self.hidden = 0
 
     @property
     def lost(self) -> bool:
-        """Whether the subject is not to be seen; the matte is empty then."""
+        """Whether the subject is hidden or gone."""
         return self._place is not None and self.hidden >= LOST_FROM
 
     def __call__(self, image: Image) -> Alpha:
         """(H, W, 3) → (h, w), at most `WORKING_SIDE` long: the subject's matte, nothing of anybody else."""
         height, width = image.shape[:2]
-        frame = (width, height)
-        scale = max(1.0, max(frame) / WORKING_SIDE)
-        plane = round(width / scale), round(height / scale)
-        self._number += 1
-        cut = self._is_cut(image)
-        if self._place is None:
-            found = self._begin(image)
-        elif cut:
-            self._before, self.hidden = None, LOST_FROM
-            found = self._searched(image)
-        else:
-            found = self._followed(image)
-            if found is None and self.hidden % SEARCH_EVERY == 0:
-                found = self._searched(image)
-        if found is None:
-            return np.zeros(plane[::-1], np.uint8)
-        square, matte = found
-        return square.paste(matte, frame, plane)
+        scale = max(1.0, max(width, height) / WORKING_SIDE)
+        size = round(width / scale), round(height / scale)
+        small = quick_shrink(image, size)
+        grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+        if self._matte is not None and self._matte.shape != grey.shape:
+            self.reset()
+        if self._place is None or self.hidden > LOST_AFTER:
+            found = self._choose(image, size, scale)
+            if found is None:
+                return np.zeros(grey.shape, np.uint8)
+            self.reset()
+            self._place = found
+        place, motion, before = self._place, None, None
+        if self._grey is not None and self._matte is not None:
+            motion = -self._flow.calc(grey, self._grey, None)  # type: ignore[call-overload]
+            before = self._move(place, motion)
+        place.keep_inside(size)
+        distance = place.distance(grey.shape)
+        odds = self._network_odds(image, place, scale, before, grey.shape)
+        if self._colours is not None:
+            odds += self._weights.colour * self._colours.odds(small)
+        if motion is not None and before is not None:
+            odds += self._weights.motion * self._motion_odds(motion, place, distance)
+            odds += self._weights.memory * _log_odds(cv2.GaussianBlur(before, (0, 0), 2), 0.1)
+        odds -= np.clip((distance - self._weights.reach) * 4, 0, 8)
+        matte = (255 / (1 + np.exp(-odds))).astype(np.uint8)
+        matte[distance > 2 * self._weights.reach] = 0
+        matte = _without_strangers(matte, self._expected(before, place, distance))
+        self._learn(small, matte, place, distance)
+        self._grey, self._matte = grey, matte
+        return matte
 
-    def _is_cut(self, image: Image) -> bool:
-        tiny = np.asarray(cv2.cvtColor(quick_shrink(image, (CUT_SIDE, CUT_SIDE)), cv2.COLOR_RGB2GRAY), np.uint8)
-        before, self._frame = self._frame, tiny
-        return before is not None and float(np.mean(cv2.absdiff(tiny, before) > CUT_LEVELS)) > CUT_SHARE
-
-    # The first frame
-
-    def _begin(self, image: Image) -> tuple[Square, Alpha] | None:
-        side = self._knows.side
-        if isinstance(self._chosen, tuple):
-            place = Place(*self._chosen)
-            place.step(image.shape[1::-1])  # into the frame
-            square = place.square()
-            seen, found = self._cut(image, square)
-            left, top, width, height = self._chosen
-            box = np.array([left - square.left, top - square.top, width, height]) * side / square.side
-            matte = self._from_box(seen, found, box.round().astype(int))
-        else:
-            mask = self._chosen if isinstance(self._chosen, np.ndarray) else self._spot(image, self._chosen)
-            if mask is None or mask.max(initial=0) < SUBJECT_FROM:
-                return None
-            if mask.shape != image.shape[:2]:
-                mask = np.asarray(cv2.resize(mask, image.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
-            place = Place(*box_of(mask >= SUBJECT_FROM))
-            square = place.square()
-            seen, _ = self._cut(image, square)
-            prior = square.cut(mask, side, outside=0)
-            soft = self._softened(prior)
-            self._looks = self._looked(seen, prior)
-            # A mask that somebody drew is the truth; what a network found may be mended.
-            matte = prior if isinstance(self._chosen, np.ndarray) else self._matte(seen, soft)
-        self._place = place
-        self._looks = self._looked(seen, matte)
-        self._see(square, seen, matte, whole=True)
-        return square, matte
-
-    def _cut(self, image: Image, square: Square) -> tuple[Image, Alpha]:
-        """What the square shows, and what the network for whole frames finds in it; both of the side that is known."""
-        size = self._input_size
-        large = square.cut(image, max(size))
-        found = self._segment(large if large.shape[1::-1] == size else quick_shrink(large, size))
-        side = (self._knows.side, self._knows.side)
-        seen, matte = (cv2.resize(part, side, interpolation=cv2.INTER_AREA) for part in (large, found))
-        return np.asarray(seen, np.uint8), np.asarray(matte, np.uint8)
-
-    def _from_box(self, seen: Image, found: Alpha, box: NDArray[np.int_]) -> Alpha:
-        left, top, width, height = (int(value) for value in box)
-        self._looks = self._looked(seen, box_marks(seen.shape[0], (left, top, width, height)))
-        prior = np.zeros(seen.shape[:2], np.uint8)
-        prior[max(0, top) : top + height, max(0, left) : left + width] = BOX_LEVEL
-        outside = prior == 0
-        matte = cv2.addWeighted(self._matte(seen, prior), 0.5, found, 0.5, 0)
-        matte[outside] = 0
-        return np.asarray(matte, np.uint8)
-
-    def _spot(self, image: Image, chosen: Choice) -> Alpha | None:
-        """The matte (h, w) of one of the subjects that the network for whole frames finds."""
-        matte = self._segment(quick_shrink(image, self._input_size))
-        count, spots, stats, centres = cv2.connectedComponentsWithStats((matte >= SUBJECT_FROM).astype(np.uint8))
-        large = [n for n in range(1, count) if stats[n, cv2.CC_STAT_AREA] >= LEAST_SHARE * matte.size]
-        if not large:
+    def _choose(self, image: Image, size: Size, scale: float) -> _Place | None:
+        if isinstance(self._chosen, np.ndarray) and self._place is None:
+            left, top, width, height = cv2.boundingRect((self._shown_to(size) >= SUBJECT_FROM).astype(np.uint8))
+            return _Place(left + width / 2, top + height / 2, max(4.0, width), max(4.0, height)) if width else None
+        if isinstance(self._chosen, tuple) and self._place is None:
+            left, top, width, height = (value / scale for value in self._chosen)
+            return _Place(left + width / 2, top + height / 2, max(4.0, width), max(4.0, height))
+        matte = cv2.resize(self._segment(quick_shrink(image, self._input_size)), size, interpolation=cv2.INTER_AREA)
+        count, _, stats, centres = cv2.connectedComponentsWithStats((matte >= SUBJECT_FROM).astype(np.uint8))
+        spots = [n for n in range(1, count) if stats[n, cv2.CC_STAT_AREA] >= LEAST_SHARE * matte.size]
+        if not spots:
             return None
-        if chosen == "largest":
-            best = max(large, key=lambda n: stats[n, cv2.CC_STAT_AREA])
+        if self._chosen == "largest" and self._place is None:
+            best = max(spots, key=lambda n: stats[n, cv2.CC_STAT_AREA])
         else:
-            middle = np.array(matte.shape[::-1]) / 2
-            best = min(large, key=lambda n: np.hypot(*(centres[n] - middle)))
-        return np.where(spots == best, matte, 0).astype(np.uint8)
+            wanted = (size[0] / 2, size[1] / 2) if self._place is None else (self._place.x, self._place.y)
+            best = min(spots, key=lambda n: np.hypot(*(centres[n] - wanted)))
+        left, top, width, height, _ = (float(value) for value in stats[best])
+        return _Place(left + width / 2, top + height / 2, width, height)
 
-    # The frames after it
+    def _shown_to(self, size: Size) -> Alpha:
+        """The alpha that shows the subject, at a size."""
+        return np.asarray(cv2.resize(np.asarray(self._chosen, np.uint8), size, interpolation=cv2.INTER_AREA), np.uint8)
 
-    def _followed(self, image: Image) -> tuple[Square, Alpha] | None:
-        """What is seen of the subject where it is expected; None when that is nothing."""
-        place = self._place
-        assert place is not None
-        place.step((image.shape[1], image.shape[0]))
-        square = place.square()
-        seen, found = self._cut(image, square)
-        carried = self._carried(seen)
-        matte = self._matte(seen, self._softened(carried))
-        reached = cv2.dilate(carried, self._reach)
-        agreed = np.asarray(cv2.min(found, reached), np.uint8)
-        self._agrees += AGREES_RATE * (_overlap(agreed, matte) - self._agrees)
-        if self._whole:
-            matte[reached < REACHES_FROM] = 0
-        seen_of_it = self._judged(square, seen, matte)
-        if seen_of_it is None:
-            return None
-        # Shown, not remembered: what the other network leaves out would be left out for ever.
-        weight = 0.5 * float(np.clip((self._agrees - AGREES_FROM) / (AGREES_WHOLLY - AGREES_FROM), 0, 1))
-        return square, np.asarray(cv2.addWeighted(matte, 1 - weight, agreed, weight, 0), np.uint8)
-
-    def _judged(self, square: Square, seen: Image, matte: Alpha) -> tuple[Square, Alpha] | None:
-        area, likeness = self._area(square, matte), self._likeness(seen, matte)
-        alike = likeness >= LIKE_SHARE * self._usual_likeness
-        if area < HIDDEN_SHARE * self._usual_area or (self.hidden and not alike):
+    def _move(self, place: _Place, motion: Plane) -> Alpha:
+        """Brings the box to where the subject went, and gives the last matte there."""
+        matte = self._matte if self._matte is not None else np.zeros(motion.shape[:2], np.uint8)
+        there = cv2.warpAffine(matte, place.shift(), matte.shape[::-1]) > 140
+        along = there & (place.unlike(motion) < 1.5 * self._weights.same_motion_px)
+        # What is left of somebody who goes behind a tree seems to slow down: only the whole subject tells its speed.
+        whole = np.count_nonzero(there) > WHOLE_SHARE * self._usual_area
+        if whole and np.count_nonzero(along) > max(20, 0.25 * np.count_nonzero(there)):
+            self.hidden = 0
+            place.turn(float(np.median(motion[:, :, 0][along])), float(np.median(motion[:, :, 1][along])))
+        else:
             self.hidden += 1
-            self._whole = False
-            self._place.slow()
-            self._before = _grey(seen), np.zeros_like(matte)
-            return None
-        self.hidden = 0
-        self._see(square, seen, matte, whole=area > WHOLE_SHARE * self._usual_area)
-        return square, matte
+            place.slow()
+        shifted = cv2.warpAffine(matte, place.shift(), matte.shape[::-1])
+        place.step()
+        return np.asarray(shifted, np.uint8)
 
-    def _carried(self, seen: Image) -> Alpha:
-        """The last matte, moved along with the picture into this square."""
-        if self._before is None:
-            return np.zeros(seen.shape[:2], np.uint8)
-        before, matte = self._before
-        if not matte.any():
-            return matte
-        motion = self._flow.calc(_grey(seen), before, None)  # type: ignore[call-overload]
-        there = np.asarray(cv2.remap(matte, self._grid + motion, None, cv2.INTER_LINEAR), np.uint8)  # type: ignore[call-overload]
-        # The square goes along with the subject; what moves otherwise, as the surroundings do, is hardly a part of it.
-        subject = there >= SUBJECT_FROM
-        own = np.median(motion[subject], axis=0) if self._whole and subject.any() else np.zeros(2, np.float32)
-        unlike = np.hypot(*cv2.split(motion - own.astype(np.float32))) / (SAME_MOTION * len(there))
-        around = unlike[(cv2.dilate(there, self._reach) >= SUBJECT_FROM) & ~subject]
-        tells = float(np.mean(around > 1)) if around.size else 0.0
-        return (there * (1 - MOST_UNLIKE * tells * np.clip(unlike - 1, 0, 1))).astype(np.uint8)
+    def _network_odds(
+        self, image: Image, place: _Place, scale: float, before: Alpha | None, shape: tuple[int, ...]
+    ) -> Plane:
+        """What the networks say of the square around the subject, in a plane of the working size."""
+        side = max(8, round(max(place.width, place.height) * GROW))
+        left, top = round(place.x - side / 2), round(place.y - side / 2)
+        crop = _cropped(image, round(left * scale), round(top * scale), round(side * scale))
+        if before is None and isinstance(self._chosen, np.ndarray):
+            before = self._shown_to((shape[1], shape[0]))
+        prior = None if before is None else _cut(before, left, top, side)
+        box = place.x - place.width / 2 - left, place.y - place.height / 2 - top, place.width, place.height
+        whole = self._segment(_fitted(crop, self._input_size))
+        known = self._memory(crop, prior, tuple(round(value * self._knows.side / side) for value in box))
+        weights, said = self._weights, np.zeros((side, side), np.float32)
+        for weight, matte in ((weights.whole, whole), (weights.known, known)):
+            said += weight * _log_odds(cv2.resize(matte, (side, side), interpolation=cv2.INTER_AREA), DOUBT)
+        nothing = (weights.whole + weights.known) * np.log(DOUBT / (1 - DOUBT))
+        odds = np.full(shape[:2], nothing, np.float32)
+        x0, y0, x1, y1 = max(0, left), max(0, top), min(shape[1], left + side), min(shape[0], top + side)
+        odds[y0:y1, x0:x1] = said[y0 - top : y1 - top, x0 - left : x1 - left]
+        self._square = left, top, side
+        return odds
 
-    def _searched(self, image: Image) -> tuple[Square, Alpha] | None:
-        """The subject wherever in the frame it is; None when nothing looks like it."""
-        place = self._place
-        assert place is not None
-        best: tuple[float, Place, Square, Image, Alpha] | None = None
-        for x, y in self._alike(image, place):
-            there = place.at(x, y)
-            square = there.square()
-            seen, _ = self._cut(image, square)
-            matte = self._matte(seen, np.zeros(seen.shape[:2], np.uint8))
-            again = self._again(square, seen, matte)
-            if again >= SAME_SHARE and (best is None or again > best[0]):
-                best = again, there, square, seen, matte
-        if best is None:
-            return None
-        _, self._place, square, seen, matte = best
-        self.hidden = 0
-        self._see(square, seen, matte, whole=False)
-        return square, matte
+    def _motion_odds(self, motion: Plane, place: _Place, distance: Plane) -> Plane:
+        """For what moves with the subject; silent where the surroundings move like it."""
+        unlike = place.unlike(motion)
+        around = unlike[(distance > 1.2) & (distance < 2)]
+        tells = float(np.mean(around > 3)) if around.size else 0.0
+        said = tells * np.clip(1.5 - unlike / self._weights.same_motion_px, -1, 1.5)
+        return np.asarray(cv2.blur(said, (5, 5)), np.float32)
 
-    def _alike(self, image: Image, place: Place) -> list[tuple[float, float]]:
-        """Middles of the boxes of the subject's size, in pixels of the frame, that look most like it."""
-        height, width = image.shape[:2]
-        pixel = max(place.square().side / GRID, np.sqrt(width * height / MOST_PLACES))
-        size = max(1, round(width / pixel)), max(1, round(height / pixel))
-        small = cv2.resize(quick_shrink(image, size), size)
-        like = (
-            self._looks.likeness(places_of(np.asarray(small, np.uint8), anywhere=True))
-            .reshape(size[::-1])
-            .astype(np.float32)
-            - 128
-        )
-        box = max(1, round(place.width / pixel)), max(1, round(place.height / pixel))
-        inside = cv2.blur(like, box, borderType=cv2.BORDER_CONSTANT)
-        around = cv2.blur(like, (2 * box[0], 2 * box[1]), borderType=cv2.BORDER_CONSTANT)
-        score, found = 2 * inside - around, []
-        for _ in range(CANDIDATES):
-            _, _, _, (column, row) = cv2.minMaxLoc(score)
-            found.append(((column + 0.5) * width / size[0], (row + 0.5) * height / size[1]))
-            score[max(0, row - box[1]) : row + box[1] + 1, max(0, column - box[0]) : column + box[0] + 1] = -np.inf
-        return found
+    def _expected(self, before: Alpha | None, place: _Place, distance: Plane) -> NDArray[np.bool_]:
+        """Where the subject was; the whole box when it has just been chosen, or comes out of hiding."""
+        if before is not None:
+            there = before >= SUBJECT_FROM
+            if np.count_nonzero(there) > SEEN_SHARE * place.width * place.height:
+                return there
+        return distance < 1
 
-    def _again(self, square: Square, seen: Image, matte: Alpha) -> float:
-        """How much of the subject, of what it usually shows, is in this matte of somebody; 0 when it is nobody."""
-        if self._area(square, matte) < FOUND_SHARE * self._usual_area:
-            return 0.0
-        if self._likeness(seen, matte) < LIKE_SHARE * self._usual_likeness:
-            return 0.0
-        return self._found_again(seen, matte) / max(self._usual_again, 1e-3)
-
-    def _found_again(self, seen: Image, matte: Alpha) -> float:
-        return self._looks.found_again(_places(seen)[_on_grid(matte).reshape(-1) >= SUBJECT_FROM])
-
-    def _see(self, square: Square, seen: Image, matte: Alpha, *, whole: bool) -> None:
-        """The subject is there: learns where it is, how large it is and what it looks like."""
+    def _learn(self, small: Image, matte: Alpha, place: _Place, distance: Plane) -> None:
         subject = matte >= SUBJECT_FROM
-        self._before, self._whole = (_grey(seen), matte), whole
-        if not subject.any():
-            return
-        scale = square.side / matte.shape[0]
-        left, top, width, height = (value * scale for value in box_of(subject))
-        self._place.follow(square.left + left, square.top + top, width, height, whole=whole)
-        if not self._usual_area:  # the first frame is likest to itself, and tells nothing
-            self._usual_area = self._area(square, matte)
-            return
-        rate = USUAL_RATE if whole else USUAL_RATE / 4  # who walks away becomes smaller, too
-        self._usual_area += rate * (self._area(square, matte) - self._usual_area)
-        if whole and (self._number % LEARN_EVERY == 0 or not self._usual_likeness):
-            rate = USUAL_RATE if self._usual_likeness else 1.0
-            self._usual_likeness += rate * (self._likeness(seen, matte) - self._usual_likeness)
-            self._usual_again += rate * (self._found_again(seen, matte) - self._usual_again)
-            self._looks.learn(_places(seen), _on_grid(matte), self._random)
-
-    def _area(self, square: Square, matte: Alpha) -> float:
-        return np.count_nonzero(matte >= SUBJECT_FROM) * (square.side / matte.shape[0]) ** 2
-
-    def _likeness(self, seen: Image, matte: Alpha) -> float:
-        """Of what the matte shows, to the subject: 1 as like as can be, 0 like neither, −1 like what is around it."""
-        where = _on_grid(matte).reshape(-1) >= SUBJECT_FROM
-        if not where.any():
-            return 0.0
-        return float(np.mean(self._looks.likeness(_places(seen)[where]))) / 127.5 - 1
-
-    def _looked(self, seen: Image, matte: Alpha) -> Looks:
-        return Looks.of(_places(seen), _on_grid(matte), self._random)
-
-    def _softened(self, matte: Alpha) -> Alpha:
-        return np.asarray(cv2.GaussianBlur(matte, (0, 0), PRIOR_BLUR * matte.shape[0]), np.uint8)
-
-    def _matte(self, seen: Image, prior: Alpha) -> Alpha:
-        likeness = self._looks.likeness(_places(seen)).reshape(GRID, GRID)
-        like = cv2.resize(likeness, seen.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-        return self._knows(np.dstack([seen, prior, like]))
+        area, room = np.count_nonzero(subject), place.width * place.height
+        if self._colours is None:
+            self._colours = _Colours(small, distance < 0.6, (matte < 60) & (distance < 2.5))
+        if max(SEEN_SHARE * room, WHOLE_SHARE * self._usual_area) < area < 1.2 * room:
+            self._usual_area += (0.1 if self._usual_area else 1.0) * (area - self._usual_area)
+            place.follow(subject, self._weights)
+            if not self.hidden:
+                self._colours.learn(small, matte > 180, self._weights.colour_rate)
+        self._colours.learn_around(small, (matte < 60) & (distance < 2.5))
+        self._memory.learn(_cut(matte, *self._square), sure=not self.hidden)
 
 
-def _overlap(one: Alpha, other: Alpha) -> float:
-    first, second = one >= SUBJECT_FROM, other >= SUBJECT_FROM
-    return np.count_nonzero(first & second) / max(1, np.count_nonzero(first | second))
+class _Memory:
+    """What the subject has looked like in the square, told to the network that knows it again."""
+
+    def __init__(self, knows: Knows) -> None:
+        self._knows, self._looks, self._random, self._frames = knows, Looks.none(), np.random.default_rng(0), 0
+        self._places = places_of(np.zeros((GRID, GRID, 3), np.uint8))
+
+    def __call__(self, crop: Image, prior: Alpha | None, box: tuple[int, ...]) -> Alpha:
+        """A square (n, n, 3) and its last matte (m, m), or only a box in the network's pixels → (side, side)."""
+        side = self._knows.side
+        seen = np.asarray(cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+        self._places = places_of(np.asarray(cv2.resize(seen, (GRID, GRID), interpolation=cv2.INTER_AREA), np.uint8))
+        looks = self._looks
+        if prior is None:
+            left, top, width, height = box
+            soft = np.zeros((side, side), np.uint8)
+            soft[max(0, top) : top + height, max(0, left) : left + width] = BOX_LEVEL
+            marks = cv2.resize(
+                box_marks(side, (left, top, width, height)), (GRID, GRID), interpolation=cv2.INTER_NEAREST
+            )
+            looks = Looks.of(self._places, np.asarray(marks, np.uint8), self._random)
+        else:
+            soft = cv2.GaussianBlur(cv2.resize(prior, (side, side)), (0, 0), PRIOR_BLUR * side)
+            if not self._frames:
+                looks = Looks.of(self._places, _on_grid(prior), self._random)
+        like = cv2.resize(looks.likeness(self._places).reshape(GRID, GRID), (side, side))
+        return self._knows(np.dstack([seen, soft, like]))
+
+    def learn(self, matte: Alpha, *, sure: bool) -> None:
+        """The matte (m, m) of the square that was seen last."""
+        if not self._frames:
+            self._looks = Looks.of(self._places, _on_grid(matte), self._random)
+        elif sure and self._frames % LEARN_EVERY == 0:
+            self._looks.learn(self._places, _on_grid(matte), self._random)
+        self._frames += 1
 
 
-def box_marks(side: int, box: Box) -> Alpha:
-    """(side, side): 255 in the middle of a box, 0 outside it, between them neither."""
-    left, top, width, height = box
-    marks = np.zeros((side, side), np.uint8)
-    marks[max(0, top) : top + height, max(0, left) : left + width] = 128
-    inner = slice(max(0, top + height // 5), top + height - height // 5)
-    marks[inner, max(0, left + width // 5) : left + width - width // 5] = 255
-    return marks
+class _Place:
+    """A box that moves; pixels of the working size."""
+
+    def __init__(self, x: float, y: float, width: float, height: float) -> None:
+        self.x, self.y, self.width, self.height = x, y, width, height
+        self._dx = self._dy = 0.0  # per frame
+
+    def shift(self) -> Plane:
+        return np.array([[1, 0, self._dx], [0, 1, self._dy]], np.float32)
+
+    def unlike(self, motion: Plane) -> Plane:
+        return np.hypot(motion[:, :, 0] - self._dx, motion[:, :, 1] - self._dy).astype(np.float32)
+
+    def turn(self, dx: float, dy: float) -> None:
+        self._dx, self._dy = (self._dx + dx) / 2, (self._dy + dy) / 2
+
+    def slow(self) -> None:
+        self._dx, self._dy = 0.97 * self._dx, 0.97 * self._dy
+
+    def step(self) -> None:
+        self.x, self.y = self.x + self._dx, self.y + self._dy
+
+    def keep_inside(self, size: Size) -> None:
+        self.x, self.y = min(max(self.x, 0.0), size[0] - 1.0), min(max(self.y, 0.0), size[1] - 1.0)
+
+    def distance(self, shape: tuple[int, ...]) -> Plane:
+        """Of every pixel from the centre, in half boxes: 1 on the box."""
+        across = np.abs(np.arange(shape[1], dtype=np.float32) - self.x) / (self.width / 2)
+        down = np.abs(np.arange(shape[0], dtype=np.float32) - self.y) / (self.height / 2)
+        return np.maximum(across[np.newaxis, :], down[:, np.newaxis]).astype(np.float32)
+
+    def follow(self, subject: NDArray[np.bool_], weights: Weights) -> None:
+        rows, columns = np.nonzero(subject)
+        left, right = np.percentile(columns, (2, 98))
+        top, bottom = np.percentile(rows, (2, 98))
+        by = 0.2 * self.width, 0.2 * self.height
+        self.x += weights.place_rate * float(np.clip((left + right) / 2 - self.x, -by[0], by[0]))
+        self.y += weights.place_rate * float(np.clip((top + bottom) / 2 - self.y, -by[1], by[1]))
+        for side, found in (("width", right - left), ("height", bottom - top)):
+            now = getattr(self, side)
+            wished = float(np.clip(1.1 * found, 0.7 * now, 1.3 * now))
+            setattr(self, side, max(4.0, now + weights.size_rate * (wished - now)))
+
+
+class _Colours:
+    """How the subject looks, and how what is around it does: a histogram each."""
+
+    def __init__(self, small: Image, inside: NDArray[np.bool_], outside: NDArray[np.bool_]) -> None:
+        self._subject = self._shares(small, inside)
+        self._around = self._shares(small, outside)
+
+    def odds(self, small: Image) -> Plane:
+        ratio = np.log((self._subject + 1e-5) / (self._around + 1e-5))
+        return np.asarray(cv2.blur(np.clip(ratio, -2.5, 2.5).astype(np.float32)[_numbers(small)], (3, 3)), np.float32)
+
+    def learn(self, small: Image, inside: NDArray[np.bool_], rate: float) -> None:
+        if np.count_nonzero(inside) > 30:
+            self._subject += rate * (self._shares(small, inside) - self._subject)
+
+    def learn_around(self, small: Image, outside: NDArray[np.bool_]) -> None:
+        if outside.any():
+            self._around += 0.2 * (self._shares(small, outside) - self._around)
+
+    def _shares(self, small: Image, where: NDArray[np.bool_]) -> NDArray[np.float64]:
+        counts = np.bincount(_numbers(small)[where], minlength=COLOURS**3).astype(np.float64)
+        return counts / max(1.0, counts.sum())
 
 
 def parse_follow(text: str) -> Choice | Box | Alpha:
@@ -376,13 +358,50 @@ def parse_follow(text: str) -> Choice | Box | Alpha:
     return int(match[1]), int(match[2]), int(match[3]), int(match[4])
 
 
-def _grey(seen: Image) -> NDArray[np.uint8]:
-    return np.asarray(cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY), np.uint8)
-
-
-def _places(seen: Image) -> NDArray[np.float32]:
-    return places_of(np.asarray(cv2.resize(seen, (GRID, GRID), interpolation=cv2.INTER_AREA), np.uint8))
+def _cut(matte: Alpha, left: int, top: int, side: int) -> Alpha:
+    """A square of a plane; beyond it there is nothing."""
+    around = cv2.copyMakeBorder(matte, side, side, side, side, cv2.BORDER_CONSTANT, value=0)
+    return np.asarray(around[top + side : top + 2 * side, left + side : left + 2 * side], np.uint8)
 
 
 def _on_grid(matte: Alpha) -> Alpha:
     return np.asarray(cv2.resize(matte, (GRID, GRID), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _numbers(small: Image) -> NDArray[np.intp]:
+    levels = small.astype(np.intp) * COLOURS >> 8
+    return (levels[:, :, 0] * COLOURS + levels[:, :, 1]) * COLOURS + levels[:, :, 2]
+
+
+def _log_odds(alpha: NDArray[np.uint8] | cv2.typing.MatLike, doubt: float) -> Plane:
+    """Of an alpha that is right but for `doubt` of all cases."""
+    share = np.clip(np.asarray(alpha, np.float32) / 255, doubt, 1 - doubt)
+    return np.log(share / (1 - share))
+
+
+def _cropped(image: Image, left: int, top: int, side: int) -> Image:
+    """A square of the picture, its border continued where the square sticks out."""
+    height, width = image.shape[:2]
+    inside = image[max(0, top) : max(0, top + side), max(0, left) : max(0, left + side)]
+    missing = max(0, -top), max(0, top + side - height), max(0, -left), max(0, left + side - width)
+    if any(missing):
+        inside = np.asarray(cv2.copyMakeBorder(inside, *missing, cv2.BORDER_REPLICATE), np.uint8)
+    return inside
+
+
+def _fitted(crop: Image, size: Size) -> Image:
+    """Of the network's input size, whether that is smaller or larger."""
+    if crop.shape[1] >= size[0] and crop.shape[0] >= size[1]:
+        return quick_shrink(crop, size)
+    return np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _without_strangers(matte: Alpha, expected: NDArray[np.bool_]) -> Alpha:
+    """Only spots of which a fifth lies where the subject was."""
+    subject = (matte >= SUBJECT_FROM).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(subject)
+    spots = np.asarray(labels, np.intp)
+    inside = np.bincount(spots[expected], minlength=count)
+    keep = inside > 0.2 * stats[:, cv2.CC_STAT_AREA]
+    keep[0] = True
+    return np.where(keep[spots], matte, 0).astype(np.uint8)

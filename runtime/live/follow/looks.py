@@ -21,7 +21,6 @@ FEATURES = 11
 BLURS = ((3, 0.7), (5, 0.5))  # (pixels of the grid, how much it counts)
 APART = 60.0  # levels that places are unlike when they lie a whole side apart
 NOBODY = 12.0  # levels; colours nearer than this to both say nothing
-SAME = 25.0  # levels; the farthest apart that two views of one place look
 LEAST_LIKE = 150  # likeness to the first looks from which a place may be learned as the subject
 SUBJECT_FROM, AROUND_UP_TO = 200, 30  # alpha of places that are remembered
 FIRST, LATEST = 96, 96  # places of the first frame, and of those since, of the subject and as many around it
@@ -29,15 +28,12 @@ FIRST, LATEST = 96, 96  # places of the first frame, and of those since, of the 
 Places = NDArray[np.float32]  # (n, FEATURES)
 
 
-def places_of(image: Image, *, anywhere: bool = False) -> Places:
-    """(h, w, 3) RGB → (h·w, FEATURES): what every place looks like and where it is, in levels.
-
-    `anywhere`: where they are does not count; the places then lack the last two features.
-    """
+def places_of(image: Image) -> Places:
+    """(h, w, 3) RGB → (h·w, FEATURES): what every place looks like and where it is, in levels."""
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2Lab).astype(np.float32)
     layers = [lab, *(cv2.blur(lab, (side, side)) * weight for side, weight in BLURS)]
     looks = np.concatenate([np.asarray(layer).reshape(-1, 3) for layer in layers], axis=1)
-    return looks if anywhere else np.concatenate([looks, _where(*image.shape[:2])], axis=1)
+    return np.concatenate([looks, _where(*image.shape[:2])], axis=1)
 
 
 @cache
@@ -85,17 +81,19 @@ class Looks:
         share = (around - subject) / (around + subject + NOBODY)
         return (128 + 127 * share).astype(np.uint8)
 
-    def found_again(self, places: Places) -> float:
-        """How much of the subject's first looks (n, FEATURES) show, 0…1: somebody else lacks some of them."""
-        first = self.subject[: self.first[0]]
-        if not len(first) or not len(places):
-            return 0.0
-        return float(np.mean(_nearest(first, places) < SAME))
+
+def box_marks(side: int, box: tuple[int, int, int, int]) -> Alpha:
+    """(side, side): 255 in the middle of a box (left, top, width, height), 0 outside it, between them neither."""
+    left, top, width, height = box
+    marks = np.zeros((side, side), np.uint8)
+    marks[max(0, top) : top + height, max(0, left) : left + width] = 128
+    inner = slice(max(0, top + height // 5), max(0, top + height - height // 5))
+    marks[inner, max(0, left + width // 5) : max(0, left + width - width // 5)] = 255
+    return marks
 
 
 def _nearest(places: Places, remembered: Places) -> NDArray[np.float32]:
-    """The distance of every place to the nearest remembered one, in the features that are given."""
-    remembered = remembered[:, : places.shape[1]]
+    """The distance of every place to the nearest remembered one."""
     squared = np.einsum("ij,ij->i", remembered, remembered) - (2 * places) @ remembered.T
     least = squared.min(axis=1) + np.einsum("ij,ij->i", places, places)
     return np.sqrt(np.maximum(least, 0))

@@ -14,6 +14,7 @@ from ...picture.images import Alpha
 
 FOLLOW_MODEL = "unet-follow"
 PRIOR_BLUR = 0.035  # of the square's side: σ of the blur of the last matte, so that its outline is not copied
+BOX_LEVEL = 160  # of a last matte that is only a box
 CHANNELS = 5  # RGB, the last matte where it is expected now, likeness to what is remembered
 
 

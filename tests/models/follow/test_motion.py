@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edgematte.models.training.follow.motion import BOX, CHANNELS, Mix, Moments, spoiled_prior
+from edgematte.models.training.follow.motion import Mix, Moments, spoiled_prior
 from edgematte.models.training.photos import Photo
+from edgematte.runtime.live.follow.network import BOX_LEVEL, CHANNELS
 
 QUIET = Mix(in_place=0, pair=0, strangers=0, occluder=0, gone=0, box=0, forgotten=0, lagging=0)
 SIDE = 64
@@ -70,8 +71,8 @@ def test_what_passes_in_front_is_not_the_subject(stills: list[Photo]) -> None:
 def test_a_box_is_all_that_is_known(stills: list[Photo]) -> None:
     inputs, alphas, _ = Moments(stills, replace(QUIET, box=1), side=SIDE, seed=4).batch(8)
     for seen, alpha in zip(inputs, alphas, strict=True):
-        assert set(np.unique(seen[..., 3])) == {0, BOX}
-        assert seen[..., 3][alpha > 127].mean() > 0.8 * BOX
+        assert set(np.unique(seen[..., 3])) == {0, BOX_LEVEL}
+        assert seen[..., 3][alpha > 127].mean() > 0.8 * BOX_LEVEL
 
 
 def test_beside_a_photo_nothing_is_judged(stills: list[Photo]) -> None:

@@ -175,7 +175,7 @@ def test_the_unit_file_keeps_the_token_out_and_the_disk_read_only(
         ({"host": "192.168.1.5", "token": ""}, "protect it with --token"),
         ({"token": "two words"}, "no spaces"),
         ({"model": "nowhere"}, "nowhere"),
-        ({"refine": "much"}, "expected one of: off, fast, best"),
+        ({"refine": "much"}, "expected one of: off, fast"),
         ({"mqtt": "http://broker"}, "expected mqtt://"),
         ({"mqtt": "mqtt://me:secret@broker"}, "EDGEMATTE_MQTT_PASSWORD"),
     ],

@@ -177,8 +177,8 @@ class ButtonConfig:
 class DiskConfig:
     """When to worry about the disk, in megabytes left."""
 
-    warn_mb: Annotated[float, Between(0, 100_000, "megabytes")] = 2000
-    stop_mb: Annotated[float, Between(0, 100_000, "megabytes")] = 500
+    warn_mb: Annotated[float, Between(0, 1e9, "megabytes")] = 2000
+    stop_mb: Annotated[float, Between(0, 1e9, "megabytes")] = 500
 
 
 @dataclass(frozen=True)

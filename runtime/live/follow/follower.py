@@ -54,8 +54,9 @@ class Weights:
     memory: float = 0.6
     same_motion_px: float = 2.5  # pixels per frame by which a part of the subject may move differently
     colour_rate: float = 0.1  # how fast its colours are learned
-    place_rate: float = 0.15  # how fast its box follows its matte
-    size_rate: float = 0.1
+    place_rate: float = 0.3  # how fast its box follows its matte
+    size_rate: float = 0.05
+    growth_rate: float = 0.3
     reach: float = 1.5  # half boxes from the centre up to which a pixel may belong to it
 
 
@@ -314,7 +315,10 @@ class _Place:
         for side, found in (("width", right - left), ("height", bottom - top)):
             now = getattr(self, side)
             wished = float(np.clip(1.1 * found, 0.7 * now, 1.3 * now))
-            setattr(self, side, max(4.0, now + weights.size_rate * (wished - now)))
+            rate = (
+                weights.size_rate if wished < now else weights.growth_rate
+            )  # what turns to the side is cut off at once
+            setattr(self, side, max(4.0, now + rate * (wished - now)))
 
 
 class _Colours:

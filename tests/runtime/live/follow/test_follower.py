@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 
 from edgematte.runtime.errors import UsageError
-from edgematte.runtime.live.follow import Follower, parse_follow
+from edgematte.runtime.live.follow.follower import LOST_FROM, Follower, parse_follow
 from edgematte.runtime.picture.images import Alpha, Image
 
 SIZE = (320, 200)
@@ -16,8 +19,6 @@ NETWORK = (64, 64)
 
 def texture(seed: int, colour: tuple[int, int, int], shape: tuple[int, int]) -> Image:
     """A surface with something on it to see it move by."""
-    import cv2
-
     grain = np.random.default_rng(seed).normal(0, 40, (shape[0] // 4 + 1, shape[1] // 4 + 1, 1))
     large = cv2.resize(grain, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
     return np.clip(large[:, :, np.newaxis] + np.array(colour), 0, 255).astype(np.uint8)
@@ -92,6 +93,27 @@ def test_nobody_there_gives_an_empty_matte() -> None:
 def test_a_choice_is_read_or_refused() -> None:
     assert parse_follow("largest") == "largest"
     assert parse_follow("10,20,30,40") == (10, 20, 30, 40)
-    for words in ("me", "1,2,3", "1,2,0,4"):
-        with pytest.raises(UsageError, match="expected largest, centre, or a box"):
+    for words in ("me", "1,2,3", "1,2,0,4", "me.txt"):
+        with pytest.raises(UsageError, match="expected largest, centre, a box as"):
             parse_follow(words)
+
+
+def test_a_mask_shows_who_is_meant(tmp_path: Path) -> None:
+    image, truth = scene(20, stranger=200)
+    cv2.imwrite(str(tmp_path / "mask.png"), truth)
+    chosen = parse_follow(str(tmp_path / "mask.png"))
+    assert isinstance(chosen, np.ndarray)
+    assert overlap(Follower(anybody, NETWORK, chosen)(image), truth) > 0.7
+    cv2.imwrite(str(tmp_path / "black.png"), truth * 0)
+    with pytest.raises(UsageError, match="is black; expected a mask of the first frame"):
+        parse_follow(str(tmp_path / "black.png"))
+
+
+def test_who_is_hidden_is_said_to_be_lost() -> None:
+    follower = Follower(anybody, NETWORK, (60, 70, SIDE, SIDE))
+    for number in range(12):
+        follower(scene(60 + 2 * number)[0])
+    assert not follower.lost
+    for _ in range(LOST_FROM + 8):
+        follower(WALL)
+    assert follower.lost

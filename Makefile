@@ -14,7 +14,7 @@ demo: $(VENV)/installed  ## convert the bundled U-Net to int8, cut out a photo, 
 	@echo; echo "demo/astronaut.cutout.png is the cut-out, demo/unet-live.tflite the int8 model, demo/report/index.html and demo/bench.html the evidence."
 
 test: $(VENV)/installed-for-tests  ## everything that needs no PyTorch and no special hardware
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(VENV)/installed-for-tests build/typing/edgematte  ## style and types
 	$(BIN)/ruff check .

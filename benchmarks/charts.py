@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+import numpy as np
+
 from ..convert.report.charts import figure, legend, line, svg, text
 
 WIDTH = 560  # user units
@@ -106,13 +108,13 @@ def stacked_bars(bars: Sequence[Bar], names: Sequence[str], *, unit: str, label:
     return svg(row_px * len(bars), label, *marks, width=WIDTH) + legend(names, shades)
 
 
-def lines(curves: Sequence[Line], *, x_label: str, y_label: str, from_zero: bool = True) -> str:
+def lines(curves: Sequence[Line], *, x_label: str, y_label: str) -> str:
     """Curves over one pair of linear axes, each with its name at its end."""
     height, left, right, top, bottom = 250, 46, 130, 30, 44
     xs = [x for curve in curves for x, _ in curve.points]
     ys = [y for curve in curves for _, y in curve.points]
     first, last = min(xs), max(max(xs), min(xs) + 1e-9)
-    low, high = _round_range(0.0 if from_zero else min(ys), max(ys))
+    low, high = _round_range(0.0, max(ys))
 
     def across(x: float) -> float:
         return left + (x - first) / (last - first) * (WIDTH - left - right)
@@ -194,8 +196,6 @@ def _log_ticks(low: float, high: float) -> list[float]:
     ]
 
 
-def _few(values: Sequence[float], most: int = 6) -> list[float]:
-    """At most `most` of sorted values, ends included."""
-    if len(values) <= most:
-        return list(values)
-    return [values[round(place * (len(values) - 1) / (most - 1))] for place in range(most)]
+def _few(values: Sequence[float]) -> list[float]:
+    """At most six of sorted values, ends included."""
+    return [values[round(place)] for place in np.linspace(0, len(values) - 1, min(len(values), 6))]

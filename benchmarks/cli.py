@@ -6,15 +6,11 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ..runtime.device.files import write_bytes
 from ..runtime.device.machine import Machine, remarks
@@ -27,11 +23,12 @@ from ..runtime.errors import (
 )
 from ..runtime.network.convention import Color
 from ..runtime.network.interpreter import CHOICE_VARIABLE
-from ..runtime.tables import PIPE_WIDTH
+from ..runtime.tables import console
+from ..runtime.terminal import bars
 from . import result as results
 from .measure.contender import Precision, Provider
 from .measure.latency import Effort
-from .run import Original, Plan, Report
+from .run import Original, Plan
 from .run import run as measure
 from .tables import show
 
@@ -138,7 +135,7 @@ def run(
         up_to_threads,
         None if sustained is None else sustained * S_PER_MINUTE,
     )  # fmt: skip
-    with _progress() as report:
+    with bars() as report:
         found = measure(plan, command=shlex.join(["edgematte", *sys.argv[1:]]), report=report, checked=_warn)
 
     try:
@@ -149,7 +146,7 @@ def run(
     finally:  # written first, for a terminal may be closed by now; shown in any case, for a disk may be full
         if json_file == STDOUT:
             typer.echo(results.to_json(found), nl=False)
-        show(found, _console(stderr=json_file == STDOUT))
+        show(found, console(stderr=json_file == STDOUT))
     skipped = found.data.skipped if found.data else ()
     for photo in skipped:
         typer.echo(f"edgematte: {photo.reason}", err=True)
@@ -254,27 +251,3 @@ def _told(
         found.mean if found and mean is not None else None, found.std if found and std is not None else None, color,
         channel, output, cast("Asked | None", values),
     )  # fmt: skip
-
-
-def _console(*, stderr: bool) -> Console:
-    stream = sys.stderr if stderr else sys.stdout
-    in_pipe = not stream.isatty() and "COLUMNS" not in os.environ
-    return Console(stderr=stderr, width=PIPE_WIDTH if in_pipe else None, highlight=False)
-
-
-@contextmanager
-def _progress() -> Iterator[Report | None]:
-    """A bar on stderr for each step; nothing where stderr is no terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def report(what: str, share: float) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=1.0)
-            bar.update(tasks[what], completed=share)
-
-        yield report

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from ..convert.report.page import embedded
 from ..runtime.picture.images import Alpha, Image
@@ -32,7 +33,11 @@ def worst(photos: Sequence[PhotoScores], count: int) -> tuple[Chosen, ...]:
         for photo in sorted(photos, key=lambda photo: photo.agreement.iou if photo.agreement else 0.0)
         if photo.agreement is not None
     ]
-    return tuple(_first(count, _by_turns(from_reference, from_truth) if from_reference else from_truth))
+    found: dict[str, Chosen] = {}
+    pairs = zip(from_reference, from_truth, strict=True) if from_reference else zip(from_truth)
+    for candidate in chain.from_iterable(pairs):
+        found.setdefault(candidate.stem, candidate)
+    return tuple(found.values())[:count]
 
 
 def shown(chosen: Chosen, image: Image, truth: Alpha, model: Alpha, reference: Alpha | None) -> Shown:
@@ -45,17 +50,3 @@ def shown(chosen: Chosen, image: Image, truth: Alpha, model: Alpha, reference: A
         embedded(model),
         None if reference is None else embedded(reference),
     )
-
-
-def _by_turns(some: Sequence[Chosen], others: Sequence[Chosen]) -> Iterable[Chosen]:
-    for pair in zip(some, others, strict=True):
-        yield from pair
-
-
-def _first(count: int, candidates: Iterable[Chosen]) -> list[Chosen]:
-    found: dict[str, Chosen] = {}
-    for candidate in candidates:
-        if len(found) == count:
-            break
-        found.setdefault(candidate.stem, candidate)
-    return list(found.values())

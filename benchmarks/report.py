@@ -15,10 +15,11 @@ from ..runtime.device.machine import remarks
 from ..runtime.errors import UsageError
 from .charts import Bar, Line, Point, lines, log_scatter, stacked_bars
 from .measure.operator_times import OperatorTime
+from .peers_result import SCHEMA as PEERS
 from .peers_result import Peers
 from .peers_result import table as peers_table
-from .result import Result, Shown, fair_ms, reference_name
-from .schema import load, load_any
+from .result import SCHEMA, Result, Shown, fair_ms, reference_name
+from .schema import load
 from .summary import (
     NOT_MEASURED,
     Entry,
@@ -48,22 +49,26 @@ class Beside:
 
 
 def load_all(paths: Sequence[Path]) -> tuple[Entry, ...]:
-    """The files in the order given. Raises UsageError for a file that is none, and for two of one name."""
-    entries = tuple(Entry(path.stem, load(path)) for path in paths)
-    names = [entry.name for entry in entries]
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"two files are called {name}; rename one: the name stands for the machine in every table")
-    if not entries:
-        raise UsageError("no files; expected what 'edgematte bench run --json FILE' wrote")
+    """The runs in the order given. Raises UsageError for a file that is none, and for two of one name."""
+    entries, beside = load_with_peers(paths)
+    if beside:
+        raise UsageError(
+            f"{beside[0].name}: holds {PEERS}; expected {SCHEMA}, which 'edgematte bench run --json' writes"
+        )
     return entries
 
 
 def load_with_peers(paths: Sequence[Path]) -> tuple[tuple[Entry, ...], tuple[Beside, ...]]:
-    """The runs as `load_all` gives them, and the comparisons with other tools among the files."""
-    kinds = {path: load_any(path) for path in paths}
-    peers = tuple(Beside(path.stem, found) for path, found in kinds.items() if isinstance(found, Peers))
-    return load_all([path for path, found in kinds.items() if isinstance(found, Result)]), peers
+    """As `load_all`, and the comparisons with other tools among the files."""
+    found = [(path.stem, load(path)) for path in paths]
+    entries = tuple(Entry(name, run) for name, run in found if isinstance(run, Result))
+    names = [entry.name for entry in entries]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UsageError(f"two files are called {twice}; rename one: the name stands for the machine in every table")
+    beside = tuple(Beside(name, peers) for name, peers in found if isinstance(peers, Peers))
+    if not entries and not beside:
+        raise UsageError("no files; expected what 'edgematte bench run --json FILE' wrote")
+    return entries, beside
 
 
 def html(entries: Sequence[Entry], beside: Sequence[Beside] = (), *, command: str) -> str:
@@ -202,7 +207,8 @@ def _pictures(entries: Sequence[Entry]) -> str:
         heads = ["Photo", "True mask", "Model"]
         if entry.result.reference is not None and all(shown.reference for shown in fresh):
             heads.append(reference_name(entry.result.reference))
-        rows = [(shown.stem, f"{shown.reason}, {entry.name}", _uris(shown, len(heads))) for shown in fresh]
+        pictures = ([one.photo, one.truth, one.model, one.reference or ""][: len(heads)] for one in fresh)
+        rows = [(one.stem, f"{one.reason}, {entry.name}", uris) for one, uris in zip(fresh, pictures, strict=True)]
         parts.append(page.uri_rows(heads, rows))
     if not parts:
         return ""
@@ -215,10 +221,6 @@ def _inside(shown: Shown) -> bool:
     """Whether its pictures are in the file, so that the page asks no server for them."""
     uris = (shown.photo, shown.truth, shown.model, shown.reference or EMBEDDED)
     return all(uri.startswith(EMBEDDED) for uri in uris)
-
-
-def _uris(shown: Shown, count: int) -> list[str]:
-    return [uri for uri in (shown.photo, shown.truth, shown.model, shown.reference)[:count] if uri is not None]
 
 
 def _stages(entries: Sequence[Entry]) -> str:

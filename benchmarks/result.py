@@ -42,6 +42,9 @@ class Summary:
     sad: Interval
     gradient: Interval
     connectivity: Interval
+    haze: Interval | None = None
+    lost: Interval | None = None
+    kept: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,9 @@ class Significance:
     sad: PairedTest
     gradient: PairedTest
     connectivity: PairedTest
+    haze: PairedTest | None = None
+    lost: PairedTest | None = None
+    kept: PairedTest | None = None
 
 
 @dataclass(frozen=True)

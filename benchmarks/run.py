@@ -85,7 +85,7 @@ def run(plan: Plan, *, command: str, report: Report | None = None, checked: Call
     is measured, so that somebody can still quieten it. Raises EdgeMatteError subclasses for networks and folders that
     cannot be used, before anything is measured.
     """
-    report = report or _silent
+    report = report or (lambda _what, _share: None)
     pairs = find_pairs(plan.data) if plan.data is not None else ()
     chosen = _spread(pairs, plan.limit)
     model = Converted(plan.model, threads=plan.threads, device=plan.device)
@@ -109,7 +109,9 @@ def run(plan: Plan, *, command: str, report: Report | None = None, checked: Call
         model=model.facts,
         reference=None if reference is None else reference.facts,
         same_source=None if reference is None or card is None else card.source_sha256 == reference.facts.sha256,
-        data=None if plan.data is None else _data(plan.data, pairs, chosen, skipped),
+        data=None
+        if plan.data is None
+        else Data(str(plan.data), len(pairs), len(photos), fingerprint(chosen), tuple(skipped)),
         accuracy=_accuracy(photos, pictures) if photos else None,
         latency=latency(model, reference, frame, plan.effort, partial(report, "latency")),
         threads=_threads(plan, model, reference, frame, report),
@@ -121,14 +123,6 @@ def run(plan: Plan, *, command: str, report: Report | None = None, checked: Call
         if plan.sustained_s is None
         else sustain(partial(model, frame.image), seconds=plan.sustained_s, progress=partial(report, "sustained")),
     )
-
-
-def _silent(_what: str, _share: float) -> None:
-    pass
-
-
-def _data(folder: Path, found: Sequence[Pair], chosen: Sequence[Pair], skipped: Sequence[Skipped]) -> Data:
-    return Data(str(folder), len(found), len(chosen) - len(skipped), fingerprint(chosen), tuple(skipped))
 
 
 def _looked_at(pairs: Sequence[Pair]) -> list[Image]:

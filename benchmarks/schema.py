@@ -18,22 +18,9 @@ class MisfitError(UsageError):
     """A value that is not of the type its field has; the text starts with the field's path."""
 
 
-def load(path: Path) -> Result:
-    """Reads a file that `bench run --json` wrote. Raises UsageError, naming the file, when it is none."""
+def load(path: Path) -> Result | Peers:
+    """Reads a file that `bench run --json`, or the study `peers`, wrote. Raises UsageError, naming it, for others."""
     return from_json(_text(path), name=str(path))
-
-
-def from_json(text: str, *, name: str) -> Result:
-    """As `load`, of the file's content; `name` is for messages."""
-    found = _read(text, (SCHEMA,), name)
-    if not isinstance(found, Result):
-        raise TypeError(f"{SCHEMA} is built as {type(found).__name__}")
-    return found
-
-
-def load_any(path: Path) -> Result | Peers:
-    """As `load`, and what the study `peers` wrote with --json too."""
-    return _read(_text(path), (SCHEMA, peers_result.SCHEMA), str(path))
 
 
 def _text(path: Path) -> str:
@@ -44,15 +31,16 @@ def _text(path: Path) -> str:
         raise UsageError(f"{path}: cannot be read: {reason}") from error
 
 
-def _read(text: str, schemas: tuple[str, ...], name: str) -> Result | Peers:
+def from_json(text: str, *, name: str) -> Result | Peers:
+    """As `load`, of the file's content; `name` is for messages."""
     try:
         content = json.loads(text)
     except ValueError as error:
         raise UsageError(f"{name}: is no JSON ({error}); expected what 'edgematte bench run --json' wrote") from error
     schema = content.get("schema", "no schema") if isinstance(content, dict) else "no object"
-    if schema not in schemas:
+    if schema not in _SCHEMAS:
         raise UsageError(
-            f"{name}: holds {schema}; expected {' or '.join(schemas)}, which 'edgematte bench run --json' writes"
+            f"{name}: holds {schema}; expected {' or '.join(_SCHEMAS)}, which 'edgematte bench run --json' writes"
         )
     kind, known = _SCHEMAS[schema]
     version = content.get("schema_version")

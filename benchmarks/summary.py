@@ -14,7 +14,7 @@ from .measure.contender import Facts
 from .measure.fresh import ColdStart
 from .measure.latency import Timing
 from .measure.stats import Interval, PairedTest, mean_interval
-from .result import CallTimings, Machine, Result, Stage, fair_ms, reference_name
+from .result import Accuracy, CallTimings, Machine, Result, Stage, fair_ms, reference_name
 
 NOT_MEASURED = "not measured"
 CPU_REFERENCE, GPU_REFERENCE = "CPU reference", "GPU reference"
@@ -114,7 +114,7 @@ def overview(entries: Sequence[Entry]) -> Table:
         rows.append(
             _line(
                 entry.name, result.model, iou, result.latency.model,
-                "" if lost is None else f"{interval(lost.iou, 4, signed=True)}",
+                "" if lost is None else interval(lost.iou, 4, signed=True),
                 NOT_MEASURED if ratio is None else interval(ratio, 3),
                 None if result.starts is None else result.starts.model,
             )
@@ -156,7 +156,7 @@ def details(entry: Entry) -> Table:
     ]
     accuracy = result.accuracy
     if accuracy is not None:
-        for label, metric, digits in _METRICS:
+        for label, metric, digits in measured_rows(accuracy):
             of_full = None if accuracy.reference is None else interval(getattr(accuracy.reference, metric), digits)
             rows.append(row(label, interval(getattr(accuracy.model, metric), digits), of_full))
     for label, which in (("network alone", "network"), ("photo → alpha", "whole")):
@@ -192,7 +192,7 @@ def comparison(entry: Entry) -> Table | None:
     if result.reference is None or accuracy is None or accuracy.difference is None or accuracy.agreement is None:
         return None
     rows = []
-    for label, metric, digits in _METRICS:
+    for label, metric, digits in measured_rows(accuracy):
         test: PairedTest | None = None if accuracy.significance is None else getattr(accuracy.significance, metric)
         rows.append(
             (
@@ -206,16 +206,22 @@ def comparison(entry: Entry) -> Table | None:
     return Table(("", f"model − {name}", "p, sign flips", "p, Wilcoxon", f"model with {name} as truth"), tuple(rows))
 
 
-def interval(found: Interval, digits: int, *, signed: bool = False) -> str:
-    """ "0.8968 [0.8559, 0.9332]"."""
-    write = f"{{:{'+' if signed else ''}.{digits}f}}"
+def interval(found: Interval, digits: int, *, signed: bool = False, narrow: bool = False) -> str:
+    """ "0.8968 [0.8559, 0.9332]"; `narrow`: on two lines."""
     # Adding 0 turns -0.0, which rounding leaves behind, into 0.0.
     value, *ends = (
-        write.format(round(number, digits) + 0.0)
+        f"{round(number, digits) + 0.0:{'+' if signed else ''}.{digits}f}"
         for number in (found.value, found.low, found.high)
         if number is not None
     )
-    return f"{value} [{', '.join(ends)}]" if len(ends) == 2 else value
+    if len(ends) != 2:
+        return value
+    return f"{value}\n{ends[0]}…{ends[1]}" if narrow else f"{value} [{', '.join(ends)}]"
+
+
+def runs_on(facts: Facts) -> str:
+    """ "ai-edge-litert 2.3.0, CPU, 2 threads"."""
+    return f"{facts.engine}, {facts.device}, {facts.threads} thread{'s' * (facts.threads > 1)}"
 
 
 def fair_parts(stages: Sequence[Stage], facts: Facts) -> tuple[float, ...]:
@@ -226,7 +232,13 @@ def fair_parts(stages: Sequence[Stage], facts: Facts) -> tuple[float, ...]:
 _METRICS = (
     ("IoU ↑", "iou", 4), ("boundary IoU ↑", "boundary_iou", 4), ("MAE ↓", "mae", 4), ("MSE ↓", "mse", 4),
     ("SAD ↓", "sad", 2), ("gradient ↓", "gradient", 2), ("connectivity ↓", "connectivity", 2),
+    ("haze ↓", "haze", 4), ("lost ↓", "lost", 4), ("kept ↓", "kept", 4),
 )  # fmt: skip
+
+
+def measured_rows(accuracy: Accuracy) -> list[tuple[str, str, int]]:
+    """Those of `_METRICS` that the file holds."""
+    return [row for row in _METRICS if getattr(accuracy.model, row[1]) is not None]
 
 
 def _line(
@@ -236,7 +248,7 @@ def _line(
     network = timings.network
     return (
         name,
-        f"{facts.engine}, {facts.device}, {facts.threads} thread{'s' * (facts.threads > 1)}",
+        runs_on(facts),
         NOT_MEASURED if iou is None else interval(iou, 4),
         lost,
         f"{network.median_ms:.1f} ({network.p95_ms:.1f})",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich import box
@@ -12,11 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..runtime.device.machine import Machine, remarks
-from .measure.accuracy import METRICS
-from .measure.contender import Facts
 from .measure.fresh import ColdStart
 from .measure.latency import Timing
-from .measure.stats import Interval
 from .measure.sustained import Sustained
 from .result import (
     Accuracy,
@@ -30,27 +26,11 @@ from .result import (
     ThreadsPoint,
     reference_name,
 )  # fmt: skip
+from .summary import interval, measured_rows, runs_on
 
 MB = 1_000_000
 
 
-@dataclass(frozen=True)
-class _Row:
-    """How a metric is printed."""
-
-    label: str
-    digits: int
-
-
-_ROWS = {
-    "iou": _Row("IoU ↑", 4),
-    "boundary_iou": _Row("boundary IoU ↑", 4),
-    "mae": _Row("MAE ↓", 4),
-    "mse": _Row("MSE ↓", 4),
-    "sad": _Row("SAD ↓", 2),
-    "gradient": _Row("gradient ↓", 2),
-    "connectivity": _Row("connectivity ↓", 2),
-}
 WARMED_C = 10  # degrees; a board that warmed by more while measuring has not settled
 
 
@@ -117,14 +97,15 @@ def _accuracy(result: Result, accuracy: Accuracy, *, narrow: bool) -> Table:
         table.add_column(heading, justify="right")
     if accuracy.significance is not None:
         table.add_column("by\nchance" if narrow else "by chance, p", justify="right")
-    for metric in METRICS:
-        row = _ROWS[metric]
+    for label, metric, digits in measured_rows(accuracy):
         cells = [
-            interval(getattr(summary, metric), row.digits, signed=signed, narrow=narrow)
-            for _, summary, signed in columns
+            interval(getattr(summary, metric), digits, signed=signed, narrow=narrow) for _, summary, signed in columns
         ]
-        label = "\n".join(row.label.rsplit(" ", 1)) if narrow else row.label
-        table.add_row(label, *cells, *_chance(accuracy.significance, metric, narrow=narrow))
+        table.add_row(
+            "\n".join(label.rsplit(" ", 1)) if narrow else label,
+            *cells,
+            *_chance(accuracy.significance, metric, narrow=narrow),
+        )
     return table
 
 
@@ -137,7 +118,8 @@ def _chance(significance: Significance | None, metric: str, *, narrow: bool) -> 
 
 def _accuracy_note(result: Result) -> str:
     notes = [
-        "Alpha at photo size; IoU at alpha 0.5; gradient and connectivity (Rhemann et al. 2009) and SAD in thousands."
+        "Alpha at photo size; IoU at alpha 0.5; gradient and connectivity (Rhemann et al. 2009) and SAD in thousands. "
+        "Haze: half-transparent part far from the edge; lost: of the subject; kept: of the background."
     ]
     if result.data is not None:
         notes.insert(0, f"{result.data.used} of the {result.data.found} photos in {result.data.folder}.")
@@ -210,25 +192,6 @@ def latency_tables(result: Result, *, narrow: bool) -> Iterator[RenderableType]:
     if result.energy is not None:
         yield _title(f"Energy by {result.energy.model.meter}, photo to alpha")
         yield _energy(result.energy, name)
-
-
-def interval(found: Interval, digits: int, *, signed: bool = False, narrow: bool) -> str:
-    """A figure with its 95 % interval, on one line or on two."""
-    value = _number(found.value, digits, signed=signed)
-    if found.low is None or found.high is None:
-        return value
-    low, high = (_number(bound, digits, signed=signed) for bound in (found.low, found.high))
-    return f"{value}\n{low}…{high}" if narrow else f"{value} [{low}, {high}]"
-
-
-def runs_on(facts: Facts) -> str:
-    """ "ai-edge-litert 2.3.0, CPU, 2 threads"."""
-    return f"{facts.engine}, {facts.device}, {facts.threads} thread{'s' * (facts.threads > 1)}"
-
-
-def _number(value: float, digits: int, *, signed: bool) -> str:
-    rounded = round(value, digits) + 0.0  # adding 0 turns -0.0, which rounding leaves behind, into 0.0
-    return f"{rounded:{'+' if signed else ''}.{digits}f}"
 
 
 def _title(words: str) -> Text:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -15,11 +13,11 @@ import typer
 
 from ..runtime.device.files import write_together
 from ..runtime.errors import OutputExistsError, UsageError
+from ..runtime.terminal import bars
 
 if TYPE_CHECKING:
     from ..runtime.picture.images import Size
     from .onnx.evidence import Asked
-    from .pipeline import Progress
     from .recipe import Importer
 
 NUMBERS_HELP = "One number or three, 0 to 255, in the network's own channel order."
@@ -132,14 +130,14 @@ def convert(
         licence=licence,
         training_data=training_data,
     )
-    with _progress() as tell:
+    with bars() as tell:
         result = run(network, recipe, progress=tell)
     files = result.files(path)
     if report is not None:
         from .report.report import report_files
 
         # Together with the model, for neither is worth much alone, and a disk may fill up in between.
-        files = {**report_files(result, report, command=_command()), **files}
+        files = {**report_files(result, report, command=shlex.join(["edgematte", *sys.argv[1:]])), **files}
     write_together(files, overwrite=overwrite)
     for warning in result.warnings:
         typer.echo(f"edgematte: warning: {warning}", err=True)
@@ -173,28 +171,3 @@ def _size(text: str) -> Size:
     if not cross or not width.isdigit() or not height.isdigit():
         raise UsageError(f"--imgsz {text}: expected width and height, such as 256x256")
     return int(width), int(height)
-
-
-def _command() -> str:
-    """What was typed, ready to be typed again."""
-    return shlex.join(["edgematte", *sys.argv[1:]])
-
-
-@contextmanager
-def _progress() -> Iterator[Progress | None]:
-    """A bar per stage on stderr where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress as Bars
-
-    with Bars(console=Console(stderr=True), transient=True) as bars:
-        tasks = {}
-
-        def tell(stage: str, share: float) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=1.0)
-            bars.update(tasks[stage], completed=share)
-
-        yield tell

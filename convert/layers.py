@@ -139,5 +139,7 @@ def relative_error(found: NDArray, expected: NDArray) -> float:
     largest = float(np.max(difference, initial=0.0))
     if not math.isfinite(largest):
         return math.inf
-    span = float(np.ptp(expected)) or float(np.abs(expected).max(initial=0.0)) or 1.0
+    known = expected[np.isfinite(expected)]
+    span = float(np.ptp(known)) if known.size else 0.0
+    span = span or float(np.abs(known).max(initial=0.0)) or 1.0
     return largest / span

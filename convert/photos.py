@@ -151,10 +151,7 @@ def read_tile(path: Path) -> NDArray[np.uint8]:
     stored = np.frombuffer(read_picture_bytes(path), np.uint8)
     pixels = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED) if stored.size else None
     if pixels is None or pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != RGB_AND_COARSE:
-        raise ImageError(
-            f"{path}: is no tile; expected an 8-bit PNG whose transparency is the coarse alpha, as "
-            "python -m edgematte.models.training.edge_tiles writes them"
-        )
+        raise ImageError(f"{path}: is no tile; expected an 8-bit PNG whose transparency is the coarse alpha")
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA), np.uint8)
 
 

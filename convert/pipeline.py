@@ -32,7 +32,7 @@ from .quantise.shared_scales import Ranges
 from .quantise.to_int8 import Quantised, to_int8
 from .recipe import WARN_BELOW_IOU, Recipe
 from .rewrite.subpixel import with_subpixels
-from .search import SearchResult, ranked, search
+from .search import SearchResult, costliest, ranked, search
 from .targets import accelerators, pi32
 from .targets.coverage import Coverage
 from .targets.partitions import partitions
@@ -259,22 +259,10 @@ def _searched(
 ) -> SearchResult:
     """The cheapest mix of precisions within the recipe's budget. Raises GateRefusedError when there is none."""
     full_precision = load(model.tflite, threads=1)
-
-    def drop_on(photos: Sequence[Photo]) -> Callable[[bytes], float]:
-        of_float = mattes(model, photos)
-
-        def drop(candidate: bytes) -> float:
-            agreed, truth = compare_mattes(of_float, mattes(candidate, photos), photos)
-            if truth is not None:
-                return max(truth.iou_drop, truth.mae_rise)
-            return max(1 - agreed.iou, agreed.mae)
-
-        return drop
-
     return search(
         quantised,
-        drop=drop_on(judges),
-        quick_drop=drop_on(judges[:: max(1, len(judges) // RANKING_PHOTOS)]),
+        drop=_drop_on(model, judges),
+        quick_drop=_drop_on(model, judges[:: max(1, len(judges) // RANKING_PHOTOS)]),
         latency_ratio=lambda candidate: compare(full_precision, load(candidate, threads=1), seconds=1.0).ratio,
         max_drop=recipe.max_drop if recipe.max_drop is not None else 1.0,
         max_latency_ratio=recipe.max_latency_ratio,
@@ -283,9 +271,22 @@ def _searched(
     )
 
 
+def _drop_on(model: FloatModel, photos: Sequence[Photo]) -> Callable[[bytes], float]:
+    """What `--max-drop` bounds: IoU and MAE lost to the true masks where there are any, otherwise to float's mattes."""
+    of_float = mattes(model, photos)
+
+    def drop(candidate: bytes) -> float:
+        agreed, truth = compare_mattes(of_float, mattes(candidate, photos), photos)
+        if truth is not None:
+            return max(truth.iou_drop, truth.mae_rise)
+        return max(1 - agreed.iou, agreed.mae)
+
+    return drop
+
+
 def _blame(model: FloatModel, quantised: Quantised, photos: Sequence[Photo], tell: Callable[[float], None]) -> str:
     """Which layers make full int8 as different from float as it is, in one line; empty where it is close enough."""
-    of_float = mattes(model, photos)
+    of_float, drop = mattes(model, photos), _drop_on(model, photos)
 
     def apart(content: bytes) -> float:
         return compare_mattes(of_float, mattes(content, photos), photos)[0].mae
@@ -293,13 +294,17 @@ def _blame(model: FloatModel, quantised: Quantised, photos: Sequence[Photo], tel
     whole = apart(quantised.tflite)
     if whole <= COSTLY_MAE:
         return ""
-    worst = ranked(quantised, apart, tell)[:COSTLY_LAYERS]
-    first = ", ".join(f"'{candidate.operators[0]}'" for candidate in worst)
-    islands = [name for candidate in worst for name in candidate.operators]
-    left = apart(quantised.with_islands(islands).to_bytes())
+    try:
+        found = search(quantised, drop=drop, latency_ratio=lambda _: 0.0, max_drop=COSTLY_MAE, progress=tell)
+        raised, candidates = len(found.chosen.islands), found.candidates
+        would = f"about {raised} of {sum(len(c.operators) for c in candidates)} operators would be float32"
+    except GateRefusedError:
+        would, candidates = "no mix would do", ranked(quantised, apart, tell)
+    worst = costliest(quantised, candidates, apart, count=COSTLY_LAYERS)
+    named = ", ".join(f"'{candidate.operators[0]}' {candidate.drop:.4f}" for candidate in worst)
     return (
-        f"full int8 is {whole:.4f} from float on average, more than {COSTLY_MAE}. Most of it is lost from {first} on: "
-        f"with these {len(islands)} operators in float32 it is {left:.4f}; --max-drop X looks for the fewest"
+        f"full int8 is {whole:.4f} from float on average, more than {COSTLY_MAE}. Costliest, each alone in int8: "
+        f"{named}; with --max-drop {COSTLY_MAE} {would}"
     )
 
 

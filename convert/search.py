@@ -9,7 +9,8 @@ and what turns out not to be needed goes back to int8, in halves, quarters, … 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..runtime.errors import GateRefusedError
@@ -152,28 +153,45 @@ def _returned(
 
 def ranked(quantised: Quantised, drop: Measure, progress: Callable[[float], None] | None = None) -> list[Candidate]:
     """Operators in runs, those that cost most accuracy per share of the work first."""
+    names = list(_work(quantised))
+    length = -(-len(names) // MOST_CANDIDATES)
+    runs = [tuple(names[start : start + length]) for start in range(0, len(names), length)]
+    return sorted(_alone(quantised, runs, drop, progress), key=lambda c: -c.drop / (c.share + CONVERSION_SHARE))
+
+
+def costliest(quantised: Quantised, candidates: Sequence[Candidate], drop: Measure, *, count: int) -> list[Candidate]:
+    """The single operators that cost most, looked for in those runs that do; most first."""
+    worst = sorted(candidates, key=lambda c: -c.drop)[:count]
+    names = [(name,) for candidate in worst for name in candidate.operators]
+    return sorted(_alone(quantised, names, drop), key=lambda c: -c.drop)[:count]
+
+
+def _alone(
+    quantised: Quantised,
+    runs: Sequence[tuple[str, ...]],
+    drop: Measure,
+    progress: Callable[[float], None] | None = None,
+) -> Iterator[Candidate]:
+    """Each run in int8 while all others compute in float32."""
+    work = _work(quantised)
+    total = sum(work.values()) or 1
+    for number, run in enumerate(runs):
+        others = [name for name in work if name not in run]
+        yield Candidate(run, drop(quantised.with_islands(others).to_bytes()), sum(work[name] for name in run) / total)
+        if progress is not None:
+            progress((number + 1) / len(runs))
+
+
+def _work(quantised: Quantised) -> dict[str, int]:
+    """Tensor that an operator makes → the operator's multiplications."""
     graph = quantised.model.graph
     computed = set(graph.activations())
-    work = {graph.name(o.outputs[0]): _multiplications(graph, o) for o in graph.operators if o.outputs[0] in computed}
-    names = list(work)
-    total = sum(work.values()) or 1
-    length = -(-len(names) // MOST_CANDIDATES)
-    candidates = []
-    for start in range(0, len(names), length):
-        run = tuple(names[start : start + length])
-        others = [name for name in names if name not in run]
-        lost = drop(quantised.with_islands(others).to_bytes())
-        candidates.append(Candidate(run, lost, sum(work[name] for name in run) / total))
-        if progress is not None:
-            progress(min(1.0, (start + length) / len(names)))
-    return sorted(candidates, key=lambda c: -c.drop / (c.share + CONVERSION_SHARE))
+    return {graph.name(o.outputs[0]): _multiplications(graph, o) for o in graph.operators if o.outputs[0] in computed}
 
 
 def _multiplications(graph: TfliteGraph, operator: Operator) -> int:
     """Of one operator: weights per output position, or one per output number."""
-    count = 1
-    for n in graph.shape(operator.outputs[0]):
-        count *= n
+    count = math.prod(graph.shape(operator.outputs[0]))
     weights = graph.constant(operator.inputs[1]) if len(operator.inputs) > 1 and operator.inputs[1] >= 0 else None
     if graph.kind(operator) in ("CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED") and weights is not None:
         return count * weights.size // max(1, weights.shape[0])

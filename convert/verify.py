@@ -28,8 +28,10 @@ STRICTER = (
     10  # operators looked at one by one must agree ten times better than mattes, which may then differ ten times more
 )
 # Of the matte, at most one level apart, where the file was quantised already. Convolutions, sums, products and
-# functions of one number agree to the bit; a linear Resize and a padded mean round ties otherwise.
-SAME_LEVELS, FEWEST_LEVELS = 0.999, 0.9
+# functions of one number agree to the bit; a linear Resize and a padded mean round ties otherwise. A deep network may
+# enlarge that: onnxruntime with and without its optimisations agreed in 92 % of a U²-Net's matte. A fault shows more.
+SAME_LEVELS = 0.999
+MOST_LEVELS = 1.0  # levels of 255 that the mattes may differ by on average
 HALF_TOLERANCE = 0.02  # of the matte's range: what half precision makes of a network, against single
 LEVEL = 1.01 / 255  # a file that ends in whole numbers cuts off up to one of 255
 Progress = Callable[[float], None]
@@ -195,17 +197,17 @@ def parity(
 def same_levels(graph: Graph, reading: Reading, int8: bytes, photos: Sequence[Photo]) -> float:
     """How much of the mattes is at most one level of 255 from what a file that was quantised already gives, 0…1.
 
-    Raises GateRefusedError where that is too little.
+    Raises GateRefusedError where they differ by more than rounding can.
     """
     original, found = OriginalMatte(graph, reading), matte_maker(int8)
     apart = [np.abs(np.rint(original.alpha(p.image) * 255) - found(p.image).astype(np.float32)) for p in photos]
-    share = float(np.mean([difference <= 1 for difference in apart]))
-    if share < FEWEST_LEVELS:
+    mean = float(np.mean(apart))
+    if mean > MOST_LEVELS:
         raise GateRefusedError(
-            f"{graph.name}: {share:.2%} of the int8 matte is within one level of what the quantised file gives; at "
-            f"least {FEWEST_LEVELS:.0%} is asked. Nothing was written; convert the full-precision original"
+            f"{graph.name}: the int8 matte is {mean:.1f} of 255 levels from what the quantised file gives, on average; "
+            f"at most {MOST_LEVELS:g} is allowed. Nothing was written; convert the full-precision original"
         )
-    return share
+    return float(np.mean([difference <= 1 for difference in apart]))
 
 
 def check_activations(graph: Graph, reading: Reading, image: Image) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 
 class EdgeMatteError(Exception):
     """Root of the tree; the program prints its message on one line and exits with `exit_code`."""
@@ -20,6 +22,13 @@ class MissingExtraError(UsageError):
 
     def __init__(self, verb: str, extra: str, package: str) -> None:
         super().__init__(f"'edgematte {verb}' needs {package}; install it with: pip install 'edgematte[{extra}]'")
+
+
+def require(verb: str, extra: str, *modules: str) -> None:
+    """Raises MissingExtraError for the first module that is not installed."""
+    for module in modules:
+        if find_spec(module) is None:
+            raise MissingExtraError(verb, extra, module)
 
 
 class ImageError(EdgeMatteError):

@@ -14,7 +14,7 @@ from rich.text import Text
 from .network import LIVE_MODEL, PEOPLE_MODEL, PHOTO_MODEL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from .network.inspection import Inspection
@@ -29,12 +29,14 @@ USES = {
 PIPE_WIDTH = 160  # characters; a pipe has no width of its own, and a table folded to 80 cannot be searched
 
 
-def _console() -> Console:
-    in_pipe = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Console(width=PIPE_WIDTH if in_pipe else None)
+def console(*, stderr: bool = False, width: int = PIPE_WIDTH) -> Console:
+    """Where tables are printed; `width`, in characters, is that of a pipe."""
+    in_pipe = not (sys.stderr if stderr else sys.stdout).isatty() and "COLUMNS" not in os.environ
+    return Console(stderr=stderr, width=width if in_pipe else None, highlight=False)
 
 
-def _facts(rows: list[tuple[str, str]]) -> Table:
+def facts(rows: Sequence[tuple[str, str]]) -> Table:
+    """Names and what is to be said of each."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -68,16 +70,16 @@ def show_inspection(found: Inspection) -> None:
             if getattr(found.convention, field.name) is not None
         )
         rows.append(("runs as", f"{says} (guessed; correct it in a .toml file of the model's name beside it)"))
-    console = _console()
-    console.print(_facts(rows))
+    out = console()
+    out.print(facts(rows))
     if found.card:
-        console.print(_facts(_card_rows(found.card)))
+        out.print(facts(_card_rows(found.card)))
     table = Table(
         "operator", "count", title=f"{sum(count for _, count in found.operators)} operators", title_justify="left"
     )
     for name, count in found.operators:
         table.add_row(Text(name), str(count))
-    console.print(table)
+    out.print(table)
 
 
 _CONTRACTS = {
@@ -112,7 +114,7 @@ def show_models(models: list[tuple[str, int, ModelCard | None]]) -> None:
         agreement = f"{card.agreement_iou:.3f}" if card and card.agreement_iou is not None else "not measured"
         use = USES.get(name, "")
         table.add_row(name + use, f"{size:,}", agreement, card.licence if card else "")
-    _console().print(table)
+    console().print(table)
 
 
 def show_published(models: Mapping[str, Published], pulled: Mapping[str, Path]) -> None:
@@ -120,4 +122,4 @@ def show_published(models: Mapping[str, Published], pulled: Mapping[str, Path]) 
     table = Table("to pull", "bytes", "here", "licence", "origin")
     for name, model in models.items():
         table.add_row(name, f"{model.size_bytes:,}", "yes" if name in pulled else "no", model.licence, model.origin)
-    _console().print(table)
+    console().print(table)

@@ -113,9 +113,7 @@ def test_every_file_that_is_named_exists(root: Path) -> None:
     missing = [
         f"{path.relative_to(root)} names {found}"
         for path in [*files, root / "Makefile"]
-        for found in re.findall(
-            r"(?<![\w./<%-])((?:[a-z_0-9]+/)+(?:[a-z_0-9]+\.py|README\.md|NOTES\.md))\b", path.read_text()
-        )
+        for found in re.findall(NAMED_FILE, path.read_text())
         if not any(name.endswith(found) for name in known)
     ]
     assert missing == []

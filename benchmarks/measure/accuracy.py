@@ -1,7 +1,8 @@
-"""Two mattes of one size → how far apart they are: IoU, boundary IoU, MAE, MSE, SAD, gradient and connectivity errors.
+"""Two mattes of one size → how far apart they are: IoU, boundary IoU, sums of errors, haze, and parts lost or kept.
 
 Every metric takes a predicted alpha and the true one, both `(H, W)` uint8, and looks at the whole picture: there is no
-trimap. IoU and boundary IoU are 1 at best; the others are errors, 0 at best.
+trimap. IoU and boundary IoU are 1 at best; the others are errors, 0 at best. Only haze, lost and kept depend on which
+of the two is true.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ GRADIENT_CUT = 0.01  # the Gaussian is cut where it falls below this, which make
 CONNECTIVITY_STEPS = 10  # the alpha range is scanned in tenths
 CONNECTIVITY_TOLERANCE = 0.15  # θ of the paper: a pixel detached by less does not count
 
+FAR = 0.03  # of the diagonal from the true edge: half-transparent pixels there are haze, not hair
+UNDECIDED = (16, 239)  # the first and the last alpha that is half transparent, 0.06 < alpha < 0.94
+
 
 @dataclass(frozen=True)
 class Score:
@@ -40,6 +44,10 @@ class Score:
     sad: float  # thousands of pixels, sum of absolute differences
     gradient: float  # thousands, squared difference of smoothed slopes: fuzzy or ragged edges
     connectivity: float  # thousands, alpha that hangs loose from the subject
+    # None in files that were written before these were measured.
+    haze: float | None = None  # 0…1, half-transparent part of the pixels far from the true edge
+    lost: float | None = None  # 0…1, part of the subject below alpha 0.5
+    kept: float | None = None  # 0…1, part of the background at alpha 0.5 or above
 
 
 METRICS = tuple(field.name for field in fields(Score))  # in the order of tables and CSV columns
@@ -55,6 +63,9 @@ def score(alpha: Alpha, truth: Alpha) -> Score:
         sad=sad(alpha, truth),
         gradient=gradient_error(alpha, truth),
         connectivity=connectivity_error(alpha, truth),
+        haze=haze(alpha, truth),
+        lost=lost(alpha, truth),
+        kept=kept(alpha, truth),
     )
 
 
@@ -138,6 +149,35 @@ def connectivity_error(alpha: Alpha, truth: Alpha) -> float:
 
     difference = _looseness(alpha, level_255ths) - _looseness(truth, level_255ths)
     return float(np.abs(difference).sum()) / (255 * PER_THOUSAND)
+
+
+def haze(alpha: Alpha, truth: Alpha, *, judged: Mask | None = None) -> float:
+    """Half-transparent part of the pixels farther than 3 % of the diagonal from the true edge, 0…1; 0 without any.
+
+    Pixels that are half transparent in truth do not count: hair, veils, glass. Nor do those where `judged` is 0.
+    """
+    check_mattes(alpha, truth)
+    subject = _mask(truth)
+    from_edge = cv2.distanceTransform(subject, cv2.DIST_L2, 5) + cv2.distanceTransform(1 - subject, cv2.DIST_L2, 5)
+    solid = cv2.bitwise_not(cv2.inRange(truth, *UNDECIDED))
+    far = (from_edge > FAR * math.hypot(*truth.shape)) & (solid > 0) & (True if judged is None else judged > 0)
+    return _part(cv2.inRange(alpha, *UNDECIDED) > 0, far)
+
+
+def lost(alpha: Alpha, truth: Alpha) -> float:
+    """Part of the subject whose alpha is below 0.5, 0…1; 0 without a subject."""
+    check_mattes(alpha, truth)
+    return _part(_mask(alpha) == 0, _mask(truth) > 0)
+
+
+def kept(alpha: Alpha, truth: Alpha, *, judged: Mask | None = None) -> float:
+    """Part of the background whose alpha is 0.5 or above, 0…1; 0 without a background, and where `judged` is 0."""
+    check_mattes(alpha, truth)
+    return _part(_mask(alpha) > 0, (_mask(truth) == 0) & (True if judged is None else judged > 0))
+
+
+def _part(some: NDArray[np.bool_], of: NDArray[np.bool_]) -> float:
+    return np.count_nonzero(some & of) / max(1, np.count_nonzero(of))
 
 
 def _mask(alpha: Alpha) -> Mask:

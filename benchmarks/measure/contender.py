@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Literal, Protocol
 
 from numpy.typing import NDArray
 
+from ...runtime.device.files import sha256
 from ...runtime.matting.segmenter import Segmenter
 from ...runtime.network.inspection import precision
 from ...runtime.network.tensors import Convention, input_size, to_alpha, to_input
@@ -72,7 +72,7 @@ class Converted:
         network = self.segmenter.network
         self.facts = Facts(
             file=str(self.segmenter.path),
-            sha256=sha256_of(self.segmenter.path),
+            sha256=sha256(self.segmenter.path),
             size_bytes=self.segmenter.path.stat().st_size,
             engine=f"{network.package} {metadata.version(network.package)}",
             device=network.device.upper(),
@@ -109,12 +109,3 @@ def in_words(convention: Convention) -> str:
             parts.append(f"{name} {','.join(f'{value:g}' for value in values)}")
     of_class = "" if convention.channel is None else f" of class {convention.channel}"
     return ", ".join([*parts, f"{convention.output}{of_class}"])
-
-
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file, read in pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()

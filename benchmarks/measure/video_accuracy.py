@@ -42,7 +42,7 @@ class VideoScore:
 
     frames: int
     judged: int  # frames with a truth
-    region_similarity: float | None  # J, 0…1, mean over judged frames
+    region_similarity: float | None  # J, IoU of both masks at alpha 0.5, 0…1, mean over judged frames
     boundary_measure: float | None  # F, 0…1, likewise
     dtssd: float | None  # hundredths of alpha, ≥ 0, mean over neighbouring judged frames
     flicker: float | None  # 0…1, mean change of alpha where the picture stood still
@@ -60,7 +60,7 @@ def score_video(frames: Iterable[VideoFrame]) -> VideoScore:
     for frame in frames:
         count += 1
         if frame.truth is not None:
-            similarities.append(region_similarity(frame.alpha, frame.truth))
+            similarities.append(iou(frame.alpha, frame.truth))
             contours.append(boundary_measure(frame.alpha, frame.truth))
         if before is not None:
             if frame.truth is not None and before.truth is not None:
@@ -83,19 +83,14 @@ def score_video(frames: Iterable[VideoFrame]) -> VideoScore:
     )
 
 
-def region_similarity(alpha: Alpha, truth: Alpha) -> float:
-    """J: intersection over union of both masks at alpha 0.5, 0…1. Two empty masks agree: 1."""
-    return iou(alpha, truth)
-
-
-def boundary_measure(alpha: Alpha, truth: Alpha, *, tolerance: float = CONTOUR_TOLERANCE) -> float:
-    """F: harmonic mean of how much of each contour lies within `tolerance` diagonals of the other one, 0…1.
+def boundary_measure(alpha: Alpha, truth: Alpha) -> float:
+    """F: harmonic mean of how much of each contour lies within `CONTOUR_TOLERANCE` of the other one, 0…1.
 
     Two masks without a contour agree: 1. Distances are Euclidean, the contour is one pixel wide, and both are made as
     the authors' evaluation makes them.
     """
     check_mattes(alpha, truth)
-    reach_px = math.ceil(tolerance * math.hypot(*alpha.shape))
+    reach_px = math.ceil(CONTOUR_TOLERANCE * math.hypot(*alpha.shape))
     found, true = _contour(alpha), _contour(truth)
     found_px, true_px = cv2.countNonZero(found), cv2.countNonZero(true)
     if found_px == 0 or true_px == 0:

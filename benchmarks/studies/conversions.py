@@ -155,7 +155,7 @@ def _of_one(subject: Subject, sha256: str, plan: Plan, report: Report, earlier: 
     if PEER in earlier:
         yield earlier[PEER]
     else:
-        yield _attempt(replace(row, way=PEER), judged, lambda: (peer(model, calibration.images, None), None))
+        yield _attempt(replace(row, way=PEER), judged, lambda: (peer(model, calibration.images), None))
     if TENSORFLOW in earlier:
         yield earlier[TENSORFLOW]
     elif name in plan.tensorflow:

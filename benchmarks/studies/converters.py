@@ -29,7 +29,7 @@ from ...convert.recipe import PARITY_TOLERANCE
 from ...runtime.device.files import write_bytes
 from ...runtime.device.machine import Machine, this_machine
 from ...runtime.errors import EdgeMatteError, OutputExistsError, UsageError
-from ...runtime.tables import PIPE_WIDTH
+from ...runtime.tables import console
 from ..schema import built
 from .conversions import Plan, Report, Row, measure
 from .networks import KNOWN, Subject, gather
@@ -88,8 +88,7 @@ def main(
             typer.echo(f"{row.network}, {row.way}: {_line(row)}", err=True)
             # After every row: the run takes long, and what is known by then is worth keeping.
             _write(_document(plan, machine, rows), json_file, markdown_file)
-    in_pipe = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    Console(width=PIPE_WIDTH + 40 if in_pipe else None, highlight=False).print(table(rows))
+    console(width=200).print(table(rows))
     if not all(row.converts for row in rows):
         raise typer.Exit(EdgeMatteError.exit_code)
 

@@ -30,7 +30,7 @@ from ...runtime.live.backdrop import BlurBackdrop, quick_shrink
 from ...runtime.live.edge import LiveEdge
 from ...runtime.live.frames import Buffers, Frame, SourceInfo
 from ...runtime.live.matte import LiveMatte
-from ...runtime.live.pipeline import network_threads
+from ...runtime.live.pipeline import USUAL_FPS, network_threads
 from ...runtime.live.quality import Quality
 from ...runtime.live.rate import measured
 from ...runtime.live.render import Renderer
@@ -41,6 +41,7 @@ from ...runtime.matting.segmenter import Segmenter
 from ...runtime.network import LIVE_MODEL
 from ...runtime.network.tensors import input_size
 from ...runtime.picture.images import Image, Size
+from ..measure.live_rate import Drawn
 
 SIZE: Size = (1280, 720)
 PREPARED = 16  # frames made beforehand and shown in turn, so that neither side pays for them
@@ -80,26 +81,6 @@ class LiveComparison:
         return None if self.theirs is None else self.ours.fps / self.theirs.fps
 
 
-class _Frames:
-    """A source of prepared frames, as fast as they are taken."""
-
-    def __init__(self, frames: NDArray[np.uint8], count: int, buffers: Buffers) -> None:
-        self.info = SourceInfo("prepared frames", live=False, fps=30.0, size=SIZE, frames=count)
-        self._frames, self._count, self._buffers = frames, count, buffers
-
-    def __enter__(self) -> _Frames:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-    def __iter__(self) -> Iterator[Frame]:
-        for number in range(self._count):
-            image = self._buffers.take((SIZE[1], SIZE[0], 3))
-            np.copyto(image, self._frames[number % len(self._frames)])
-            yield Frame(image, number, number / 30, time.monotonic())
-
-
 def compare(
     photo: Path, *, mediapipe: Path | None, rounds: int, threads: int, model: str, steady: bool, mode: Refine
 ) -> LiveComparison:
@@ -126,8 +107,13 @@ def compare(
 
 def run(segmenter: Segmenter, frames: NDArray[np.uint8], count: int, *, steady: bool, mode: Refine) -> Turn:
     """Frames through the pipeline of `edgematte video`, the sink left out."""
+    info = SourceInfo("prepared frames", live=False, fps=USUAL_FPS, size=SIZE, frames=count)
     done = measured(
-        segmenter, lambda buffers: _Frames(frames, count, buffers), BlurBackdrop(), steady=steady, refine=mode
+        segmenter,
+        lambda buffers: Drawn(info, lambda image, number: np.copyto(image, frames[number % len(frames)]), buffers),
+        BlurBackdrop(),
+        steady=steady,
+        refine=mode,
     )
     return Turn(done.fps, done.cpu_ms)
 
@@ -175,11 +161,7 @@ def asked(python: Path | None, frames: NDArray[np.uint8]) -> Iterator[Callable[[
         return
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder, "frames.npy"), frames)
-        command = [
-            str(python),
-            str(Path(__file__).with_name("workers") / "live_worker.py"),
-            str(Path(folder, "frames.npy")),
-        ]
+        command = [str(python), str(Path(__file__).parent / "workers" / "live.py"), str(Path(folder, "frames.npy"))]
         try:
             worker = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -63,7 +63,7 @@ def measure(pair: Pair, segmenter: Segmenter) -> tuple[list[LiveEdgeError], Imag
     }
     soft = cv2.inRange(truth, SOFT, 255 - SOFT)
     near = cv2.dilate(soft, np.ones((2 * REACH_PX + 1, 2 * REACH_PX + 1), np.uint8))
-    found, alphas = list[LiveEdgeError](), list[tuple[str, Alpha]]()
+    found, alphas = list[LiveEdgeError](), dict[str, Alpha]()
     for way, make in ways.items():
         taken_s, alpha = list[float](), make()  # the first call makes room
         for _ in range(CALLS):
@@ -72,7 +72,7 @@ def measure(pair: Pair, segmenter: Segmenter) -> tuple[list[LiveEdgeError], Imag
             taken_s.append(time.thread_time() - began_s)
         error = cv2.norm(alpha, truth, cv2.NORM_L1, near) / 255 / 1000
         found.append(LiveEdgeError(way, error, float(np.median(taken_s)) * 1000))
-        alphas.append((way, alpha.copy()))
+        alphas[way] = alpha.copy()
     return found, side_by_side(image, alphas)
 
 

@@ -26,12 +26,11 @@ from typing import IO, Annotated, Any
 import numpy as np
 import typer
 
-from ...runtime.device.files import write_bytes
+from ...runtime.device.files import sha256, write_bytes
 from ...runtime.device.machine import this_machine
 from ...runtime.errors import EdgeMatteError, MissingExtraError, UsageError
 from ...runtime.picture.images import Alpha, Image, Size
 from ..measure.accuracy import boundary_iou, iou, mae
-from ..measure.contender import sha256_of
 from ..measure.dataset import Pair, find_pairs, fingerprint
 from ..measure.latency import Effort, Timing
 from ..measure.stats import mean_interval
@@ -39,7 +38,7 @@ from ..peers_result import Missing, Peers, Row, table, to_json
 from ..summary import table_markdown
 from ..timings import frame_of
 
-WORKER = Path(__file__).with_name("workers") / "peers_worker.py"
+WORKER = Path(__file__).parent / "workers" / "peers.py"
 # What each needs in its environment, beside numpy and OpenCV.
 PACKAGES = {
     "edgematte": "edgematte",
@@ -49,6 +48,7 @@ PACKAGES = {
     "onnxruntime-int8": "onnxruntime opencv-python-headless",
     "rembg": "'rembg[cpu]' opencv-python-headless",
 }
+_Three = tuple[float, float, float]  # IoU, boundary IoU and MAE of one photo
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -258,17 +258,10 @@ def _quantised(peer: Peer, input_name: str, size: Size, folder: Path) -> Path:
     return quantised
 
 
-@dataclass(frozen=True)
-class _Scores:
-    iou: list[float]
-    boundary_iou: list[float]
-    mae: list[float]
-
-
 def _score(
     running: Sequence[tuple[Peer, Worker]], pairs: Sequence[Pair], folder: Path
-) -> tuple[dict[int, _Scores], list[Missing]]:
-    scores = {id(worker): _Scores([], [], []) for _, worker in running}
+) -> tuple[dict[int, list[_Three]], list[Missing]]:
+    scores: dict[int, list[_Three]] = {id(worker): [] for _, worker in running}
     missing: list[Missing] = []
     photo, answer = folder / "photo.npy", folder / "alpha.npy"
     for pair in pairs:
@@ -284,10 +277,7 @@ def _score(
                 del scores[id(worker)]
                 missing.append(Missing(worker.name, str(error)))
                 continue
-            kept = scores[id(worker)]
-            kept.iou.append(iou(alpha, truth))
-            kept.boundary_iou.append(boundary_iou(alpha, truth))
-            kept.mae.append(mae(alpha, truth))
+            scores[id(worker)].append((iou(alpha, truth), boundary_iou(alpha, truth), mae(alpha, truth)))
     return scores, missing
 
 
@@ -319,16 +309,17 @@ def _time(workers: Sequence[Worker], frame: Image, folder: Path, effort: Effort)
     }
 
 
-def _row(peer: Peer, worker: Worker, scores: _Scores, timing: Timing) -> Row:
+def _row(peer: Peer, worker: Worker, scores: list[_Three], timing: Timing) -> Row:
     file = Path(peer.model)
+    overlap, boundary, error = map(mean_interval, zip(*scores, strict=True))
     return Row(
         name=worker.name,
         engine=worker.engine,
-        sha256=sha256_of(file) if file.is_file() else None,
+        sha256=sha256(file) if file.is_file() else None,
         size_bytes=file.stat().st_size if file.is_file() else None,
-        iou=mean_interval(scores.iou),
-        boundary_iou=mean_interval(scores.boundary_iou),
-        mae=mean_interval(scores.mae),
+        iou=overlap,
+        boundary_iou=boundary,
+        mae=error,
         whole=timing,
         load_ms=worker.load_ms,
         peak_memory_bytes=worker.peak_memory_bytes,

@@ -28,7 +28,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ...runtime.device.machine import Machine, remarks, this_machine
+from ...runtime.device.machine import remarks, this_machine
 from ...runtime.errors import EdgeMatteError, UsageError
 from ...runtime.matting.foreground import foreground
 from ...runtime.matting.refine import DEFAULT_MODE, Refine, check_mode, refine
@@ -188,10 +188,6 @@ def _both(timing: Timing) -> str:
     return f"{timing.median_ms:.1f}" + ("" if cpu is None else f" ({cpu:.0f})")
 
 
-def _json(measured: list[Measured], machine: Machine) -> str:
-    return json.dumps({"machine": asdict(machine), "measured": [asdict(one) for one in measured]}, indent=2) + "\n"
-
-
 def main(
     photo_file: Annotated[Path, typer.Option("--photo", help="The photo to enlarge.")] = DEFAULT_PHOTO,
     sizes: Annotated[str, typer.Option(help=f"Of {', '.join(SIZES)}.")] = "720p,4MP,16MP",
@@ -218,4 +214,5 @@ def main(
     for remark in remarks(machine):
         typer.echo(remark)
     if json_file is not None:
-        json_file.write_text(_json(measured, machine))
+        content = {"machine": asdict(machine), "measured": [asdict(one) for one in measured]}
+        json_file.write_text(json.dumps(content, indent=2) + "\n")

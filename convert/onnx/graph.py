@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, inliner, numpy_helper
 from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_model, uses_external_data
 
+from ...runtime.device.files import sha256
 from ...runtime.errors import ConversionError, ModelError
 from ...runtime.picture.images import Size
 from . import fold
@@ -23,7 +23,6 @@ from .qdq import Kept, gives_whole_numbers, keep_scales
 OLDEST_OPSET = 7  # broadcasting as numpy does it; new ones are read by their operators
 LARGEST_BYTES = 2**31 - 1  # a protobuf message, and a TFLite flatbuffer, cannot be larger
 LARGEST_SIDE = 8192  # pixels; a wrong --imgsz must not fill the memory
-HASH_CHUNK = 1 << 20
 # First bytes of a file in ONNX's format: the tags of its model's fields, nearly always the first, its version.
 FIRST_BYTES = b"\x08\x12\x1a\x22\x28\x32\x3a\x42\x72\xa2\xca\xd2"
 # Input channels of a network that cuts out, of one that refines a coarse alpha, and of one that follows: RGB, the last
@@ -148,7 +147,7 @@ def _loaded(path: Path, size: Size | None, output: str | None, frozen: Frozen) -
     used = {name for node in nodes for name in node.inputs}
     constants = {name: array for name, array in folded.constants.items() if name in used}
     return Graph(
-        nodes, image, end.tensor, constants, folded.shapes, opset, model, _sha256(path), path.stem, path, dtype, end,
+        nodes, image, end.tensor, constants, folded.shapes, opset, model, sha256(path), path.stem, path, dtype, end,
         frozen, feeds, half, kept,
     )  # fmt: skip
 
@@ -196,14 +195,6 @@ def _load_external(model: ModelProto, path: Path) -> None:
         raise ModelError(f"{path}: {total / 2**30:.1f} GB with its weights; networks up to 2 GB can be converted")
     if needed:
         load_external_data_for_model(model, str(path.parent))
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(HASH_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _opset(model: ModelProto, path: Path) -> int:

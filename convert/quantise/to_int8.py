@@ -32,6 +32,7 @@ from .shared_scales import Ranges
 
 TRIAL_PHOTOS = 16  # a channel's mean over more moves by less than an int8 step, and alternatives keep their order
 FEWEST_TO_PART = 16  # photos; with fewer, keeping some from calibration would cost more than it tells
+FEWEST_FOR_MEANS = 64  # photos; fewer have other means than the next ones, and matching them costs more than it gains
 
 
 @dataclass(frozen=True)
@@ -124,18 +125,13 @@ def to_int8(
     Raises UsageError without photos, ConversionError naming activations that are not finite.
     """
     steps = steps or Steps()
+    if len(images) < FEWEST_FOR_MEANS:
+        steps = replace(steps, compensate_means=False)
     calibrating, judging = parted(images)
     model = rewritten(model, steps)
     if statistics is None:
         statistics = observe(model, calibrating, progress=progress)
-    if steps.int8_forms:
-        model = without_faint(model, statistics)
-    if steps.unseen:
-        statistics = with_unseen(model, statistics)
-    if steps.segments:
-        model, statistics = with_segments(model, statistics)
-    if steps.only_visible:
-        statistics = visible(model, statistics)
+    model, statistics = prepared(model, statistics, steps)
     every = max(1, len(calibrating) // TRIAL_PHOTOS)
     few = calibrating[::every][:TRIAL_PHOTOS]
     judge = _judge(model, [view for image in judging for view in (image, np.ascontiguousarray(image[:, ::-1]))])
@@ -160,6 +156,21 @@ def rewritten(model: FloatModel, steps: Steps) -> FloatModel:
     if steps.gates:
         model = with_gates(model)
     return with_int8_forms(model) if steps.int8_forms else model
+
+
+def prepared(
+    model: FloatModel, statistics: Mapping[str, Statistics], steps: Steps
+) -> tuple[FloatModel, Mapping[str, Statistics]]:
+    """The rewritten network and what it held on photos → both as ranges are taken from them."""
+    if steps.int8_forms:
+        model = without_faint(model, statistics)
+    if steps.unseen:
+        statistics = with_unseen(model, statistics)
+    if steps.segments:
+        model, statistics = with_segments(model, statistics)
+    if steps.only_visible:
+        statistics = visible(model, statistics)
+    return model, statistics
 
 
 def parted(images: Sequence[Image]) -> tuple[Sequence[Image], Sequence[Image]]:
@@ -218,6 +229,7 @@ class _Judge:
 
     photos: Sequence[Image]  # of the network's size
     alphas: Sequence[NDArray[np.float32]]  # what the float network makes of them
+    known: dict[bytes, float] = field(default_factory=dict)  # network → its loss: the best is a candidate again
 
     def joined_by(self, other: _Judge) -> _Judge:
         return _Judge([*self.photos, *other.photos], [*self.alphas, *other.alphas])
@@ -228,10 +240,13 @@ class _Judge:
 
     def loss(self, content: bytes) -> float:
         """Mean absolute difference of alpha, 0…1."""
-        network = load(content, threads=1)
-        scale = np.float32(network.outputs[0].scale)
-        pairs = zip(self.photos, self.alphas, strict=True)
-        return float(np.mean([np.abs(network.run(photo[np.newaxis]) * scale - alpha).mean() for photo, alpha in pairs]))
+        if content not in self.known:
+            network = load(content, threads=1)
+            scale = np.float32(network.outputs[0].scale)
+            pairs = zip(self.photos, self.alphas, strict=True)
+            apart = [np.abs(network.run(photo[np.newaxis]) * scale - alpha).mean() for photo, alpha in pairs]
+            self.known[content] = float(np.mean(apart))
+        return self.known[content]
 
 
 def _judge(model: FloatModel, images: Sequence[Image]) -> _Judge:

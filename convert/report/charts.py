@@ -39,7 +39,12 @@ def histogram(values: Sequence[float], *, low: float, high: float, bins: int, la
             marks.append(text(middle, height - bottom - tall - 4, str(count), anchor="middle", faint=True))
     ticks = [low + (high - low) * share for share in (0, 0.25, 0.5, 0.75, 1)]
     axis = [
-        text(left + (WIDTH - left) * i / 4, height - bottom + 16, figure(tick), anchor=_anchor(i, 4))
+        text(
+            left + (WIDTH - left) * i / 4,
+            height - bottom + 16,
+            figure(tick),
+            anchor=("start", "middle", "end")[(i > 0) + (i == 4)],
+        )
         for i, tick in enumerate(ticks)
     ]
     base = line(left, height - bottom, WIDTH, height - bottom, "axis")
@@ -174,10 +179,6 @@ def text(x: float, y: float, words: str, *, anchor: str = "start", faint: bool =
     """Words at a point; `anchor` says which part of them stands there: start, middle or end."""
     kind = f' class="faint{" small" if small else ""}"' if faint or small else ""
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{kind}>{escape(words)}</text>'
-
-
-def _anchor(number: int, last: int) -> str:
-    return "start" if number == 0 else "end" if number == last else "middle"
 
 
 def figure(value: float) -> str:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...runtime.device.files import write_together
 from ...runtime.device.machine import peak_memory_bytes, this_machine
 from ...runtime.network.model_file import parse
 from ...runtime.picture.images import Alpha
@@ -152,16 +151,8 @@ def summary(result: Conversion) -> Summary:
     )
 
 
-def write_report(result: Conversion, folder: Path, *, command: str, overwrite: bool = False) -> None:
-    """`folder/index.html`, `report.json` and `node-data.json`, all or none.
-
-    Raises OutputExistsError when one is there and `overwrite` is not given, EdgeMatteError when the disk refuses.
-    """
-    write_together(report_files(result, folder, command=command), overwrite=overwrite)
-
-
 def report_files(result: Conversion, folder: Path, *, command: str) -> dict[Path, bytes]:
-    """What `write_report` writes: path → content."""
+    """`folder/index.html`, `report.json` and `node-data.json`: path → content."""
     figures = summary(result)
     layers = quantisation_errors(result.quantised_model, result.tflite, result.verification.images[:LAYER_PHOTOS])
     content = {

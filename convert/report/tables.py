@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from ...runtime.tables import console, facts
 from ..pipeline import Conversion
 from ..search import SearchResult
 from ..targets.pi32 import RUNTIME
 from . import coverage
-
-PIPE_WIDTH = 160  # characters; a pipe has no width of its own
 
 
 def show_conversion(result: Conversion, output: Path, report: Path | None) -> None:
     """What one conversion cost and gained, as `edgematte convert` prints it."""
     agreed, latency, truth = result.agreement, result.latency, result.truth
     judges = f"{len(agreed.photos)} photos" + ("" if result.held_out else ", calibrated on as well")
-    console = Console(width=PIPE_WIDTH if not sys.stdout.isatty() and "COLUMNS" not in os.environ else None)
-    facts = Table(show_header=False, box=None, pad_edge=False)
-    facts.add_column(style="bold", no_wrap=True)
-    facts.add_column(overflow="fold")
+    out = console()
     rows = [
         ("written", f"{output}, {len(result.tflite):,} bytes"),
         *(("reading", line) for line in result.reading.in_words()),
@@ -38,9 +31,7 @@ def show_conversion(result: Conversion, output: Path, report: Path | None) -> No
         )
     if report is not None:
         rows.append(("report", str(report / "index.html")))
-    for label, text in rows:
-        facts.add_row(label, Text(text))
-    console.print(facts)
+    out.print(facts(rows))
     table = Table("", "float", "int8", "int8 / float")
     for column in table.columns[1:]:
         column.justify = "right"
@@ -51,17 +42,17 @@ def show_conversion(result: Conversion, output: Path, report: Path | None) -> No
         for label, field in (("IoU to true masks", "iou"), ("MAE to true masks", "mae")):
             before, after = truth.mean(f"float_{field}"), truth.mean(f"int8_{field}")
             table.add_row(label, f"{before:.4f}", f"{after:.4f}", f"{after - before:+.4f}")
-    console.print(table)
+    out.print(table)
     if result.search is not None:
-        _show_precisions(result.search, console)
+        _show_precisions(result.search, out)
     if result.coverage is not None:
-        coverage.show(result.coverage, console)
+        coverage.show(result.coverage, out)
 
 
-def _show_precisions(searched: SearchResult, console: Console) -> None:
+def _show_precisions(searched: SearchResult, out: Console) -> None:
     table = Table("float operators", "loss", "of float's time", "bytes", "", title="precisions", title_justify="left")
     for point in searched.pareto:
         mark = "chosen" if point == searched.chosen else ""
         figures = f"{point.drop:.4f}", f"{point.latency_ratio:.2f}", f"{point.size:,}"
         table.add_row(str(len(point.islands)), *figures, mark)
-    console.print(table)
+    out.print(table)

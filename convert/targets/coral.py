@@ -17,7 +17,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ...runtime.network.compiled import EDGE_TPU_OPERATOR
 from .coverage import Coverage, OperatorVerdict, verdict, verdicts
 from .edgetpu_compiler import compile_model
-from .operators import EIGHT_BITS, Operator, activation_peak, parameter_bytes, read_operators
+from .operators import EIGHT_BITS, Operator, activation_peak, parameter_bytes, read_operators, unlimited
 
 CHIP, BY = "an Edge TPU", "Google's documents"
 ON_CHIP_BYTES = 8 * 1024 * 1024  # SRAM for the executable, the parameters and what is being computed
@@ -68,9 +68,8 @@ def _refusal(operator: Operator) -> str:
     rule = _RULES.get(operator.name)
     if rule is None:
         return "not in Google's table of supported operations"
-    for tensor in (*operator.inputs, *operator.outputs):
-        if tensor.dynamic:
-            return f"'{tensor.name}' has a size that is not fixed; every shape must be constant"
+    if operator.open_shape:
+        return operator.open_shape
     for tensor in operator.activations:
         if tensor.type not in EIGHT_BITS:
             return f"'{tensor.name}' is {tensor.type}; an Edge TPU computes on 8-bit integers only"
@@ -90,10 +89,6 @@ def _doubt(operator: Operator) -> str:
         return "depending on its sizes the compiler leaves a resize to the CPU, to keep precision"
     if operator.name == "RESHAPE" and max(t.size for t in operator.outputs) > ON_CHIP_BYTES // 8:
         return "reshapes of large tensors may be left to the CPU"
-    return ""
-
-
-def _any(_: Operator) -> str:
     return ""
 
 
@@ -129,22 +124,16 @@ def _fully_connected(operator: Operator) -> str:
     return operator.computed(1, 2)
 
 
-def _axes(operator: Operator) -> set[int]:
-    value = operator.inputs[1].value
-    rank = len(operator.inputs[0].shape)
-    return set() if value is None else {int(axis) % rank for axis in np.ravel(value)}
-
-
 def _batch(operator: Operator, axes: set[int], verb: str) -> str:
     return f"it {verb} along the batch" if 0 in axes and len(operator.inputs[0].shape) == 4 else ""
 
 
 def _reduction(operator: Operator) -> str:
-    return _batch(operator, _axes(operator), "reduces")
+    return _batch(operator, operator.axes(), "reduces")
 
 
 def _mean(operator: Operator) -> str:
-    shape, axes = operator.inputs[0].shape, _axes(operator)
+    shape, axes = operator.inputs[0].shape, operator.axes()
     if len(shape) - 1 in axes and shape[-1] % MEAN_DEPTH_MULTIPLE:
         return f"it averages over {shape[-1]} channels; that number must be a multiple of {MEAN_DEPTH_MULTIPLE}"
     return _batch(operator, axes, "averages")
@@ -199,7 +188,7 @@ _FREE = (
 )
 # fmt: on
 _RULES: Mapping[str, Callable[[Operator], str]] = {
-    **dict.fromkeys(_FREE, _any),
+    **dict.fromkeys(_FREE, unlimited),
     "AVERAGE_POOL_2D": _no_fused_activation,
     "CONCATENATION": _concatenation,
     "CONV_2D": _same_dilation,

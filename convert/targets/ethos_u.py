@@ -16,7 +16,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ...runtime.errors import ConversionError
 from ...runtime.network.compiled import ETHOS_U_OPERATOR
 from .coverage import Coverage, OperatorVerdict, Status, verdicts
-from .operators import EIGHT_BITS, Operator, activation_peak, parameter_bytes, read_operators
+from .operators import EIGHT_BITS, Operator, activation_peak, parameter_bytes, read_operators, unlimited
 from .vela import HOW_TO_GET_IT, KIB, Compilation, Job, compile_model
 
 BY = "Arm's table of supported operators"
@@ -130,9 +130,8 @@ _SCALELESS = ("ARG_MAX", "EXPAND_DIMS", "MIRROR_PAD", "PAD", "PADV2", "QUANTIZE"
 def _of_every_tensor(operator: Operator, *, older: bool) -> str:
     wide = operator.name in ("ADD", "ARG_MAX", "MUL", "SUB", "TRANSPOSE", "RESHAPE", "EXPAND_DIMS", "SQUEEZE")
     types = {"int8", "uint8", "int16", *(("int32",) if wide or not older else ()), *(() if older else ("bool",))}
-    for tensor in (*operator.inputs, *operator.outputs):
-        if tensor.dynamic:
-            return f"'{tensor.name}' has a size that is not fixed; every shape must be constant"
+    if operator.open_shape:
+        return operator.open_shape
     for tensor in operator.activations:
         if tensor.type not in types:
             return f"'{tensor.name}' is {tensor.type}; an Ethos-U computes on integers of up to 16 bits"
@@ -143,14 +142,10 @@ def _of_every_tensor(operator: Operator, *, older: bool) -> str:
     return ""
 
 
-def _any(_: Operator) -> str:
-    return ""
-
-
-def _weighted(operator: Operator, *, weights: int = 1, bias: int = 2) -> str:
-    if operator.inputs[weights].type not in EIGHT_BITS:
-        return f"its weights are {operator.inputs[weights].type}; expected 8 bits"
-    return operator.computed(weights, bias)
+def _weighted(operator: Operator, *, bias: int = 2) -> str:
+    if operator.inputs[1].type not in EIGHT_BITS:
+        return f"its weights are {operator.inputs[1].type}; expected 8 bits"
+    return operator.computed(1, bias)
 
 
 def _pads(operator: Operator, height: int, width: int) -> bool:
@@ -252,13 +247,8 @@ def _softmax(operator: Operator) -> str:
     return f"it works on {height * width:,} pixels; at most {most:,} are taken" if height * width > most else ""
 
 
-def _axes(operator: Operator) -> set[int]:
-    rank = len(operator.inputs[0].shape)
-    return {axis % rank for axis in operator.ints(1) or ()}
-
-
 def _mean(operator: Operator) -> str:
-    shape, axes = operator.inputs[0].shape, _axes(operator)
+    shape, axes = operator.inputs[0].shape, operator.axes()
     if computed := operator.computed(1):
         return computed
     if shape[0] != 1 and len(shape) == 4:
@@ -280,7 +270,7 @@ def _same_scales(operator: Operator) -> str:
 
 
 def _arg_max(operator: Operator) -> str:
-    shape, axes = operator.inputs[0].shape, _axes(operator)
+    shape, axes = operator.inputs[0].shape, operator.axes()
     if axes != {len(shape) - 1}:
         return "it does not choose among channels"
     most = MOST_ARG_MAX_CHANNELS
@@ -309,7 +299,7 @@ _COMMON: Mapping[str, _Rule] = {
         "LOG", "LOGISTIC", "MUL", "NEG", "PACK", "PRELU", "QUANTIZE", "REDUCE_MAX", "REDUCE_MIN", "RELU", "RELU6",
         "RELU_0_TO_1", "RELU_N1_TO_1", "RESHAPE", "REVERSE_V2", "RSQRT", "SPLIT", "SPLIT_V", "SQUARED_DIFFERENCE",
         "SQUEEZE", "SUB", "SUM", "TANH", "TILE", "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNPACK",
-    ), _any),
+    ), unlimited),
     **dict.fromkeys(("MIRROR_PAD", "PAD", "PADV2", "SLICE", "TRANSPOSE"), _constant_parameters),
     "AVERAGE_POOL_2D": _pool,
     "FULLY_CONNECTED": _weighted,
@@ -335,7 +325,7 @@ _RULES_U85: Mapping[str, _Rule] = {
         "ARG_MAX", "ASSIGN_VARIABLE", "CAST", "DIV", "EQUAL", "GREATER", "GREATER_EQUAL", "LESS",
         "LESS_EQUAL", "LOGICAL_AND", "LOGICAL_NOT", "LOGICAL_OR", "MAXIMUM", "MINIMUM", "NOT_EQUAL", "READ_VARIABLE",
         "REDUCE_ALL", "REDUCE_ANY", "SCATTER_ND", "SELECT", "SELECT_V2",
-    ), _any),
+    ), unlimited),
     "CONV_2D": _weighted,
     "DEPTHWISE_CONV_2D": _weighted,
     "GATHER": _gather,

@@ -64,12 +64,27 @@ class Operator:
         value = self.inputs[place].value if place < len(self.inputs) else None
         return None if value is None else tuple(int(number) for number in np.ravel(value))
 
+    @property
+    def open_shape(self) -> str:
+        """Why a chip refuses the operator whose sizes are not fixed; empty where they are."""
+        found = next((tensor for tensor in (*self.inputs, *self.outputs) if tensor.dynamic), None)
+        return f"'{found.name}' has a size that is not fixed; every shape must be constant" if found else ""
+
+    def axes(self) -> set[int]:
+        """Those in a constant second input, counted from 0."""
+        return {axis % len(self.inputs[0].shape) for axis in self.ints(1) or ()}
+
     def computed(self, *places: int) -> str:
         """Why a chip that wants constants there refuses the operator; empty when they are constant or left out."""
         for place in places:
             if place < len(self.inputs) and self.inputs[place].value is None:
                 return f"'{self.inputs[place].name}' is computed while running; parameters must be constant"
         return ""
+
+
+def unlimited(_: Operator) -> str:
+    """The rule of an operator without limits of its own."""
+    return ""
 
 
 def read_operators(model: bytes) -> list[Operator]:

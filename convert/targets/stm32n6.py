@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from .coverage import Coverage, Status, verdicts
-from .operators import EIGHT_BITS, Operator, activation_peak, parameter_bytes, read_operators
+from .operators import EIGHT_BITS, Operator, activation_peak, parameter_bytes, read_operators, unlimited
 
 CHIP, BY = "an STM32N6", "ST's documents"
 NPU_RAM_BYTES = 4 * 448 * 1024  # npuRAM3 to npuRAM6; activations beyond it go to slower memory
@@ -39,9 +39,9 @@ def check(model: bytes) -> Coverage:
 
 
 def _judge(operator: Operator) -> tuple[Status, str]:
+    if operator.open_shape:
+        return "refused", operator.open_shape
     for tensor in operator.activations:
-        if tensor.dynamic:
-            return "refused", f"'{tensor.name}' has a size that is not fixed; every shape must be constant"
         if tensor.type not in EIGHT_BITS:
             return "refused", f"'{tensor.name}' is {tensor.type}; the NPU computes on 8-bit integers only"
     if operator.name in _ON_THE_PROCESSOR:
@@ -59,10 +59,6 @@ def _batch(operator: Operator) -> str:
     for tensor in operator.activations:
         if len(tensor.shape) > 4 or (len(tensor.shape) == 4 and tensor.shape[0] != 1):
             return f"'{tensor.name}' {tensor.shape} is not one picture"
-    return ""
-
-
-def _any(_: Operator) -> str:
     return ""
 
 
@@ -89,7 +85,7 @@ _RULES: Mapping[str, Callable[[Operator], str]] = {
         "ADD", "CONCATENATION", "EXPAND_DIMS", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "MAXIMUM", "MINIMUM", "MUL",
         "PAD", "PADV2", "PRELU", "QUANTIZE", "RELU", "RELU6", "RELU_0_TO_1", "RESHAPE", "SQUEEZE", "SUB", "TANH",
         "TRANSPOSE",
-    ), _any),
+    ), unlimited),
     "AVERAGE_POOL_2D": _pool,
     "BATCH_MATMUL": _one_side,
     "CONV_2D": _constant_weights,

@@ -16,7 +16,6 @@ import numpy as np
 import onnx
 import torch
 
-from .edge.net import EdgeNet
 from .fit import load_averaged
 from .gain import fold
 from .recipes import RECIPES
@@ -27,7 +26,7 @@ OPSET = 17
 LARGEST_BYTES = 8e6  # of a file in the repository; a larger one keeps its weights as float16
 
 
-def export(network: UNet | EdgeNet, path: Path, *, size: tuple[int, int], channels: int = 3) -> None:
+def export(network: UNet, path: Path, *, size: tuple[int, int], channels: int = 3) -> None:
     """Write `network` for `size` (width, height): `image` (1, C, H, W) as it was trained on → `alpha` (1, 1, H, W)."""
     width, height = size
     with warnings.catch_warnings():
@@ -79,8 +78,7 @@ def main() -> None:
     network = load_averaged(
         recipe.network(), *(arguments.checkpoint or [fine_tuned if fine_tuned.exists() else run / "checkpoint.pt"])
     )
-    if isinstance(network, UNet):
-        fold(network, arguments.gain)
+    fold(network, arguments.gain)
     export(network, arguments.output, size=recipe.size, channels=recipe.channels)
     print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB")
 

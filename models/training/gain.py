@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from .scores import Case, Figures, Float, enlarged, read_sets, score
+from .scores import Case, Figures, Float, enlarged, mean, measured, read_sets
 from .unet import UNet
 
 GAINS = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
@@ -46,7 +46,7 @@ def measure(network: Float, photos: list[Case], gains: tuple[float, ...] = GAINS
     mattes = {id(case.image): network.matte(case.image) for case in photos}
 
     def figures(gain: float) -> Figures:
-        return score(lambda image: enlarged(sharpened(mattes[id(image)], gain), image), photos)
+        return mean(measured(lambda image: enlarged(sharpened(mattes[id(image)], gain), image), photos))
 
     return {gain: figures(gain) for gain in gains}
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...runtime.live.follow.network import CHANNELS as FOLLOW_CHANNELS
-from .edge.data import EdgeMix
-from .edge.net import EDGE, EdgeNet, EdgeShape
 from .follow.motion import Mix as FollowMix
 from .samples.augment import Mix
 from .unet import LIVE, PHOTO, UNet, UNetShape
+
+STRIDE = 32  # sides of training pictures are multiples of it: networks halve them five times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,8 @@ class Training:
     def size_at(self, share: float) -> tuple[int, int]:
         """(width, height) of the training pictures after `share` (0…1) of the training."""
         part = [part for start, part in self.growth if share >= start][-1]
-        return round(self.size[0] * part), round(self.size[1] * part)
+        width, height = (STRIDE * round(side * part / STRIDE) for side in self.size)
+        return width, height
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,20 +51,6 @@ class Recipe(Training):
     def network(self) -> UNet:
         """A new network, untrained."""
         return UNet(self.shape)
-
-
-@dataclass(frozen=True, kw_only=True)
-class EdgeRecipe(Training):
-    """One network that refines tiles of a coarse alpha, and how it is trained."""
-
-    shape: EdgeShape
-    mix: EdgeMix
-    photos: int  # the softest of the training folder
-    channels: int = 4
-
-    def network(self) -> EdgeNet:
-        """A new network, untrained: it leaves every alpha as it is."""
-        return EdgeNet(self.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,11 +116,11 @@ ANYTHING = Mix(
     },
 )
 
-RECIPES: dict[str, Recipe | EdgeRecipe | FollowRecipe] = {
+RECIPES: dict[str, Recipe | FollowRecipe] = {
     "unet-live": Recipe(shape=LIVE, size=(256, 256), mix=PEOPLE, rule="people", steps=60_000, twins=4),
     "unet-people": Recipe(
         shape=PHOTO,
-        size=(320, 320),
+        size=(384, 320),
         mix=PEOPLE,
         rule="people",
         steps=20_000,
@@ -155,14 +142,6 @@ RECIPES: dict[str, Recipe | EdgeRecipe | FollowRecipe] = {
         # (Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima").
         rest=0.4,
         average=0.9995,
-    ),
-    "unet-edge": EdgeRecipe(
-        shape=EDGE,
-        size=(128, 128),
-        mix=EdgeMix(),
-        photos=700,
-        steps=40_000,
-        growth=((0.0, 0.75),),  # tiles of 96 pixels hold as many edges per pixel, and more of them per second
     ),
     "unet-follow": FollowRecipe(
         shape=LIVE,

@@ -21,18 +21,17 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from ...benchmarks.measure.accuracy import SUBJECT_FROM, boundary_iou, iou, mae
+from ...benchmarks.measure.accuracy import boundary_iou, haze, iou, kept, lost, mae
 from ...runtime.picture.scale import resize
+from .curves import draw_photos
 from .fit import load_averaged
 from .labels.places import empty_place
-from .labels.rules import PERSON, VOID, grown
-from .recipes import RECIPES, Recipe
+from .labels.rules import PERSON, VOID
+from .recipes import RECIPES
 from .unet import INPUT_MEAN, INPUT_STD
 
 SETS = ("kiosk", "everyday", "people", "objects")
 EMPTY = "empty places"
-FAR = 0.03  # of the diagonal from the true edge: half-transparent pixels there are haze, not hair
-UNDECIDED = (0.06, 0.94)  # alpha between them is half transparent
 
 Matting: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]  # (H, W, 3) RGB → (H, W) alpha
 
@@ -83,25 +82,25 @@ def empty_cases(folder: Path) -> Iterator[Case]:
 def compare(alpha: NDArray[np.uint8], case: Case) -> Figures:
     """The figures of one `(H, W)` alpha."""
     alpha, truth = np.where(case.judged, alpha, 0).astype(np.uint8), np.where(case.judged, case.truth, 0).astype("u1")
-    subject = truth >= SUBJECT_FROM
-    reach_px = FAR * float(np.hypot(*truth.shape))
-    far = case.judged & ~(grown(subject, reach_px) & grown(~subject, reach_px))
-    low, high = (255 * part for part in UNDECIDED)
-    undecided, seen = (alpha > low) & (alpha < high), alpha >= SUBJECT_FROM
+    judged = case.judged.astype(np.uint8)
     return Figures(
         iou(alpha, truth),
         boundary_iou(alpha, truth),
-        _part(undecided, far),
-        _part(~seen, subject),
-        _part(seen, ~subject & case.judged),
+        haze(alpha, truth, judged=judged),
+        lost(alpha, truth),
+        kept(alpha, truth, judged=judged),
         mae(alpha, truth),
     )
 
 
-def score(matting: Matting, photos: list[Case]) -> Figures:
-    """The mean figures over `photos`."""
-    found = [astuple(compare(matting(case.image), case)) for case in photos]
-    return Figures(*np.mean(found, axis=0).tolist())
+def measured(matting: Matting, photos: list[Case]) -> list[Figures]:
+    """The figures of every photo."""
+    return [compare(matting(case.image), case) for case in photos]
+
+
+def mean(found: list[Figures]) -> Figures:
+    """Over a set."""
+    return Figures(*np.mean([astuple(figures) for figures in found], axis=0).tolist())
 
 
 def read_sets(folder: Path) -> dict[str, list[Case]]:
@@ -146,7 +145,7 @@ class Float:
         names = torch.load(path, map_location="cpu", weights_only=True)["averaged"].keys()
         for recipe in RECIPES.values():
             network = recipe.network()
-            if isinstance(recipe, Recipe) and network.state_dict().keys() == names:
+            if network.state_dict().keys() == names:
                 load_averaged(network, path).requires_grad_(False)
                 return cls(lambda x, known=network: known(torch.from_numpy(x)).numpy(), recipe.size)
         raise SystemExit(f"{path}: a checkpoint of none of the recipes {', '.join(RECIPES)}; name one of theirs")
@@ -166,16 +165,12 @@ def enlarged(matte: NDArray[np.float32], image: NDArray[np.uint8]) -> NDArray[np
     return resize(np.round(255 * matte).astype(np.uint8), image.shape[1::-1])
 
 
-def _part(some: NDArray[np.bool_], of: NDArray[np.bool_]) -> float:
-    return np.count_nonzero(some & of) / max(1, np.count_nonzero(of))
-
-
-def table(found: dict[str, dict[str, Figures]]) -> Table:
+def table(found: dict[str, dict[str, list[Figures]]]) -> Table:
     """Network → set → figures, a line for each pair."""
     result = Table("network", "set", *(field.name for field in fields(Figures)))
     for network, sets in found.items():
         for name, figures in sets.items():
-            result.add_row(network, name, *(f"{value:.4f}" for value in astuple(figures)))
+            result.add_row(network, name, *(f"{value:.4f}" for value in astuple(mean(figures))))
     return result
 
 
@@ -184,14 +179,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", type=Path, nargs="+")
     parser.add_argument("--data", type=Path, required=True, help="validation folder: kiosk, everyday, people, objects")
+    parser.add_argument("--chart", type=Path, help="draw the IoU of every photo, worst first, into this PNG")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     sets = read_sets(arguments.data)
     found = {
-        str(path): {name: score(matting, photos) for name, photos in sets.items()}
+        str(path): {name: measured(matting, photos) for name, photos in sets.items()}
         for path, matting in ((path, matting_of(path)) for path in arguments.networks)
     }
     Console(width=140).print(table(found))
+    if arguments.chart:
+        ious = {
+            name: {Path(network).name: [photo.iou for photo in sets[name]] for network, sets in found.items()}
+            for name in SETS
+            if name in sets
+        }
+        draw_photos(ious, arguments.chart)
 
 
 if __name__ == "__main__":

@@ -20,14 +20,13 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import IterableDataset
 
-from .edge.train import train_edge
 from .fake_quant import fake_quantise
 from .fit import Batch, fit, load_averaged
 from .follow.train import train_follow
 from .lite_encoder import start_from_imagenet
 from .onnx_weights import fix_statistics, load_onnx
 from .photos import Photo, packed_photos, read_photos
-from .recipes import RECIPES, EdgeRecipe, FollowRecipe, Recipe
+from .recipes import RECIPES, FollowRecipe, Recipe
 from .samples.augment import Sampler
 from .scores import matting_of
 from .teach import taught
@@ -217,9 +216,6 @@ def main() -> None:
     run = arguments.run or Path("training-runs") / arguments.recipe
     size = parameter_count(recipe.network())
     print(f"{arguments.recipe}: {size / 1e6:.2f} M parameters, {device}; run folder {run}")
-    if isinstance(recipe, EdgeRecipe):
-        train_edge(recipe, arguments.data, run, minutes=arguments.minutes, device=device)
-        return
     if arguments.pack:
         photos = packed_photos(arguments.pack, arguments.data, rule=recipe.rule, seen=arguments.seen)
     else:

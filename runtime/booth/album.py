@@ -24,7 +24,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Literal
 
 from ..device.files import sync_folder, write_bytes, write_together
@@ -134,6 +133,8 @@ class Album:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             self._lock = locked(self.root / ".lock")
+            for temporary in self.root.glob(".*.tmp"):  # the printer counts its pages beside the days
+                temporary.unlink()
             for day in sorted(self.root.glob(_DAYS)):
                 self._mend(day)
             self._clean_up()
@@ -147,9 +148,7 @@ class Album:
             raise _refusal(error, self.root) from error
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._lock is not None:
             self._lock.close()
 

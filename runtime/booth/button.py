@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
 from ..errors import MissingExtraError, UsageError
@@ -38,9 +37,7 @@ class Button:
             raise UsageError(f"the button's pins cannot be used: {error}; see [button] in booth.toml") from error
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for device in (self._button, self._lamp):
             if device is not None:
                 device.close()

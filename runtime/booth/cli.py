@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import MissingExtraError
+from ..errors import require
 from ..terminal import complain
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def booth(
     if print_systemd_unit:
         _print_unit(config, leaves_device=config.share.enabled or config.owner.network or mqtt is not None)
         return
-    _check_extra(config)
+    require("booth", "booth", *PACKAGES, *(["segno"] if config.share.enabled else []))
     if read_only_root:
         _keep_to(config.data)
     logging.basicConfig(format="edgematte: %(message)s", level=logging.WARNING)
@@ -75,10 +75,9 @@ def _serve(settings: Settings, stack: ExitStack, *, mqtt: str | None) -> bool:
     """Until told to stop; whether to start anew."""
     import cv2
 
-    from ..device.mqtt import Reporter, parse_broker
     from ..device.systemd import notify
     from ..device.web import LOOPBACK, Running, address, listen, run
-    from ..network.installed import installed_facts
+    from ..network.installed import told
     from .album import Album, Limits
     from .booth import Booth
     from .button import Button
@@ -86,12 +85,13 @@ def _serve(settings: Settings, stack: ExitStack, *, mqtt: str | None) -> bool:
     from .flow import OutOfTurnError
     from .hook import Hook
     from .moving.microphone import check_microphone
-    from .offer import offer_of
+    from .offer import folder_of, offer_of
     from .owner.desk import Desk
     from .paper.printer import Printer, check_printer
     from .sites.owner import OwnerSite
     from .sites.screen import BoothServer
     from .sites.telephone import Share
+    from .sites.words import Words
 
     config = settings.config
     offer = offer_of(settings)
@@ -104,13 +104,10 @@ def _serve(settings: Settings, stack: ExitStack, *, mqtt: str | None) -> bool:
     cv2.setNumThreads(1)  # the stages are the threads; OpenCV's own would take the cores from the network
     finisher = offer.finisher(settings)
     limits = Limits(round(config.disk.warn_mb * 1e6), round(config.disk.stop_mb * 1e6))
-    listener = stack.enter_context(listen(LOOPBACK, config.screen.port))
+    listener = stack.enter_context(listen(LOOPBACK, config.screen.port, setting="screen.port in booth.toml, or --port"))
     album = stack.enter_context(Album(config.data, limits=limits))
     preview = preview_of(settings)
-    reporter = None
-    if mqtt is not None:
-        broker = parse_broker(mqtt)
-        reporter = stack.enter_context(Reporter(broker, verb="booth", complain=complain, installed=installed_facts))
+    tell = stack.enter_context(told(mqtt, verb="booth"))
     ready = False
 
     def alive(vitals: Vitals) -> None:
@@ -119,8 +116,7 @@ def _serve(settings: Settings, stack: ExitStack, *, mqtt: str | None) -> bool:
             ready = True
             notify("READY=1")
         notify(f"WATCHDOG=1\nSTATUS={vitals.step}, {vitals.pictures} pictures")
-        if reporter is not None:
-            reporter.say(json.dumps(asdict(vitals)))
+        tell(json.dumps(asdict(vitals)))
 
     def pressed() -> None:
         with suppress(OutOfTurnError):  # a child leans on the button
@@ -132,14 +128,15 @@ def _serve(settings: Settings, stack: ExitStack, *, mqtt: str | None) -> bool:
         album, preview, finisher, offer.backgrounds, Printer(config.print, config.data), offer.rules(config),
         date=config.pictures.date, microphone=config.moving.microphone, kept=hook, alive=alive, light=button.light,
     )  # fmt: skip
+    words = Words(config.screen.languages, folder_of(settings))
     share = None
     if config.share.enabled:
         with settings.naming("share.port"):
-            share = Share(config.share, config.data, running, title=config.title)
+            share = Share(config.share, config.data, running, words, title=config.title)
         share.start()
         stack.callback(share.close)
     desk = Desk(running, settings, offer)
-    owner = None if config.owner.pin is None else OwnerSite(desk, running, config.owner)
+    owner = None if config.owner.pin is None else OwnerSite(desk, running, words, config.owner)
     if owner is not None and config.owner.network:
         with settings.naming("owner.port"):
             owner.listen()
@@ -147,18 +144,10 @@ def _serve(settings: Settings, stack: ExitStack, *, mqtt: str | None) -> bool:
     # Before the camera is opened: while OpenCV decodes, what any thread says to stderr is taken for OpenCV's.
     complain(f"the booth is at {address(listener)}/; its pictures are in {config.data}; Ctrl-C ends it")
     stack.enter_context(running)
-    app = BoothServer(running, config, offer, share, owner).app()
+    app = BoothServer(running, config, offer, words, share, owner).app()
     run(app, listener, verb="booth", options=Running(stop_s=STOP_S))
     notify("STOPPING=1")
     return desk.again
-
-
-def _check_extra(config: Config) -> None:
-    from importlib.util import find_spec
-
-    for package in (*PACKAGES, *(["segno"] if config.share.enabled else [])):
-        if find_spec(package) is None:
-            raise MissingExtraError("booth", "booth", package)
 
 
 def _keep_to(data: Path) -> None:

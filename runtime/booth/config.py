@@ -104,7 +104,7 @@ class PicturesConfig:
     """How pictures are taken and what they look like."""
 
     model: str = PEOPLE_MODEL
-    refine: Annotated[str, OneOf(("off", "fast", "best"))] = "best"
+    refine: Annotated[str, OneOf(("off", "fast"))] = "fast"
     threads: Annotated[int | None, Between(1, 64)] = None
     layouts: tuple[str, ...] = ("single", "strip", "quad", "boomerang", "poses")
     templates: Path | None = None  # a folder of layouts of your own; None: `templates` in the data folder

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from ..errors import UsageError
 from ..matting.composite import read_colour
 from ..matting.refine import check_mode
 from ..matting.segmenter import Segmenter
@@ -74,11 +77,13 @@ def check_offer(settings: Settings, backgrounds: Backgrounds) -> tuple[dict[str,
     """The layouts and effects that booth.toml names. Raises UsageError for a name that nothing has."""
     config = settings.config
     for word in config.screen.languages:
-        if not words_of(word).is_file():
+        if not words_of(word, folder_of(settings)).is_file():
             known = ", ".join(sorted(path.stem for path in LANGUAGES.glob("*.json")))
             raise settings.fault(
                 "screen.languages", f"there is no language '{word}'; expected {known}, or a .json file"
             )
+        with settings.naming("screen.languages"):
+            read_words(word, folder_of(settings))
     first = config.backgrounds.first
     if first is not None and first not in backgrounds:
         keys = ", ".join(choice.key for choice in backgrounds.choices)
@@ -99,6 +104,26 @@ def folder_of(settings: Settings) -> Path:
     return Path() if settings.path is None else settings.path.parent
 
 
-def words_of(language: str) -> Path:
-    """The file of a language: one of ours by its code, or a .json of one's own."""
-    return Path(language) if language.endswith(".json") else LANGUAGES / f"{language}.json"
+def words_of(language: str, folder: Path = LANGUAGES) -> Path:
+    """The file of a language: one of ours by its code, or a .json of one's own in `folder`."""
+    return folder / language if language.endswith(".json") else LANGUAGES / f"{language}.json"
+
+
+def read_words(language: str, folder: Path = LANGUAGES) -> dict[str, Any]:
+    """What the booth says, by key; `owner` holds the owner's own words. A file of one's own may leave words out: they
+    are English then. Raises UsageError for a file that is no language.
+    """
+    path, english = words_of(language, folder), json.loads(words_of("en").read_bytes())
+    try:
+        own = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read as JSON: {error}; {LANGUAGES / 'en.json'} is an example") from error
+    owners = own.pop("owner", {}) if isinstance(own, dict) else {}
+    if not (_are_texts(own) and _are_texts(owners)):
+        raise UsageError(f"{path} is no language; expected texts by key, as in {LANGUAGES / 'en.json'}")
+    usual = {**english, "language": path.stem, "direction": "ltr"}
+    return {**usual, **own, "owner": {**english["owner"], **owners}}
+
+
+def _are_texts(told: Any) -> bool:
+    return isinstance(told, dict) and all(isinstance(text, str) for text in told.values())

@@ -85,7 +85,8 @@ def read_settings(path: Path) -> Settings:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
+        reason = error.strerror or error
+        raise UsageError(f"{path} cannot be read: {reason}; name a booth.toml, or leave --config out") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is no UTF-8 text: {error.reason}") from error
     return parse(text, path)

@@ -103,8 +103,8 @@ def remarks(machine: Machine) -> list[str]:
     found = []
     if machine.load_1min is not None and machine.load_1min > machine.usable_cores / 2:
         found.append(
-            f"other programs kept {machine.load_1min:.1f} of {machine.usable_cores} cores busy in the last minute: "
-            "go by CPU times, or close them"
+            f"other programs wanted {machine.load_1min:.1f} cores in the last minute, and {machine.usable_cores} are "
+            "here: go by CPU times, or close them"
         )
     if machine.governor not in (None, "performance"):
         found.append(

@@ -18,7 +18,6 @@ import ssl
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -115,9 +114,7 @@ class Reporter:
         self._client = client
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Says goodbye: a device that was stopped on purpose is offline at once."""
         client, self._client = self._client, None
         if client is None:

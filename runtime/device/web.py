@@ -75,14 +75,16 @@ def check_access(host: str, token: str | None) -> None:
         raise UsageError("a token goes into an HTTP header: expected letters, digits and signs of ASCII, no spaces")
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 lets the system choose. Raises ServiceError when the address cannot be had."""
+def listen(host: str, port: int, *, setting: str = "--port") -> socket.socket:
+    """A listening socket; port 0 lets the system choose. Raises ServiceError with the `setting` to change."""
     host = host.strip("[]")
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=MOST_CONNECTIONS)
     except OSError as error:
-        raise ServiceError(f"cannot listen on {host}:{port}: {error.strerror or error}; name another --port") from error
+        raise ServiceError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; name another {setting}"
+        ) from error
 
 
 def address(listener: socket.socket) -> str:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from ..device.files import sha256
 from ..errors import UsageError
 from ..network.model_file import read_card
-from ..network.published import sha256
 from ..network.store import MODEL_SUFFIX, SUMS, model_path
 from . import wheels
 from .gate import write_expected

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -11,12 +10,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SourceError, UsageError
+from ..errors import UsageError
 from ..matting.composite import BLUR_PER_LONG_SIDE, Colour, cover, read_background
 from ..picture.images import PHOTO_SUFFIXES, Alpha, Image
 from ..picture.scale import halve
-from .frames import Buffers, Frame
-from .sources.ffmpeg import open_video
+from .frames import Frame
+from .sources.ffmpeg import looped
 
 BLUR_SIDE = 192  # px; the long side a blur is made at, at most. It hides more detail than that, and costs a hundredth
 EMPTY = 1 / 64  # weight of a pixel under the opaque subject: the division stays defined, its colours do not glow
@@ -53,24 +52,11 @@ class VideoBackdrop:
     """A video that begins again when it ends, one of its frames for each of ours."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._frames = self._loop()
+        self._frames = looped(str(path))
 
     def __call__(self, frame: Frame, alpha: Alpha, picture: Image) -> None:  # noqa: ARG002 - whatever stands before it
         height, width = picture.shape[:2]
         np.copyto(picture, cover(next(self._frames), (width, height)))
-
-    def _loop(self) -> Iterator[Image]:
-        buffers = Buffers()
-        while True:
-            seen = 0
-            with open_video(str(self._path), buffers, loop=True) as video:
-                for frame in video:
-                    seen += 1
-                    yield frame.image
-                    buffers.give(frame.image)
-            if not seen:
-                raise SourceError(f"{self._path} holds no frames")
 
 
 class BlurBackdrop:

@@ -58,10 +58,6 @@ class Capture:
         self._looked_s = 0.0
         self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Begins to read."""
-        self._begin()
-
     def stop(self) -> None:
         """Ends reading soon; what is in the slot stays there."""
         with self._wake:
@@ -95,7 +91,7 @@ class Capture:
     def wake(self) -> None:
         """Opens it again."""
         if self.state == "resting" and not self._stopped:
-            self._begin()
+            self.start()
 
     def check(self) -> bool:
         """To be called every so often: replaces a thread that hangs. False when that no longer helps."""
@@ -110,10 +106,11 @@ class Capture:
         self.trouble = f"{self.info.name} hangs; opening it anew"
         if self._thread is not None:
             self._abandoned.append(self._thread)
-        self._begin()
+        self.start()
         return True
 
-    def _begin(self) -> None:
+    def start(self) -> None:
+        """Begins to read, or begins anew."""
         with self._wake:
             self._turn += 1
             self.state = "waiting"

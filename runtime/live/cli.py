@@ -55,9 +55,7 @@ FollowOption = Annotated[
     str | None,
     typer.Option(metavar="largest|centre|X,Y,W,H|MASK.png", help="Keep to one subject, even when others pass by."),
 ]
-RefineOption = Annotated[
-    str, typer.Option(metavar="off|fast|best", help="Edges that follow the picture; best costs more than all the rest.")
-]
+RefineOption = Annotated[str, typer.Option(metavar="off|fast", help="Edges that follow the picture.")]
 DeviceOption = Annotated[
     str, typer.Option(metavar="cpu|coral[:usb|pci]|delegate:PATH[,KEY=VALUE…]", help="What runs the network.")
 ]
@@ -132,6 +130,7 @@ def camera(
         view=_view(crop, rotate, mirror=mirror, privacy=privacy),
     )  # fmt: skip
     from ..device.systemd import notify
+    from ..network.installed import told
 
     ready = False
 
@@ -141,7 +140,8 @@ def camera(
         ready = True
 
     notes = _notes_of(pipeline)
-    with _status_shown(as_json=as_json) as show, _fleet_told(mqtt) as tell:
+    with _status_shown(as_json=as_json) as show, told(mqtt, verb="camera") as say:
+        tell = _sparing(lambda status: say(status.to_json()), JSON_EVERY_S)
 
         def report(status: Status) -> None:
             notify(f"STATUS={status.to_line()}")
@@ -176,6 +176,8 @@ def video(
 
     .webm and .mov keep transparency (with ffmpeg), an .mp4 gets a background: green unless you name one.
     """
+    from .sinks.words import SinkOptions
+
     if as_json and output == "-":
         raise UsageError("frames go to stdout, where --json goes too; leave one out")
     options = _source_options(size, fps, pixel_format)
@@ -185,7 +187,7 @@ def video(
     pipeline = _pipeline(
         source, [output], options, model=model, background=background or "none", only_mask=only_mask,
         stabilise=stabilise, refine=refine, follow=follow, device=device, threads=threads,
-        sinking=_video_sinks(overwrite=overwrite), view=None,
+        sinking=SinkOptions(overwrite=overwrite), view=None,
     )  # fmt: skip
     with _progress() as show:
         try:
@@ -278,7 +280,7 @@ def _pipeline(
         stabiliser=Stabiliser() if stabilise == "on" else None,
         follower=None if chosen is None else Follower(segment, wanted, chosen, knows=FollowNetwork(threads=inferring)),
     )
-    renderer = Renderer(LiveEdge(mode, threads=threads), buffers=buffers, backdrop=backdrop, only_mask=only_mask)
+    renderer = Renderer(LiveEdge(mode), buffers=buffers, backdrop=backdrop, only_mask=only_mask)
     # Without refinement its rung would change nothing.
     live = LiveOptions(fps=options.fps, ladder=LADDER[1:] if mode == "off" else LADDER)
     return Pipeline(
@@ -297,12 +299,6 @@ def _camera_sinks(*, overwrite: bool, segment: str | None, keep: str | None) -> 
         overwrite=overwrite, live=True, segment_s=None if segment is None else parse_span_s(segment),
         keep=None if keep is None else parse_keep(keep),
     )  # fmt: skip
-
-
-def _video_sinks(*, overwrite: bool) -> SinkOptions:
-    from .sinks.words import SinkOptions
-
-    return SinkOptions(overwrite=overwrite)
 
 
 def _view(crop: str | None, rotate: int, *, mirror: bool, privacy: list[str] | None) -> View | None:
@@ -380,20 +376,7 @@ def _status_shown(*, as_json: bool) -> Iterator[Callable[[Status], None]]:
     yield _sparing(lambda status: typer.echo(status.to_json(), err=not as_json), 0.0 if as_json else JSON_EVERY_S)
 
 
-@contextmanager
-def _fleet_told(address: str | None) -> Iterator[Callable[[Status], None]]:
-    """The broker at the address, if there is one, hears at intervals and whenever the state changes."""
-    if address is None:
-        yield lambda _status: None
-        return
-    from ..device.mqtt import Reporter, parse_broker
-    from ..network.installed import installed_facts
-
-    with Reporter(parse_broker(address), verb="camera", complain=complain, installed=installed_facts) as reporter:
-        yield _sparing(lambda status: reporter.say(status.to_json()), JSON_EVERY_S)
-
-
-def _sparing(say: Callable[[Status], None], interval_s: float) -> Callable[[Status], None]:
+def _sparing(say: Callable[[Status], object], interval_s: float) -> Callable[[Status], None]:
     said_s, state = 0.0, ""
 
     def say_sometimes(status: Status) -> None:

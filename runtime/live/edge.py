@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..errors import EdgeMatteError
 from ..matting.blocks import Block, with_margin
 from ..matting.colour_line import NOISE, REACH
-from ..matting.refine import Refine, check_mode, refine, times_halved
+from ..matting.refine import Refine, check_mode, times_halved
 from ..picture.images import Alpha, Image
 from ..picture.scale import halve
 from .frames import Frame
@@ -49,14 +49,12 @@ SURE = 4  # of 255: an alpha this close to 0 or 255 is that, so that nothing is 
 class LiveEdge:
     """What comes after the network; holds nothing but memory.
 
-    "off" enlarges mattes, "fast" draws their edges anew with quick lines, "best" refines every frame as a photo, which
-    takes many times as long as all the rest.
+    "off" enlarges mattes, "fast" draws their edges anew with quick lines.
     """
 
-    def __init__(self, mode: Refine = "fast", *, threads: int | None = None) -> None:
-        """`threads`: of "best". Raises UsageError for an unknown mode."""
+    def __init__(self, mode: Refine = "fast") -> None:
+        """Raises UsageError for an unknown mode."""
         self._mode: Refine = check_mode(mode)
-        self._threads = threads
         self._alpha = np.empty((0, 0), np.uint8)
 
     def __call__(self, frame: Frame, quality: Quality) -> Alpha:
@@ -64,8 +62,6 @@ class LiveEdge:
         if frame.matte is None:
             raise EdgeMatteError("the frame has no matte yet; LiveMatte makes one")
         mode: Refine = self._mode if quality.refine else "off"
-        if mode == "best":
-            return refine(frame.image, frame.matte, mode, threads=self._threads)
         size = frame.image.shape[1::-1]
         if self._alpha.shape != frame.image.shape[:2]:
             self._alpha = np.empty(frame.image.shape[:2], np.uint8)
@@ -161,9 +157,5 @@ def _four(plane: NDArray) -> NDArray:
     return cv2.merge((plane,) * 4)
 
 
-def _stretched() -> NDArray[np.uint8]:
-    """Each level → the same with `SURE` levels at both ends taken off and the rest pulled apart evenly."""
-    return np.rint(np.clip((np.arange(256) - SURE) * (255 / (255 - 2 * SURE)), 0, 255)).astype(np.uint8)
-
-
-_SURE_LEVELS = _stretched()
+# By level: `SURE` levels at both ends are taken off, and the rest is pulled apart evenly.
+_SURE_LEVELS = np.rint(np.clip((np.arange(256) - SURE) * (255 / (255 - 2 * SURE)), 0, 255)).astype(np.uint8)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..picture.images import Alpha, Image, Size
 from .program import VideoFile
 
+USUAL_FPS = 25.0  # of a file that does not say
 MOST_KEPT = 12  # arrays a stock holds back; a pipeline has about eight pictures under way
 
 

@@ -26,11 +26,10 @@ class Renderer:
         buffers: Buffers,
         backdrop: Backdrop | None = None,
         only_mask: bool = False,
-        size: Size | None = None,
     ) -> None:
-        """With `backdrop` pictures are RGB, with `only_mask` grey RGB, else RGBA. `size` None: the first frame's."""
+        """With `backdrop` pictures are RGB, with `only_mask` grey RGB, else RGBA."""
         self._matte, self._buffers, self._backdrop, self._only_mask = matte, buffers, backdrop, only_mask
-        self.size = size
+        self.size: Size | None = None
         self._share = self._part = np.empty((0, 0, 3), np.uint8)
 
     def __call__(self, frame: Frame, quality: Quality) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ differ at their seams: blocks only divide the work.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias, TypeVar, cast
 
 import cv2
@@ -101,15 +101,11 @@ def _lines(around: Colours, prior: Plane, deviation: Plane) -> tuple[Plane, Plan
     return slopes, prior * (1 - weight) - _sum(slopes * around.behind), weight
 
 
-def apply(seen: Seen, *, added: Plane | None = None, added_step: int = 1, threads: int) -> Alpha:
-    """A photo (H, W, 3) seen through its lines → its alpha (H, W).
-
-    `added` is enlarged by `added_step` and added, where the alpha is uncertain.
-    """
+def apply(seen: Seen, *, threads: int) -> Alpha:
+    """A photo (H, W, 3) seen through its lines → its alpha (H, W)."""
     height, width = seen.image.shape[:2]
     result = np.empty((height, width), np.uint8)
     step, size = seen.step, (width, height)
-    more = None if added is None else with_margin(added, added_step, size)
 
     def paint(block: Block) -> None:
         place, target = block.around(step), result[block.place]
@@ -125,8 +121,6 @@ def apply(seen: Seen, *, added: Plane | None = None, added_step: int = 1, thread
             return
         part = block.part(left * step, top * step, (left + columns) * step, (top + rows) * step)
         told = seen.alpha(part)
-        if more is not None and more[part.around(added_step)].any():
-            told = told + part.enlarged(more, added_step)
         told = cv2.addWeighted(told, 1, told, 0, 0, dtype=cv2.CV_8U)  # rounded, and 0…255
         mask = _squares(lines[top : top + rows, left : left + columns], step)[: part.rows, : part.columns]
         result[part.place] = cv2.copyTo(told, mask, result[part.place])
@@ -155,10 +149,6 @@ class Seen:
         fields = (with_margin(field, line.step, size) for field in (line.slopes, line.offsets))
         masks = (_bytes(with_margin(_bytes(mask), line.step, size)) for mask in (open_, line.edge))
         return cls(image, line.step, *fields, *masks)
-
-    def on(self, image: Image, step: int) -> Seen:
-        """The same lines for the photo halved some times, of which `step` pixels make one of theirs."""
-        return replace(self, image=image, step=step)
 
     def alpha(self, block: Block) -> Plane:
         """The block's alpha (rows, columns), 0…255 and a little beyond."""

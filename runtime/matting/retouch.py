@@ -24,14 +24,15 @@ Mask: TypeAlias = NDArray[np.uint8]  # (H, W), 0 where there is no stroke
 Plane: TypeAlias = NDArray[np.floating]  # (h, w), of 32 bits
 
 COARSE_SIDE_PX = 320  # long side of the alpha that strokes change
-TRUST = 0.6  # in the network, where no stroke contradicts it; 1 is as much as in a neighbour of the same colour
-REACH = 0.03  # of the long side: how far a stroke that contradicts it takes its trust away
+MOST_SCALE = 0.5  # of the photo: refinement finds edges finer than the walk, and needs this much to find
+TRUST = 0.9  # in the network, where no stroke contradicts it; 1 is as much as in a neighbour of the same colour
+EDGE_PX, EDGE_DOUBT = 5, 0.9  # around its edges it is believed less: it may be off by two pixels
+REACH = 0.015  # of the long side: how far a stroke that contradicts it takes its trust away
 MOST_REACH = 0.65  # where every stroke contradicts it: then it took the subject for the background
 ALIKE = 10.0  # of 255: colours closer than this look alike
 CONTRADICTS = 0.05  # of alpha's range
 CERTAIN = 100.0  # the weight of a stroke, beside neighbours' 1
 COLOURS = 64  # of a stroke, that others are compared with
-GAIN = 2.0  # the walk ends softer than an alpha is
 STEPS, ENOUGH = 200, 1e-5  # of the solver, and the error at which it may stop
 MOVED = 0.005  # of alpha's range: less is no change
 KEEP_FROM, REMOVE_TO = 192, 63  # of a hint's grey; between them it says nothing
@@ -85,7 +86,7 @@ def hinted(hint: Mask) -> tuple[Mask, Mask]:
 
 def coarse_size(size: Size) -> Size:
     """Of the alpha that strokes change."""
-    scale = min(1.0, COARSE_SIDE_PX / max(size))
+    scale = min(MOST_SCALE, COARSE_SIDE_PX / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
@@ -123,15 +124,16 @@ def walk(image: Image, coarse: Alpha, keep: Mask, remove: Mask, edge: Mask) -> A
     )
     kept, removed = kept / 255, removed / 255
     prior = coarse.astype(np.float32) / 255
-    trust = np.full((height, width), TRUST, np.float32) * (1 - open_ / 255)
+    near = np.ones((EDGE_PX, EDGE_PX), np.uint8)
+    edges = cv2.dilate(prior, near) - cv2.erode(prior, near)
+    trust = np.float32(TRUST) * (1 - open_ / 255) * (1 - np.float32(EDGE_DOUBT) * edges)
     for stroke, wanted in ((kept, 1.0), (removed, 0.0)):
         trust *= _belief(small, prior, stroke, wanted)
     certain = np.clip((kept + removed) * 8, 0, 1)
     target = kept / np.maximum(kept + removed, 1e-6)
     found = _agreed(small, trust * prior + CERTAIN * certain * target, trust + CERTAIN * certain, prior)
-    sharp = np.clip((found - 0.5) * GAIN + 0.5, 0, 1)
     moved = np.clip(4 * np.abs(found - prior), 0, 1)
-    return np.rint(255 * (moved * sharp + (1 - moved) * prior)).astype(np.uint8)
+    return np.rint(255 * (moved * found + (1 - moved) * prior)).astype(np.uint8)
 
 
 def _belief(small: Plane, prior: Plane, stroke: Plane, wanted: float) -> Plane | float:

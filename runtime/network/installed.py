@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib import metadata
 from typing import Any
 
+from ..device.files import sha256
 from ..device.release import last_update, running_release
-from .published import sha256
+from ..terminal import complain
 from .store import bundled_models
 
 
@@ -27,9 +30,17 @@ def installed() -> Installed:
     return Installed(metadata.version("edgematte"), running_release(), _hashes(), last_update())
 
 
-def installed_facts() -> dict[str, Any]:
-    """The same for JSON."""
-    return asdict(installed())
+@contextmanager
+def told(address: str | None, *, verb: str) -> Iterator[Callable[[str], object]]:
+    """A broker at the address hears each status, as JSON, with what is installed; without an address nobody does."""
+    if address is None:
+        yield lambda _status: None
+        return
+    from ..device.mqtt import Reporter, parse_broker
+
+    broker = parse_broker(address)
+    with Reporter(broker, verb=verb, complain=complain, installed=lambda: asdict(installed())) as reporter:
+        yield reporter.say
 
 
 @lru_cache(maxsize=1)

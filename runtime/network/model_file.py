@@ -178,10 +178,12 @@ def _what_it_looks_like(model: bytes) -> str:
     if not model:
         return "the file is empty"
     if model[:2] == b"\x08\x03" or b"onnx" in model[:64]:
-        return "it looks like an ONNX network; convert it with: edgematte convert MODEL.onnx -o MODEL.tflite"
+        return (
+            "it looks like an ONNX network; convert it: edgematte convert MODEL.onnx -o MODEL.tflite --calibrate PHOTOS"
+        )
     if model[:4] == b"PK\x03\x04":
         return "it is a zip archive (a PyTorch checkpoint?); export it to ONNX and convert that"
-    return f"it lacks the mark {IDENTIFIER.decode()} at byte 4"
+    return f"it lacks the mark {IDENTIFIER.decode()} at byte 4; expected a .tflite file"
 
 
 class _Walk(Flatbuffer):

@@ -5,7 +5,6 @@ Nothing here runs unless somebody asks for it by name; the bundled models need n
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import time
 import urllib.error
@@ -14,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..device.files import sha256
 from ..errors import EdgeMatteError, UsageError
 
 TIMEOUT_S = 30.0
@@ -104,18 +104,6 @@ def pull(model: Published, folder: Path, *, source: Path | None = None, progress
     except OSError as error:
         raise EdgeMatteError(f"cannot write {target}: {error.strerror or error}") from error
     return target
-
-
-def sha256(path: Path) -> str:
-    """Of a file's bytes, in hexadecimal, read piece by piece. Raises EdgeMatteError when it cannot be read."""
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while piece := file.read(1 << 20):
-                digest.update(piece)
-    except OSError as error:
-        raise EdgeMatteError(f"cannot read {path}: {error.strerror or error}") from error
-    return digest.hexdigest()
 
 
 def _is_pinned(path: Path, model: Published) -> bool:

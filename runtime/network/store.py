@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from ..device.files import sha256
 from ..errors import UsageError
-from .published import PUBLISHED, sha256
+from .published import PUBLISHED
 
 MODEL_SUFFIX = ".tflite"
 SUMS = "SHA256SUMS"  # beside the bundled models, in the format of sha256sum

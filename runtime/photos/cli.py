@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Cut = Callable[[Iterable[Job]], Iterator[Outcome]]
 
 MEGAPIXEL = 1_000_000
-REFINE = "best"  # of refine.py, which is too heavy to import for --help
+REFINE = "fast"  # of refine.py, which is too heavy to import for --help
 TRANSPARENT = "transparent"  # the background of a cut-out, said aloud
 LARGEST_MEGAPIXELS = 1_073  # OpenCV's own limit is 2^30 pixels
 
@@ -57,7 +57,7 @@ def cut(
         bool, typer.Option("--linear-light", help="Mix subject and background as light, not as numbers.")
     ] = False,
     refine: Annotated[
-        str, typer.Option(metavar="off|fast|best", help="How edges are brought to the photo's size.")
+        str, typer.Option(metavar="off|fast", help="How edges are brought to the photo's size.")
     ] = REFINE,
     trim: Annotated[bool, typer.Option("--trim", help="Cut away what is empty around the subject.")] = False,
     format_: Annotated[

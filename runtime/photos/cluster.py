@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from ..errors import EdgeMatteError, MissingExtraError, ModelError, UsageError
@@ -130,9 +129,7 @@ class Cluster:
         self._parcel = self._client.submit(Parcel, *self._parcel_parts, pure=False)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with suppress(Exception):  # the scheduler may be gone
             self._client.close(timeout=CONNECT_S)
 

@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from types import TracebackType
 from typing import Generic, TypeVar
 
 from ..device.machine import available_cores
@@ -98,9 +97,7 @@ class Pool(Generic[Task, Result]):
             thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_problem: object) -> None:
         """Waits for the tasks in hand; tasks that no process has begun are cancelled."""
         self._leaving_since = time.monotonic()
         with suppress(queue.Empty):

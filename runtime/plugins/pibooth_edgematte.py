@@ -45,7 +45,7 @@ def pibooth_configure(cfg: PiConfigParser) -> None:
         SECTION,
         "refine",
         DEFAULT_MODE,
-        "How edges such as hair are refined: 'off', 'fast' or 'best'",
+        "How edges such as hair are refined: 'off' or 'fast'",
         "Edges of the cut-out",
         list(MODES),
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from contextlib import ExitStack
 from dataclasses import asdict
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,12 +22,11 @@ from ..device.web import (
     origin_of,
     run,
 )
-from ..errors import MissingExtraError
+from ..errors import require
 from ..network import PHOTO_MODEL
 from ..terminal import complain
 
 if TYPE_CHECKING:
-    from ..device.mqtt import Reporter
     from .service import Health
 
 PORT = 7000  # rembg's
@@ -50,8 +48,8 @@ def serve(
         str, typer.Option("-m", "--model", metavar="NAME|FILE.tflite", help="A bundled model or a file of your own.")
     ] = PHOTO_MODEL,
     refine: Annotated[
-        str, typer.Option(metavar="off|fast|best", help="How edges are brought to the photo's size.")
-    ] = "best",
+        str, typer.Option(metavar="off|fast", help="How edges are brought to the photo's size.")
+    ] = "fast",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that cut, one picture each; default: one per core, at most 2.")
     ] = None,
@@ -87,11 +85,12 @@ def serve(
         stop_s = round(max_seconds) + 2 * LAST_ANSWER_S
         print_unit(Purpose("serve", (), SECRETS, writes=(), stop_s=stop_s, leaves_device=leaves_device))
         return
-    _check_extra()
+    require("serve", EXTRA, "starlette", "uvicorn", "python_multipart", "prometheus_client")
     from importlib.metadata import version
 
     from ..device.machine import available_cores
     from ..matting.refine import check_mode
+    from ..network.installed import told
     from ..network.store import model_path
     from ..photos.cutter import CutOptions
     from .crew import MOST_WORKERS, Crew
@@ -104,45 +103,24 @@ def serve(
     asked = ServiceOptions(token or None, round(max_upload * MEGA), origins=origins)
     with ExitStack() as stack:
         listener = stack.enter_context(listen(host, port))
-        reporter = None if mqtt is None else _reporter(stack, mqtt)
+        tell = stack.enter_context(told(mqtt, verb="serve"))
+        ready = False
+
+        def beat(health: Health) -> None:
+            """Tells systemd, the terminal and the broker how the service is."""
+            nonlocal ready
+            if not ready:
+                ready = True
+                notify("READY=1")
+                complain(f"serving at {address(listener)}/ with {health.workers} processes; Ctrl-C ends it")
+            if health.workers:
+                notify("WATCHDOG=1")
+            notify(f"STATUS={health.state}, {health.pictures} pictures")
+            tell(json.dumps(asdict(health)))
+
         stack.enter_context(crew)
         service = Service(crew, asked, model=path.stem, version=version("edgematte"))
-        app = service.app(_Beat(reporter, address(listener)))
+        app = service.app(beat)
         run(app, listener, verb="serve", options=Running(stop_s=max_seconds + LAST_ANSWER_S))
         notify("STOPPING=1")
     complain(f"stopped after {service.metrics.pictures} pictures")
-
-
-class _Beat:
-    """Tells systemd, the terminal and the broker how the service is."""
-
-    def __init__(self, reporter: Reporter | None, where: str) -> None:
-        self._reporter = reporter
-        self._where = where
-        self._ready = False
-
-    def __call__(self, health: Health) -> None:
-        if not self._ready:
-            self._ready = True
-            notify("READY=1")
-            complain(f"serving at {self._where}/ with {health.workers} processes; Ctrl-C ends it")
-        if health.workers:
-            notify("WATCHDOG=1")
-        notify(f"STATUS={health.state}, {health.pictures} pictures")
-        if self._reporter is not None:
-            self._reporter.say(json.dumps(asdict(health)))
-
-
-def _reporter(stack: ExitStack, words: str) -> Reporter:
-    from ..device.mqtt import Reporter, parse_broker
-    from ..network.installed import installed_facts
-
-    return stack.enter_context(
-        Reporter(parse_broker(words), verb="serve", complain=complain, installed=installed_facts)
-    )
-
-
-def _check_extra() -> None:
-    for package in ("starlette", "uvicorn", "python_multipart", "prometheus_client"):
-        if find_spec(package) is None:
-            raise MissingExtraError("serve", EXTRA, package)

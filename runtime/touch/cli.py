@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..device.web import EXTRA, LOOPBACK, address, listen, run
-from ..errors import ImageError, MissingExtraError, OutputExistsError, UsageError
+from ..errors import ImageError, OutputExistsError, UsageError, require
 from ..network import PHOTO_MODEL
 from ..terminal import complain
 
@@ -34,9 +33,9 @@ def touch(
 
     Strokes keep or remove; edges follow by themselves. Saved are the cut-out and its alpha, <photo>.alpha.png.
     """
-    for package in ("starlette", "uvicorn"):
-        if find_spec(package) is None:
-            raise MissingExtraError("touch", EXTRA, package)
+    require("touch", EXTRA, "starlette", "uvicorn")
+    if not photo.is_file():
+        raise UsageError(f"{photo}: there is no such file; name a photo")
     cutout = output or photo.with_name(f"{photo.stem}.cutout.png")
     if cutout.suffix.lower() not in (".png", ".webp"):
         raise UsageError(f"-o {cutout} cannot be transparent; name a .png or .webp file")

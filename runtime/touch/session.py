@@ -154,7 +154,7 @@ class Session:
         """(H, W) of the photo's own size, refined as well as photos are."""
         step = self.step
         first = np.asarray(resize(self._begun, step.coarse.shape[::-1]), np.uint8)
-        alpha = painted(self.photo, self._begun, first, step.coarse, mode="best", threads=self._threads)
+        alpha = painted(self.photo, self._begun, first, step.coarse, mode="fast", threads=self._threads)
         for stroke in step.strokes:
             if stroke.brush != "edge":
                 alpha[stroke.drawn(alpha.shape[1], alpha.shape[0]) > 0] = 255 if stroke.brush == "keep" else 0

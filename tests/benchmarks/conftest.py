@@ -87,7 +87,7 @@ def orange_tflite(orange: Path) -> Path:
 
 
 def scores(*ious: float) -> list[Score]:
-    return [Score(iou, iou / 2, 0.1, 0.01, 3.0, 2.0, 1.0) for iou in ious]
+    return [Score(iou, iou / 2, 0.1, 0.01, 3.0, 2.0, 1.0, 0.02, 0.05, 0.03) for iou in ious]
 
 
 @pytest.fixture

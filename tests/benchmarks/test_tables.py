@@ -89,7 +89,7 @@ def test_a_quiet_well_kept_machine_draws_no_remark(both: Result) -> None:
 @pytest.mark.parametrize(
     ("change", "remark"),
     [
-        ({"load_1min": 7.5}, "other programs kept 7.5 of"),
+        ({"load_1min": 7.5}, "other programs wanted 7.5 cores"),
         ({"governor": "powersave"}, "the CPU governor is 'powersave'"),
         ({"temperature_c": 50.0}, "the CPU warmed from 50 to 71 °C"),
     ],

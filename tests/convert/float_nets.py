@@ -70,6 +70,27 @@ class Net:
         self.builder.operator(CODE.RESIZE_BILINEAR, [x, size], [y], options, version=3)
         return y
 
+    def enlarge(self, name: str, x: int, channels: int) -> int:
+        """Transposed convolution with a 2 by 2 kernel that enlarges by two."""
+        _, rows, columns, width = self.shapes[x]
+        options = schema.TransposeConvOptionsT()
+        options.padding, options.strideH, options.strideW = schema.Padding.VALID, 2, 2
+        y = self._tensor(name, (1, 2 * rows, 2 * columns, channels))
+        weights = self.random.normal(0, width**-0.5, (channels, 2, 2, width))
+        size = self._constant(f"{name}/size", np.array(self.shapes[y], np.int32))
+        inputs = [size, self._constant(f"{name}/weights", weights), x, self._bias(name, channels)]
+        self.builder.operator(CODE.TRANSPOSE_CONV, inputs, [y], options, version=3)
+        return y
+
+    def dense(self, name: str, x: int, channels: int) -> int:
+        """Matrix product with all numbers of a tensor."""
+        width = int(np.prod(self.shapes[x]))
+        weights = self._constant(f"{name}/weights", self.random.normal(0, width**-0.5, (channels, width)))
+        y = self._tensor(name, (1, channels))
+        inputs = [x, weights, self._bias(name, channels)]
+        self.builder.operator(CODE.FULLY_CONNECTED, inputs, [y], schema.FullyConnectedOptionsT())
+        return y
+
     def concat(self, name: str, *tensors: int) -> int:
         """Along the channels."""
         options = schema.ConcatenationOptionsT()

@@ -6,14 +6,14 @@ import json
 import os
 import resource
 import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
+from warm_program import WarmProgram
 
 from edgematte.convert.targets import pi32
 from edgematte.runtime.network.model_file import read_card
@@ -24,19 +24,23 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 MEMORY_LIMIT_BYTES = 3 * 2**30  # of address space: half of it is mapped libraries
 
 
+@pytest.fixture(scope="module")
+def program() -> Iterator[WarmProgram]:
+    modules = ("edgematte.convert.pipeline", "edgematte.convert.report.report", "edgematte.convert.report.tables")
+    with WarmProgram(*modules) as program:
+        yield program
+
+
 @pytest.fixture
-def run(tmp_path: Path, photos: Path) -> Run:
-    """Runs the program in an empty folder; `limit` is called in the child before it starts."""
+def run(program: WarmProgram, tmp_path: Path, photos: Path) -> Run:
+    """Runs the program in an empty folder; `limits` are those of `resource`, in bytes."""
 
     def typed(
-        *words: str | Path, calibrate: Path | None = None, limit: Callable[[], None] | None = None
+        *words: str | Path, calibrate: Path | None = None, limits: Mapping[int, int] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        program = "from edgematte.runtime.cli import main; main()"
-        command = [sys.executable, "-c", program, "convert", *map(str, words)]
-        command += ["--calibrate", str(calibrate or photos / "images")]
-        return subprocess.run(
-            command, capture_output=True, text=True, cwd=tmp_path, preexec_fn=limit, check=False, timeout=120
-        )
+        folder = calibrate or photos / "images"
+        done = program.run("convert", *words, "--calibrate", folder, cwd=tmp_path, limits=limits)
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
     return typed
 
@@ -228,11 +232,8 @@ def test_a_broken_network_gets_one_line_and_little_memory(run: Run, tmp_path: Pa
     make, says = broken_networks()[kind]
     make(tmp_path / "net.onnx")
     before = left_in(tmp_path)
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
-
-    assert_one_line(run("net.onnx", "-o", "out.tflite", limit=limit), 1, says)
+    limits = {resource.RLIMIT_AS: MEMORY_LIMIT_BYTES}
+    assert_one_line(run("net.onnx", "-o", "out.tflite", limits=limits), 1, says)
     assert left_in(tmp_path) == before
 
 
@@ -262,11 +263,8 @@ def test_unreadable_photos_are_named_and_the_others_used(
 
 def test_a_disk_that_fills_up_leaves_no_half_file(run: Run, network: Path, tmp_path: Path) -> None:
     (tmp_path / "old.tflite").write_bytes(b"the old model")
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))  # a write beyond it fails, as on a full disk
-
-    done = run(network, "-o", "old.tflite", "--overwrite", limit=limit)
+    limits = {resource.RLIMIT_FSIZE: 4096}  # a write beyond it fails, as on a full disk
+    done = run(network, "-o", "old.tflite", "--overwrite", limits=limits)
     assert done.returncode == 1, done.stderr
     assert "cannot write" in done.stderr
     assert "Traceback" not in done.stderr
@@ -283,10 +281,8 @@ def test_a_model_that_cannot_be_written_leaves_no_report(run: Run, network: Path
 
 
 def test_a_report_that_cannot_be_written_leaves_no_model(run: Run, network: Path, tmp_path: Path) -> None:
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))  # the model is 15 KB, the page's pictures are more
-
-    done = run(network, "-o", "out.tflite", "--report", "rep", limit=limit)
+    limits = {resource.RLIMIT_FSIZE: 40_000}  # the model is 15 KB, the page's pictures are more
+    done = run(network, "-o", "out.tflite", "--report", "rep", limits=limits)
     assert done.returncode == 1, done.stderr
     assert "cannot write rep" in done.stderr
     assert left_in(tmp_path) == set()

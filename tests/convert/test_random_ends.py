@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -26,6 +26,7 @@ from edgematte.runtime.network import interpreter
 from .test_tails import COLUMNS, I64, ROWS, U8, Tail, author_means, f, network, sigmoid
 
 COUNT = int(os.environ.get("RANDOM_GRAPHS", "80"))
+ROUNDING = 1e-6  # of float32, a few operators long: near zero every square root makes its square root of it
 # What is alpha by itself; {0} is one of the logits.
 SOURCES = [
     "Sigmoid({0})", "Tanh({0})|Add(_, one)|Mul(_, half)", "Clip({0}, zero, one)", "HardSigmoid({0})",
@@ -152,10 +153,12 @@ def test_a_random_end_is_read_as_it_was_built_or_refused_with_what_to_type(tail:
             assert "--" in refusal, "a refusal says what to type"
             return
         run = interpreter.load(model.tflite, threads=1).run
+        level = max(tail.level, ROUNDING**0.5 ** tail.nodes.count("Sqrt"))
         for picture in pictures:
             alpha = np.clip(run(model.to_input(picture))[0, :, :, 0], 0, 1)
             expected = np.asarray(author_means(tail, path, picture), np.float64)
-            agrees = (alpha >= 0.5) == expected if tail.level < 0 else np.abs(alpha - expected) <= tail.level
+            assume(np.isfinite(expected).all())  # onnxruntime's tanh may fall below -1: no root of tanh(x) + 1 then
+            agrees = (alpha >= 0.5) == expected if tail.level < 0 else np.abs(alpha - expected) <= level
             # A threshold turns rounding into whole pixels; without one, all pixels agree.
             assert np.mean(agrees) >= (0.99 if "Greater" in tail.nodes or tail.level < 0 else 1.0)
 

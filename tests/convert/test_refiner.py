@@ -116,7 +116,7 @@ def test_channels_last_is_the_same_network(tmp_path, tiles) -> None:
 
 def test_photos_without_transparency_are_no_tiles(tmp_path, photos) -> None:
     network = sharpener(tmp_path / "sharpener.onnx")
-    with pytest.raises(UsageError, match=r"takes 4 channels: .* only refiners .* are converted.*edge_tiles"):
+    with pytest.raises(UsageError, match=r"takes 4 channels: .* only refiners .* are converted.*transparency is"):
         convert(network, Recipe(calibrate=photos / "images"))
     with pytest.raises(ImageError, match="transparency is the coarse alpha"):
         read_tile(photos / "images" / "cat.jpg")

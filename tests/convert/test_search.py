@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from edgematte.convert.photos import Photo
+from edgematte.convert.pipeline import _blame
 from edgematte.convert.quantise.to_int8 import Steps, to_int8
 from edgematte.convert.search import Point, pareto, search
 from edgematte.convert.tflite.graph import TfliteGraph, float_operators
 from edgematte.runtime.errors import GateRefusedError
 from edgematte.runtime.picture.folders import find_photos
 from edgematte.runtime.picture.images import read
+from edgematte.runtime.picture.scale import resize
 
-from .float_nets import alpha, unet
+from .float_nets import alpha, scaled_output, unet
 
 BUDGET = 0.02  # mean absolute error of alpha
 
@@ -31,6 +35,10 @@ def quantised(images):
 
 @pytest.fixture
 def sabotaged(quantised):
+    return with_narrow_range(quantised)
+
+
+def with_narrow_range(quantised):
     """One layer's range is far too narrow, so that int8 cuts off most of what it computes."""
     ranges = {**quantised.ranges, "last": (0.0, quantised.ranges["last"][1] / 50)}
     broken = replace(quantised, ranges=ranges)
@@ -95,3 +103,25 @@ def test_a_budget_that_costs_too_much_time_is_refused(sabotaged, images) -> None
 def test_the_pareto_table_leaves_out_what_is_beaten() -> None:
     fast, slow, beaten = Point((), 0.3, 0.4, 1), Point(("a", "b"), 0.1, 0.8, 1), Point(("a",), 0.3, 0.6, 1)
     assert pareto([slow, beaten, fast]) == (fast, slow)
+
+
+def test_the_layers_that_cost_most_are_named_with_what_a_budget_would_do(images) -> None:
+    model = scaled_output(unet(), "logits", np.array([20.0]))  # as sure of its mask as a trained network
+    quantised = to_int8(model, images, steps=Steps(methods=("minmax",), bias_corrections=(False,), roundings=(False,)))
+    sabotaged = with_narrow_range(quantised)
+    photos = [Photo(str(number), resize(image, model.size)) for number, image in enumerate(images)]
+    assert _blame(model, quantised, photos, lambda _share: None) == "", "close enough, so nobody is blamed"
+    (line,) = _blame(model, sabotaged, photos, lambda _share: None).splitlines()
+    found = re.search(
+        r"^full int8 is (0\.\d+) from float on average, more than 0\.012\. Costliest, each alone in int8: (.+); "
+        r"with --max-drop 0\.012 about (\d+) of (\d+) operators would be float32$",
+        line,
+    )
+    assert found, line
+    costs = re.findall(r"'(\w+)' (0\.\d+)", found[2])
+    assert next(name for name, _ in costs) == "last", "whose range was spoilt"
+    assert len(costs) == 3
+    assert [cost for _, cost in costs] == sorted((cost for _, cost in costs), reverse=True)
+    # Alone in int8 it makes nearly all of the error; some are raised, not all.
+    assert float(costs[0][1]) > 0.8 * float(found[1]) > 0.8 * 0.012
+    assert 1 <= int(found[3]) < int(found[4]) == len(model.graph.operators)

@@ -98,3 +98,16 @@ def test_a_network_looks_once_for_all_gains() -> None:
     assert looked == [(1, 3, 32, 32)]
     assert found[1.0].haze == 1.0
     assert found[4.0].haze == 0.0
+
+
+def test_every_photo_is_in_the_chart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in ("images", "masks"):
+        (tmp_path / "kiosk" / part).mkdir(parents=True)
+        for number in range(3):
+            cv2.imwrite(str(tmp_path / "kiosk" / part / f"{number}.png"), LEFT)
+    drawn = []
+    monkeypatch.setattr(scores, "draw_photos", lambda ious, picture: drawn.append((ious, picture)))
+    monkeypatch.setattr(scores, "matting_of", lambda _path: lambda image: image[:, :, 0])
+    monkeypatch.setattr("sys.argv", ["scores", "a.tflite", "--data", str(tmp_path), "--chart", "chart.png"])
+    scores.main()
+    assert drawn == [({"kiosk": {"a.tflite": [1.0, 1.0, 1.0]}}, Path("chart.png"))]

@@ -94,7 +94,7 @@ def _sources(architecture: str, lists: Path) -> str:
 
 def _mirrors(options: Sequence[str | Path]) -> list[str]:
     asked = [*_apt({})[:1], *options, "indextargets", "--format", "$(REPO_URI) $(CODENAME)", "Created-By: Packages"]
-    known = [line.split() for line in output_of(asked, seconds=30).splitlines()]
+    known = [line.split() for line in output_of(asked, seconds=300).splitlines()]
     return sorted({words[0] for words in known if len(words) == 2 and words[1] == RELEASE})
 
 

@@ -30,6 +30,7 @@ ROLLED_BACK_S = 180
 PI = target("pi64", "3.11")
 PC = target("pc64", "3.11")  # what user-mode Linux plays
 COMMAND = "make test-fleet RESULTS=benchmarks/results"
+UML = {"machine": "user-mode Linux", "note": "Run in user-mode Linux on a PC: times are that PC's, not a board's."}
 VERSIONS = 8  # that updates go round; three are kept, so each is installed anew
 # A program that updates itself as edgematte does, with edgematte's own code for it, and runs no network: an emulated
 # second is dear. Its gate looks at every byte.
@@ -143,7 +144,7 @@ def light(key: str) -> Pack:
 
 
 def sha256(path: Path) -> str:
-    from edgematte.runtime.network.published import sha256 as of
+    from edgematte.runtime.device.files import sha256 as of
 
     return of(path)
 
@@ -234,7 +235,7 @@ def test_after_every_power_cut_the_old_or_the_new_version_runs(
             outcomes.append({"cut_s": round(cut_s, 2), "runs": "new" if now != runs else "old"})
         runs, brought, cut_s = now, f"1.{version}", next_cut_s
         facts = {
-            "machine": "user-mode Linux",
+            **UML,
             "update_s": usual_s,
             "whole": len(outcomes),
             "of": CUTS,
@@ -282,7 +283,7 @@ def test_what_is_not_well_is_rolled_back_by_itself(light: Pack, key: str, work: 
         assert int(seconds) <= ROLLED_BACK_S, said[-3000:]
         facts[f"{name}_s"] = int(seconds)
     assert found(said, r"^AFTER well-again \d+ (\S+) active") == "1.4"
-    write_record(results, "pi-fleet-sick", COMMAND, {"machine": "user-mode Linux", **facts})
+    write_record(results, "pi-fleet-sick", COMMAND, {**UML, **facts})
 
 
 SICK = rf"""

@@ -24,7 +24,7 @@ LARGEST_DIFFERENCE = 1  # of 255: what is promised
 # tflite-runtime's XNNPACK of 2023 rounds what float32 cannot tell from a half otherwise on Arm: a sum that scales to
 # 134.5000055, which is 134.5 in float32, becomes 135 there and 134 on x86. It happened to 17 of a million values of an
 # earlier unet-photo's first convolution, and the operators behind it make a few steps of these along contours.
-# unet-live and unet-edge meet no such sum and give the same bits. unet-photo's last layer doubles its logits since, and
+# unet-live meets no such sum and gives the same bits. unet-photo's last layer doubles its logits since, and
 # with them such a step: 52 of 255 were seen on a contour.
 SLIGHT_ON_AVERAGE, SLIGHT_BUT_FOR_ONE_IN_A_THOUSAND = 1.0, 60
 FACE = np.s_[110:150, 205:240]  # rows and columns of the astronaut's

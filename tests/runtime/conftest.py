@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import flatbuffers
@@ -14,8 +15,10 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
+from warm_program import WarmProgram
 
-from .warm_program import WarmProgram
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 WIDTH, HEIGHT = 48, 32
 Ending = Literal["sigmoid", "logits", "softmax", "scores", "labels", "flat", "custom"]
@@ -218,5 +221,20 @@ def flag_file(tmp_path: Path, flag: NDArray[np.uint8]) -> Path:
 @pytest.fixture(scope="session")
 def run_program() -> Iterator[Callable[..., subprocess.CompletedProcess[bytes]]]:
     """Runs `edgematte` as a user does, in a process of its own: (*words, stdin=b"", cwd=None) → what it left."""
-    with WarmProgram() as program:
+    modules = ("cv2", "rich.progress", "edgematte.runtime.matting.segmenter", "edgematte.runtime.live.pipeline")
+    with WarmProgram(*modules) as program:
         yield program.run
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A Chromium of the system's, driven by Playwright, whose event loop must not outlive a file of tests."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install --group browser")
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no Chromium here: sudo apt install chromium")
+    with playwright.sync_playwright() as driver:
+        # A sandbox needs rights that containers lack, and nothing but our own page is opened.
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()

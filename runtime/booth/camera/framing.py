@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from types import TracebackType
 
 import cv2
 import numpy as np
 
-from ...live.frames import Buffers, Frame, SourceInfo
+from ...live.frames import Buffers, Frame
+from ...live.sources.view import TURNS, Through
 from ...live.sources.words import Opener, Source
 from ...picture.images import Image
 
 UPRIGHT = 2 / 3  # width by height of what an upright screen shows of a wide picture: as the paper is
-_TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Framing:
     def of(self, image: Image) -> Image:
         """(H, W, 3) → a part of it, perhaps as a view."""
         if self.rotate:
-            image = np.asarray(cv2.rotate(image, _TURNS[self.rotate]), np.uint8)
+            image = np.asarray(cv2.rotate(image, TURNS[self.rotate]), np.uint8)
         height, width = image.shape[:2]
         left, top = round(self.crop[0] * width), round(self.crop[1] * height)
         right, bottom = left + round(self.crop[2] * width), top + round(self.crop[3] * height)
@@ -48,31 +46,13 @@ class Framed:
         self._opener, self._buffers = opener, buffers
 
     def __call__(self) -> Source:
-        return _Source(self._opener(), self, self._buffers)
+        return Through(self._opener(), self._seen)
 
-
-class _Source:
-    def __init__(self, source: Source, framed: Framed, buffers: Buffers) -> None:
-        self._source, self._framed, self._buffers = source, framed, buffers
-        self.info: SourceInfo = source.info
-
-    def __enter__(self) -> _Source:
-        self._source.__enter__()
-        self.info = self._source.info
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._source.__exit__(kind, error, trace)
-
-    def __iter__(self) -> Iterator[Frame]:
-        for frame in self._source:
-            part = self._framed.current.of(frame.image) if frame.intact else frame.image
-            if part.shape == frame.image.shape and not self._framed.current.rotate:
-                yield frame
-                continue
-            own = self._buffers.take(part.shape)
-            np.copyto(own, part)
-            self._buffers.give(frame.image)
-            yield replace(frame, image=own, lores=None)
+    def _seen(self, frame: Frame) -> Frame:
+        part = self.current.of(frame.image)
+        if part.shape == frame.image.shape and not self.current.rotate:
+            return frame
+        own = self._buffers.take(part.shape)
+        np.copyto(own, part)
+        self._buffers.give(frame.image)
+        return replace(frame, image=own, lores=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import math
 import os
 import secrets
 import shutil
@@ -22,8 +23,10 @@ from ..config import Between, Check, Config, OneOf, crop_of
 from ..offer import Offer, check_offer, templates_of
 from ..paper.catalogue import names
 from ..paper.drawn import samples
+from ..paper.printer import NO_PRINTER
 from ..toml_file import Settings, Value, check_of
 from .export import Export
+from .refusal import RefusedError
 from .statistics import statistics
 
 TRIES = 5  # wrong PINs before …
@@ -53,18 +56,19 @@ class Door:
         self._wrong, self._locked_until_s = 0, 0.0
         self._inside: dict[str, float] = {}  # tokens, each with when it was last seen
 
-    def enter(self, pin: str) -> str | None:
-        """A token; None for a wrong PIN. Raises UsageError after too many."""
+    def enter(self, pin: str) -> str:
+        """A token. Raises RefusedError for a wrong PIN, and for any after too many."""
         with self._lock:
             now_s = time.monotonic()
             if now_s < self._locked_until_s:
-                raise UsageError(f"too many wrong PINs; wait {self._locked_until_s - now_s:.0f} seconds")
+                left_s = math.ceil(self._locked_until_s - now_s)
+                raise RefusedError("pin_locked", f"too many wrong PINs; wait {left_s} seconds", left_s)
             if not hmac.compare_digest(pin.encode(), self._pin):
                 self._wrong += 1
                 if self._wrong >= TRIES:
                     self._wrong, self._locked_until_s = 0, now_s + LOCKED_S
                     log.warning("the owner's page heard %d wrong PINs", TRIES)
-                return None
+                raise RefusedError("pin_wrong", "that is not the PIN")
             self._wrong = 0
             token = secrets.token_urlsafe(24)
             self._inside[token] = now_s
@@ -151,7 +155,7 @@ class Desk:
             self.export.start(Path(value))
         elif what == "delete":
             if self._booth.sheet(value) is None:
-                raise UsageError(f"there is no picture {value[:80]}")
+                raise RefusedError("no_picture", f"there is no picture {value[:80]}", value[:80])
             self._booth.remove(value)
         elif what in deeds:
             deeds[what]()
@@ -173,7 +177,7 @@ class Desk:
         words = self._words(key, check)
         if words:
             told["words"] = words
-        return {**told, "kind": _kind(key), "expected": str(check or "")}
+        return {**told, "kind": _kind(key)}
 
     def _words(self, key: str, check: Check | None) -> list[str]:
         if isinstance(check, OneOf):
@@ -185,8 +189,10 @@ class Desk:
         return []
 
     def _resume(self) -> None:
-        if (why := self._booth.printer.resume()) is not None:
-            raise UsageError(why)
+        if (why := self._booth.printer.resume()) == NO_PRINTER:
+            raise RefusedError("no_printer", why)
+        if why is not None:
+            raise RefusedError("no_queue", why, why)
 
     def _test_page(self) -> None:
         layout = next(iter(self._offer.layouts.values()))
@@ -202,10 +208,10 @@ class Desk:
         try:
             done = subprocess.run(POWER_OFF, capture_output=True, timeout=20, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise UsageError(f"{POWER_OFF[0]} does not work here: {error}") from error
+            raise RefusedError("no_power", f"{POWER_OFF[0]} does not work here: {error}", str(error)) from error
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip() or f"code {done.returncode}"
-            raise UsageError(f"the system refuses to shut down: {said}")
+            raise RefusedError("no_power", f"the system refuses to shut down: {said}", said)
 
 
 def _value(config: Config, key: str) -> Any:

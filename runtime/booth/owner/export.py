@@ -9,15 +9,20 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from ...device.files import publish
-from ...errors import EdgeMatteError, UsageError
+from ...errors import EdgeMatteError
 from ..album import Album
+from .refusal import RefusedError
 
 MOUNTS = Path("/proc/self/mounts")
 PLACES = ("/media/", "/run/media/", "/mnt/")  # where systems show sticks
 CHUNK = 1 << 20  # bytes
+DIFFERS = "differs"  # what was written reads back otherwise: the stick may be damaged
 PARTS = ("sheet", "picture", "original", "cutout", "video", "loop", "small")
+
+Ended = Literal["whole", "stopped", "faults", "full", "failed"]
 
 
 @dataclass(frozen=True)
@@ -30,8 +35,9 @@ class Progress:
     files: int = 0
     bytes_done: int = 0
     bytes: int = 0
-    faults: tuple[str, ...] = ()  # of single files
-    ended: str | None = None  # whole, stopped, or why it failed
+    faults: tuple[tuple[str, str], ...] = ()  # files, each with DIFFERS or what the system says
+    ended: Ended | None = None
+    why: tuple[str | int, ...] = ()  # what `export_ENDED` in the language files has gaps for
 
 
 class Export:
@@ -57,11 +63,12 @@ class Export:
         return found
 
     def start(self, target: Path) -> None:
-        """Raises UsageError for a place that is no stick, or while another export runs."""
+        """Raises RefusedError for a place that is no stick, or while another export runs."""
         if self.progress.running:
-            raise UsageError("an export is running already")
+            raise RefusedError("export_runs", "an export is running already")
         if target not in self.targets():
-            raise UsageError(f"{target} is no stick that can be written to; plug one in")
+            said = f"{target} is no stick that can be written to; plug one in"
+            raise RefusedError("no_stick", said, str(target))
         self._stop.clear()
         self.progress = Progress(str(target), running=True)
         self._thread = threading.Thread(target=self._run, args=(target,), name="export", daemon=True)
@@ -81,25 +88,30 @@ class Export:
             files = self._files()
             self.progress = replace(self.progress, files=len(files), bytes=sum(path.stat().st_size for path in files))
             free = os.statvfs(target)
-            if free.f_bavail * free.f_frsize < self.progress.bytes:
-                raise UsageError(f"{self.progress.bytes / 1e6:.0f} MB are to be copied, "
-                                 f"{free.f_bavail * free.f_frsize / 1e6:.0f} MB are free")  # fmt: skip
+            if (free_bytes := free.f_bavail * free.f_frsize) < self.progress.bytes:
+                self._end("full", round(self.progress.bytes / 1e6), round(free_bytes / 1e6))
+                return
             folder = target / f"{self._name}-edgematte"
             for path in files:
                 if self._stop.is_set():
-                    self.progress = replace(self.progress, running=False, ended="stopped")
+                    self._end("stopped")
                     return
                 fault = self._copied(path, folder / path.relative_to(self._album.root))
                 now = self.progress
                 self.progress = replace(
                     now, done=now.done + (fault is None), bytes_done=now.bytes_done + _size(path),
-                    faults=(*now.faults, *([fault] if fault else [])),
+                    faults=(*now.faults, *([(path.name, fault)] if fault else [])),
                 )  # fmt: skip
-            ended = "whole" if not self.progress.faults else f"{len(self.progress.faults)} files failed"
-            self.progress = replace(self.progress, running=False, ended=ended)
+            if failed := len(self.progress.faults):
+                self._end("faults", failed)
+            else:
+                self._end("whole", self.progress.files, str(target))
         except (OSError, EdgeMatteError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            self.progress = replace(self.progress, running=False, ended=reason)
+            self._end("failed", reason)
+
+    def _end(self, how: Ended, *why: str | int) -> None:
+        self.progress = replace(self.progress, running=False, ended=how, why=why)
 
     def _files(self) -> list[Path]:
         found = []
@@ -126,13 +138,13 @@ class Export:
                 target.flush()
                 os.fsync(target.fileno())
             if _digest(hidden) != digest:
-                return f"{path.name}: what was written reads back differently; the stick may be damaged"
+                return DIFFERS
             publish(hidden, copy, overwrite=True)
             return None
         except OSError as error:
             if not path.is_file():
                 return None  # a guest deleted it meanwhile
-            return f"{path.name}: {error.strerror or error}"
+            return error.strerror or str(error)
         finally:
             with suppress(OSError):
                 hidden.unlink(missing_ok=True)

@@ -1,24 +1,20 @@
 // What the owner may see and do. The device checks each value as it is typed; booth.toml is written when it is right.
+import { backgroundName, effectName, layoutName, speakToOwner } from "./owners_words.js";
+import { word } from "./words.js";
+
 const LOOK_MS = 1500;
 const TYPED_MS = 350;
 const inside = document.getElementById("inside");
 const told = document.getElementById("told");
-const NAMES = {
-  title: "Event's name", text: "Text on pictures", layouts: "Layouts", effects: "Effects", countdown_s: "Countdown, seconds",
-  gallery: "Guests may see all pictures", colours: "Background colours", blur: "Blurred room", real: "Room as it is", first: "First background",
-  boomerang_s: "Boomerang, seconds", clip_s: "Clip, seconds", languages: "Languages", accent: "Colour of buttons", idle_s: "Seconds until the next guests",
-  contrast: "Contrast", scan_s: "One switch: seconds a step (empty: off)", rotate: "Turn the picture, degrees", crop: "Part that is used", mirror: "Guests see themselves as in a mirror",
-  enabled: "Printing", printer: "Printer's name (empty: the default)", options: "Printer's options", most_copies: "Copies at most", max_pages: "Pages from one load of paper (empty: not counted)",
-  warn_mb: "Warn below, megabytes", stop_mb: "Stop below, megabytes",
-};
 let room = "event";
 let latest = null;
 let names = [];
 let timer = null;
+let away = false; // the booth does not answer
 
 for (const digit of "123456789⌫0") {
   const key = Object.assign(document.createElement("button"), { type: "button", textContent: digit });
-  if (digit === "⌫") key.setAttribute("aria-label", "Delete a digit");
+  if (digit === "⌫") key.dataset.label = "digit_back";
   key.addEventListener("click", () => {
     const pin = document.getElementById("pin");
     pin.value = digit === "⌫" ? pin.value.slice(0, -1) : pin.value + digit;
@@ -26,9 +22,12 @@ for (const digit of "123456789⌫0") {
   document.getElementById("keys").append(key);
 }
 
+// What is wrong, in the owner's words where they are ours; null: nothing.
 async function send(address, content) {
   const answer = await fetch(address, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(content) });
-  return answer.ok ? null : (await answer.json()).error;
+  if (answer.ok) return null;
+  const { error, word: key, parts } = await answer.json();
+  return word(`refused_${key}`, ...(parts ?? [])) || error;
 }
 
 document.getElementById("enter").addEventListener("submit", async (event) => {
@@ -49,7 +48,10 @@ async function look() {
   clearTimeout(timer);
   try {
     const answer = await fetch("/owner/state");
-    if (answer.status === 401) return shut();
+    if (answer.status === 401) {
+      if (latest) location.reload(); // the booth was started anew, or nobody was here for an hour
+      return;
+    }
     const state = await answer.json();
     const first = latest === null;
     latest = state;
@@ -58,15 +60,10 @@ async function look() {
     if (first) build();
     show();
   } catch {
-    told.textContent = "The booth is starting anew …";
+    away = true;
+    told.textContent = word("did_restart");
   }
   timer = setTimeout(look, LOOK_MS);
-}
-
-function shut() {
-  inside.hidden = true;
-  document.getElementById("door").hidden = false;
-  latest = null;
 }
 
 function build() {
@@ -74,44 +71,61 @@ function build() {
   openRoom(room);
 }
 
-function field({ key, value, kind, low, high, words, expected }) {
+// `camera.crop`
+function nameOf(key) {
+  return word(`set_${key.replaceAll(".", "_")}`);
+}
+
+// One of the words that a setting may have.
+function valueName(key, value) {
+  if (key === "pictures.layouts") return layoutName(value);
+  if (key === "backgrounds.first") return backgroundName(value);
+  return word(`${key.replaceAll(".", "_")}_${value}`) || value;
+}
+
+function hintOf({ key, kind, low, high, words }) {
+  const range = low === undefined ? "" : word("range", low, high);
+  return [range, kind === "tuple" && !words ? word("list") : "", word(`empty_${key.replaceAll(".", "_")}`)].filter(Boolean).join(" · ");
+}
+
+function field(setting) {
+  const { key, value, kind, words } = setting;
   const box = Object.assign(document.createElement("div"), { className: "setting" });
-  const name = NAMES[key.split(".").at(-1)] ?? key;
-  const why = Object.assign(document.createElement("p"), { className: "why", id: `why-${key}` });
+  const name = nameOf(key);
+  const hint = hintOf(setting);
+  const why = Object.assign(document.createElement("p"), { className: "why", id: `why-${key}`, dir: "auto", textContent: hint });
   let input;
   if (kind === "tuple" && words) {
     input = Object.assign(document.createElement("fieldset"), { className: "ticks" });
     input.append(Object.assign(document.createElement("legend"), { textContent: "" }));
-    for (const word of words) {
+    for (const one of words) {
       const label = document.createElement("label");
-      const tick = Object.assign(document.createElement("input"), { type: "checkbox", value: word, checked: value.includes(word) });
-      label.append(tick, word);
+      const tick = Object.assign(document.createElement("input"), { type: "checkbox", value: one, checked: value.includes(one) });
+      label.append(tick, valueName(key, one));
       input.append(label);
     }
     input.setAttribute("aria-label", name);
   } else if (kind === "bool") input = Object.assign(document.createElement("input"), { type: "checkbox", checked: value });
   else if (words) {
     input = document.createElement("select");
-    for (const word of key.endsWith("first") ? ["", ...words] : words) input.append(new Option(word, word, false, String(value ?? "") === word));
+    for (const one of key === "backgrounds.first" ? ["", ...words] : words) input.append(new Option(valueName(key, one), one, false, String(value ?? "") === one));
   } else if (key === "pictures.text") input = Object.assign(document.createElement("textarea"), { value });
   else input = Object.assign(document.createElement("input"), { type: "text", value: kind === "tuple" ? value.join(", ") : value ?? "", inputMode: kind === "int" || kind === "float" ? "decimal" : "text" });
   input.id = key;
+  if (input.type === "text" || input.tagName === "TEXTAREA") input.dir = "auto";
   input.setAttribute("aria-describedby", why.id);
   const label = document.createElement(kind === "tuple" && words ? "span" : "label");
   if (label.tagName === "LABEL") label.htmlFor = key;
   label.append(name, Object.assign(document.createElement("span"), { className: "key", textContent: key }));
   box.append(label, input, why);
-  const hint = low === undefined ? "" : `${low} to ${high}`;
-  why.textContent = hint || (kind === "tuple" && !words && expected ? `separated by commas; each ${expected}` : "");
-  why.dataset.hint = why.textContent;
   let typing = null;
   input.addEventListener("input", () => {
     clearTimeout(typing);
-    typing = setTimeout(() => store(key, input, kind, why, true), TYPED_MS);
+    typing = setTimeout(() => store(key, input, kind, why, hint), TYPED_MS);
   });
   input.addEventListener("change", () => {
     clearTimeout(typing);
-    store(key, input, kind, why, false);
+    store(key, input, kind, why, null);
   });
   return box;
 }
@@ -120,18 +134,19 @@ function valueOf(input, kind) {
   if (input.tagName === "FIELDSET") return [...input.querySelectorAll(":checked")].map((tick) => tick.value);
   if (input.type === "checkbox") return input.checked;
   const text = input.value.trim();
-  if (kind === "tuple") return text.split(",").map((word) => word.trim()).filter(Boolean);
+  if (kind === "tuple") return text.split(",").map((one) => one.trim()).filter(Boolean);
   if (text === "") return input.id === "pictures.text" || input.id === "title" ? "" : null;
   if (kind === "int" || kind === "float") return Number.isNaN(Number(text.replace(",", "."))) ? text : Number(text.replace(",", "."));
   return input.tagName === "TEXTAREA" ? input.value : text;
 }
 
-async function store(key, input, kind, why, onlyTry) {
-  const refused = await send("/owner/set", { key, value: valueOf(input, kind), try: onlyTry });
-  why.textContent = refused ?? (onlyTry ? why.dataset.hint : "written to booth.toml");
+// `hint`: the value is only tried, and this is said where it may be.
+async function store(key, input, kind, why, hint) {
+  const refused = await send("/owner/set", { key, value: valueOf(input, kind), try: hint !== null });
+  why.textContent = refused ?? hint ?? word("written");
   why.classList.toggle("wrong", refused !== null);
   input.setAttribute("aria-invalid", String(refused !== null));
-  if (!onlyTry) look();
+  if (hint === null) look();
 }
 
 function list(id, pairs) {
@@ -140,35 +155,44 @@ function list(id, pairs) {
   if (box.textContent !== parts.map((part) => part.textContent).join("")) box.replaceChildren(...parts);
 }
 
-function table(id, rows) {
+function table(id, rows, nameOne) {
   const box = document.getElementById(id);
   for (const row of [...box.rows]) row.remove();
   for (const [what, count] of rows) {
     const row = box.insertRow();
-    row.insertCell().textContent = what;
+    row.insertCell().append(Object.assign(document.createElement("bdi"), { textContent: nameOne(what) }));
     row.insertCell().textContent = count;
   }
+}
+
+// What is wrong, with the print system's own words; that all pages are printed is no sentence of that system.
+function stateOf({ trouble, said, waiting }) {
+  if (!trouble) return waiting ? word("prints") : word("ready");
+  const name = word(`printer_${trouble}`);
+  return trouble === "pages" ? name : word("detail", name, said);
 }
 
 function show() {
   const { booth, printer, disk, statistics, targets, unapplied, broken } = latest;
   const waits = document.getElementById("unapplied");
   waits.hidden = unapplied.length === 0;
-  waits.firstElementChild.textContent = `Counts after the next start: ${unapplied.join(", ")}`;
-  if (told.textContent.startsWith("The booth is starting")) told.textContent = "";
+  waits.firstElementChild.textContent = word("after_restart", unapplied.map(nameOf).join(word("comma")));
+  if (away) told.textContent = "";
+  away = false;
   const bad = document.getElementById("broken");
-  const lines = broken.map((line) => `Left out: ${line}`);
+  const lines = broken.map((line) => word("left_out", line));
   if (bad.textContent !== lines.join("")) bad.replaceChildren(...lines.map((textContent) => Object.assign(document.createElement("p"), { textContent })));
   list("printer", [
-    ["State", printer.said ?? (printer.waiting ? "printing" : "ready")],
-    ["Waiting", printer.waiting],
-    ["Printed since new paper", printer.printed],
-    ["Paper left", printer.left ?? "not counted (max_pages)"],
+    [word("state"), stateOf(printer)],
+    [word("waiting"), printer.waiting],
+    [word("since_refill"), printer.printed],
+    [word("paper_left"), printer.left ?? word("not_counted")],
   ]);
-  list("counts", [["Pictures", statistics.sheets], ["Taken again", statistics.retaken], ["Pages printed", statistics.prints], ["Now", booth.step], ["Trouble", booth.problems.join(", ") || "none"]]);
+  const troubles = booth.problems.map((problem) => word(`trouble_${problem}`)).join(word("comma"));
+  list("counts", [[word("pictures"), statistics.sheets], [word("taken_again"), statistics.retaken], [word("pages_printed"), statistics.prints], [word("now"), word(`step_${booth.step}`)], [word("trouble"), troubles || word("none")]]);
   const most = Math.max(1, ...statistics.hours.map(([, count]) => count));
   const hours = document.getElementById("hours");
-  hours.setAttribute("aria-label", `Pictures by the hour: ${statistics.hours.map(([hour, count]) => `${hour.slice(11)} o'clock ${count}`).join(", ") || "none"}`);
+  hours.setAttribute("aria-label", word("by_hour", statistics.hours.map(([hour, count]) => word("at_hour", hour.slice(11), count)).join(word("comma")) || word("none")));
   hours.replaceChildren(
     ...statistics.hours.slice(-24).map(([hour, count]) => {
       const bar = document.createElement("div");
@@ -177,42 +201,41 @@ function show() {
       return bar;
     }),
   );
-  for (const id of ["layouts", "backgrounds", "effects"]) table(id, statistics[id]);
-  list("disk", [["Free", `${(disk.free / 1e9).toFixed(1)} of ${(disk.total / 1e9).toFixed(1)} GB`]]);
+  table("layouts", statistics.layouts, (key) => layoutName(key));
+  table("backgrounds", statistics.backgrounds, backgroundName);
+  table("effects", statistics.effects, effectName);
+  list("disk", [[word("free"), word("free_gb", ...[disk.free, disk.total].map((bytes) => (bytes / 1e9).toFixed(1)))]]);
   showExport(targets);
 }
 
 function showExport(targets) {
-  const { running, done, files, bytes_done, bytes, faults, ended, target } = latest.export;
+  const { running, done, files, bytes_done, bytes, faults, ended, why, target } = latest.export;
   const box = document.getElementById("targets");
   const wanted = running ? ["stop"] : targets;
-  if (box.dataset.wanted !== wanted.join()) {
-    box.dataset.wanted = wanted.join();
+  const sign = [document.documentElement.lang, ...wanted].join();
+  if (box.dataset.wanted !== sign) {
+    box.dataset.wanted = sign;
     const buttons = wanted.map((place) => {
-      const button = Object.assign(document.createElement("button"), { type: "button", textContent: running ? "Stop" : `Copy to ${place}` });
+      const button = Object.assign(document.createElement("button"), { type: "button", textContent: running ? word("stop") : word("copy_to", place) });
       button.addEventListener("click", () => act(running ? "stop-export" : "export", place));
       return button;
     });
-    box.replaceChildren(...(buttons.length ? buttons : ["No stick is plugged in."]));
+    box.replaceChildren(...(buttons.length ? buttons : [word("no_stick")]));
   }
   const bar = document.getElementById("export");
   bar.hidden = !running && ended === null;
   bar.value = bytes ? bytes_done / bytes : running ? 0 : 1;
-  const text = running
-    ? `${done} of ${files} files copied and compared`
-    : ended === "whole"
-      ? `All ${files} files are on ${target}, read back and compared.`
-      : ended
-        ? `Export to ${target}: ${ended}. ${done} of ${files} files are there. ${faults.slice(0, 3).join("; ")}`
-        : "";
+  const lines = running ? [word("copying", done, files)] : ended ? [word(`export_${ended}`, ...why)] : [];
+  if (ended && ended !== "whole") lines.push(word("there", done, files, target));
+  for (const [file, fault] of faults.slice(0, 3)) lines.push(word("fault", file, word(`fault_${fault}`) || fault));
+  const text = lines.join("\n");
   const said = document.getElementById("exported");
   if (said.textContent !== text) said.textContent = text;
 }
 
 async function act(what, value = "") {
   const refused = await send("/owner/act", { what, value });
-  const done = { resume: "The queue was started again.", refill: "Pages are counted anew.", test: "The test page is on its way.", restart: "The booth is starting anew …", power: "The device shuts down." };
-  told.textContent = refused ?? done[what] ?? "";
+  told.textContent = refused ?? word(`did_${what}`);
   look();
   return refused === null;
 }
@@ -239,6 +262,10 @@ function openRoom(wanted) {
   if (room === "pictures") openGallery();
 }
 
+function mirrored() {
+  return latest?.settings.camera.find(({ key }) => key === "camera.mirror").value ?? false;
+}
+
 let following = false;
 async function followCamera() {
   if (following) return;
@@ -258,7 +285,7 @@ async function followCamera() {
     pen.drawImage(picture, 0, 0);
     picture.close();
     canvas.dataset.frames = Number(canvas.dataset.frames ?? 0) + 1;
-    canvas.classList.toggle("mirrored", latest?.settings.camera.find(({ key }) => key === "camera.mirror").value ?? false);
+    canvas.classList.toggle("mirrored", mirrored());
   }
   following = false;
 }
@@ -276,7 +303,8 @@ function moved([left, top, width, height], how) {
 for (const button of document.querySelectorAll("[data-move]"))
   button.addEventListener("click", async () => {
     const input = document.getElementById("camera.crop");
-    const next = moved(input.value.split(",").map(Number), button.dataset.move);
+    const how = button.dataset.move;
+    const next = moved(input.value.split(",").map(Number), (mirrored() && { left: "right", right: "left" }[how]) || how);
     input.value = next.map((share) => Number(share.toFixed(3))).join(",");
     input.dispatchEvent(new Event("change"));
   });
@@ -293,10 +321,10 @@ async function older() {
   document.getElementById("older").hidden = !page.more;
   for (const name of page.names) {
     const item = document.createElement("li");
-    const button = Object.assign(document.createElement("button"), { type: "button", textContent: "Delete" });
-    button.setAttribute("aria-label", `Delete ${name}`);
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: word("delete") });
+    button.setAttribute("aria-label", word("delete_one", name));
     button.addEventListener("click", async () => {
-      if ((await ask("Delete this picture, its original and its films?")) && (await act("delete", name))) item.remove();
+      if ((await ask(word("delete_all"))) && (await act("delete", name))) item.remove();
     });
     item.append(Object.assign(document.createElement("img"), { alt: name, src: `/owner/thumbnails/${name}.jpg`, loading: "lazy" }), button);
     document.getElementById("gallery").append(item);
@@ -307,6 +335,15 @@ document.getElementById("older").addEventListener("click", older);
 for (const button of document.querySelectorAll("nav [data-room]")) button.addEventListener("click", () => openRoom(button.dataset.room));
 for (const button of document.querySelectorAll("[data-act]"))
   button.addEventListener("click", async () => {
-    if (!button.dataset.sure || (await ask(button.dataset.sure))) act(button.dataset.act);
+    if (!button.dataset.sure || (await ask(word(button.dataset.sure)))) act(button.dataset.act);
   });
+// In the local network only this page can be had.
+for (const link of document.querySelectorAll("a")) fetch(link.href, { method: "HEAD" }).then(({ ok }) => (link.hidden = !ok), () => {});
+
+await speakToOwner(() => {
+  document.getElementById("refused").textContent = told.textContent = "";
+  if (!latest) return;
+  build();
+  show();
+});
 look();

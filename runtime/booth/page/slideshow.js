@@ -1,13 +1,18 @@
 // The gallery → one picture after the other, new ones first. Ends never; asks for what is new each time round.
+import { speak, word } from "./words.js";
+
 const STAYS_MS = 6000;
 const RETRY_MS = 3000;
 const frames = [document.getElementById("a"), document.getElementById("b")];
 const seen = new Set();
 let queue = [];
 let front = 0;
+let language; // the booth's first
 
 async function next() {
   try {
+    language ??= (await (await fetch("/words")).json())[0].key;
+    await speak(language);
     const { names, moving } = await (await fetch("/api/gallery")).json();
     const fresh = names.filter((name) => !seen.has(name));
     queue = [...fresh, ...queue.filter((name) => names.includes(name) && !fresh.includes(name))];
@@ -18,7 +23,7 @@ async function next() {
     const back = frames[1 - front];
     back.src = `/pictures/${name}.${moving.includes(name) ? "webp" : "jpg"}`;
     await back.decode();
-    back.alt = "Picture";
+    back.alt = word("picture", names.indexOf(name) + 1);
     back.classList.add("on");
     frames[front].classList.remove("on");
     frames[front].alt = "";

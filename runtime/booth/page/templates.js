@@ -1,10 +1,22 @@
-// Each layout with sample pictures, large.
-const room = document.getElementById("sheets");
+// Each layout with sample pictures, large; beside its name the word that booth.toml has for it.
+import { layoutName, speakToOwner } from "./owners_words.js";
+import { word } from "./words.js";
+
 const { layouts } = await (await fetch("/api/settings")).json();
-for (const { key, shots, label } of layouts) {
-  const figure = document.createElement("figure");
-  const words = document.createElement("figcaption");
-  words.textContent = `${label ?? key}: ${shots === 1 ? "1 picture" : `${shots} pictures`}`;
-  figure.append(Object.assign(document.createElement("img"), { alt: `${key} with sample pictures`, src: `/layouts/${encodeURIComponent(key)}?large=1` }), words);
-  room.append(figure);
+
+function show() {
+  const figures = layouts.map(({ key, label }) => {
+    const name = layoutName(key, label);
+    const figure = document.createElement("figure");
+    const caption = document.createElement("figcaption");
+    caption.append(name, Object.assign(document.createElement("span"), { className: "key", textContent: key }));
+    const sample = document.createElement("img");
+    Object.assign(sample, { alt: word("sample", name), src: `/layouts/${encodeURIComponent(key)}?large=1` });
+    figure.append(sample, caption);
+    return figure;
+  });
+  document.getElementById("sheets").replaceChildren(...figures);
 }
+
+await speakToOwner(show);
+show();

@@ -2,9 +2,10 @@
 let words = {};
 let spoken = null;
 
-export async function speak(language) {
+// `from`: the guests' words, or /words/owner for those and the owner's.
+export async function speak(language, from = "/words") {
   if (language === spoken) return;
-  words = await (await fetch(`/words/${language}.json`)).json();
+  words = await (await fetch(`${from}/${language}.json`)).json();
   spoken = language;
   document.documentElement.lang = language;
   document.documentElement.dir = words.direction ?? "ltr";
@@ -12,7 +13,8 @@ export async function speak(language) {
   for (const part of document.querySelectorAll("[data-label]")) part.setAttribute("aria-label", word(part.dataset.label));
 }
 
-// {1}, {2} … stand for what is said in between.
+// {1}, {2} … stand for what is said in between. From right to left, each keeps its own direction: a path stays a path.
 export function word(key, ...parts) {
-  return (words[key] ?? "").replace(/\{(\d)\}/g, (_, place) => parts[place - 1] ?? "");
+  const [before, after] = words.direction === "rtl" ? ["\u2068", "\u2069"] : ["", ""];
+  return (words[key] ?? "").replace(/\{(\d)\}/g, (_, place) => `${before}${parts[place - 1] ?? ""}${after}`);
 }

@@ -18,6 +18,7 @@ from ..config import PrintConfig
 
 ANSWER_S = 15.0  # CUPS answers at once, or its scheduler hangs
 LOOK_EVERY_S = 3.0
+NO_PRINTER = "there is no default printer"
 PAGES = ".pages.json"  # in the data folder: how many were printed since paper was put in
 # IPP's printer-state-reasons (RFC 8011, 5.4.12) and CUPS' own sentences → what guests can tell the hosts.
 SIGNS: tuple[tuple[str, str], ...] = (
@@ -101,7 +102,7 @@ class Printer:
         """Starts a stopped queue again; why that did not work."""
         printer = self._config.printer or default_printer()
         if printer is None:
-            return "there is no default printer"
+            return NO_PRINTER
         for program in ("cupsenable", "cupsaccept"):
             code, said = _run([program, printer])
             if code:

@@ -9,13 +9,15 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from ...device.web import Running, listen, server_of
-from ...errors import EdgeMatteError, UsageError
+from ...errors import EdgeMatteError
 from ..booth import Booth
 from ..config import OwnerConfig
 from ..owner.desk import Desk, Door
+from ..owner.refusal import RefusedError
 from . import answers
 from .answers import told
 from .pictures import gallery, thumbnail
+from .words import Words
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -33,8 +35,8 @@ Handler = Callable[["Request"], Awaitable["Response"]]
 class OwnerSite:
     """What each address answers, to who gave the PIN."""
 
-    def __init__(self, desk: Desk, booth: Booth, config: OwnerConfig) -> None:
-        self._desk, self._booth, self._config = desk, booth, config
+    def __init__(self, desk: Desk, booth: Booth, words: Words, config: OwnerConfig) -> None:
+        self._desk, self._booth, self._words, self._config = desk, booth, words, config
         self._door = Door(config.pin or "")
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
@@ -63,10 +65,12 @@ class OwnerSite:
 
         files = [
             Route(f"/page/{name}", lambda _, name=name: answers.page(name))
-            for name in ("owner.css", "owner.js", "icon.svg")
+            for name in ("owner.css", "owner.js", "owners_words.js", "words.js", "icon.svg")
         ]
-        app = Starlette(routes=[*self.routes(), *files], exception_handlers={Exception: answers.failed})
-        self._listener = listen(HOST, self._config.port)
+        app = Starlette(
+            routes=[*self.routes(), *self._words.routes(), *files], exception_handlers={Exception: answers.failed}
+        )
+        self._listener = listen(HOST, self._config.port, setting="owner.port in booth.toml")
         self._server = server_of(app, verb="booth", options=Running(stop_s=2))
         self._thread = threading.Thread(target=self._server.run, args=([self._listener],), name="owner", daemon=True)
         self._thread.start()
@@ -95,10 +99,8 @@ class OwnerSite:
             return told({"error": "expected a PIN"}, 400)
         try:
             token = self._door.enter(pin)
-        except UsageError as error:
-            return told({"error": str(error)}, 429)
-        if token is None:
-            return told({"error": "that is not the PIN"}, 403)
+        except RefusedError as error:
+            return _refused(error, 403 if error.word == "pin_wrong" else 429)
         return told({}, more={"Set-Cookie": f"{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/owner"})
 
     async def _leave(self, request: Request) -> Response:
@@ -145,8 +147,14 @@ async def _done(deed: Callable[[], None]) -> Response:
     try:
         await asyncio.to_thread(deed)
     except EdgeMatteError as error:
-        return told({"error": str(error)}, 409)
+        return _refused(error, 409)
     return told({})
+
+
+def _refused(error: EdgeMatteError, status: int) -> Response:
+    """With what the page says it by in the owner's language, where it is a sentence of ours."""
+    ours = {"word": error.word, "parts": error.parts} if isinstance(error, RefusedError) else {}
+    return told({"error": str(error), **ours}, status)
 
 
 def _own(request: Request) -> bool:

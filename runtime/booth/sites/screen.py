@@ -14,11 +14,11 @@ import cv2
 
 from ...device.web import App, Guard
 from ...matting.composite import cover, read_colour
-from ...picture.images import Image, encode
+from ...picture.images import encode
 from ..booth import Booth, State
 from ..config import Config
 from ..flow import PLAIN, OutOfTurnError
-from ..offer import Offer, words_of
+from ..offer import Offer
 from ..paper.catalogue import MOVING
 from ..paper.drawn import samples
 from . import answers
@@ -26,6 +26,7 @@ from .answers import answer, nothing, told
 from .owner import OwnerSite
 from .pictures import gallery, picture, thumbnail
 from .telephone import Share
+from .words import Words
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -39,11 +40,11 @@ class BoothServer:
     """What each address answers."""
 
     def __init__(
-        self, booth: Booth, config: Config, offer: Offer, share: Share | None, owner: OwnerSite | None = None
-    ) -> None:
+        self, booth: Booth, config: Config, offer: Offer, words: Words,
+        share: Share | None = None, owner: OwnerSite | None = None,
+    ) -> None:  # fmt: skip
         self._booth, self._config, self._offer = booth, config, offer
-        self._share, self._owner = share, owner
-        self._languages = {Path(word).stem: word for word in config.screen.languages}
+        self._words, self._share, self._owner = words, share, owner
 
     def app(self) -> App:
         """Only for pages of this device's own browser."""
@@ -55,7 +56,7 @@ class BoothServer:
             Route("/slideshow", lambda _: answers.page("slideshow.html")),
             Route("/templates", lambda _: answers.page("templates.html")),
             Route("/page/{name}", lambda request: answers.page(request.path_params["name"])),
-            Route("/words/{language}.json", self._words),
+            *self._words.routes(),
             Route("/api/settings", self._settings),
             Route("/api/events", self._events),
             Route("/api/frame", self._frame),
@@ -72,12 +73,6 @@ class BoothServer:
         ]
         return Guard(Starlette(routes=routes, exception_handlers={Exception: answers.failed}), token=None)
 
-    async def _words(self, request: Request) -> Response:
-        word = self._languages.get(request.path_params["language"])
-        if word is None:
-            return nothing()
-        return answer(words_of(word).read_bytes(), "application/json")
-
     async def _settings(self, _request: Request) -> Response:
         config, offer = self._config, self._offer
         accent = read_colour(config.screen.accent) or (233, 184, 114)
@@ -85,7 +80,7 @@ class BoothServer:
         return told(
             {
                 "title": config.title,
-                "languages": [{"key": key, "name": _named(word)} for key, word in self._languages.items()],
+                "languages": self._words.languages,
                 "backgrounds": [
                     {"key": choice.key, "kind": choice.kind, "label": choice.label}
                     for choice in offer.backgrounds.choices
@@ -185,10 +180,6 @@ class BoothServer:
         return answer(self._share.qr(name), "image/svg+xml")
 
 
-def _named(language: str) -> str:
-    return str(json.loads(words_of(language).read_bytes())["language"])
-
-
 def _told(state: State) -> dict[str, Any]:
     """As the page reads it."""
     plain = asdict(state)
@@ -204,7 +195,8 @@ def _layout_sample(offer: Offer, key: str, *, large: bool) -> bytes:
     sheet = layout.compose(samples(layout.shots), offer.design, "28. 11. 2026")
     side = TILE * (4 if large else 1)
     scale = side / max(sheet.shape[:2])
-    return encode(_resized(sheet, (round(sheet.shape[1] * scale), round(sheet.shape[0] * scale))), ".jpg")
+    small = cv2.resize(sheet, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return encode(small, ".jpg")  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=32)
@@ -214,7 +206,3 @@ def _effect_sample(offer: Offer, key: str) -> bytes | None:
         return None
     sample = cover(samples(1)[0], (TILE, TILE * 5 // 8))
     return encode(sample if found is None else found(sample), ".jpg")
-
-
-def _resized(image: Image, size: tuple[int, int]) -> Image:
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]

@@ -10,7 +10,6 @@ import asyncio
 import hashlib
 import hmac
 import io
-import json
 import secrets
 import socket
 import threading
@@ -24,9 +23,10 @@ from ...errors import StorageError
 from ..album import Entry
 from ..booth import Booth
 from ..config import ShareConfig
-from ..offer import LANGUAGES, words_of
+from ..offer import LANGUAGES, read_words
 from . import answers
 from .pictures import FILES, gallery, picture
+from .words import Words
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -40,11 +40,11 @@ SECRET = ".secret"
 class Share:
     """Serves in a thread of its own between `start` and `close`."""
 
-    def __init__(self, config: ShareConfig, root: Path, booth: Booth, *, title: str) -> None:
+    def __init__(self, config: ShareConfig, root: Path, booth: Booth, words: Words, *, title: str) -> None:
         """Raises ServiceError when the address is taken, MissingExtraError."""
-        self._booth, self._title, self._slideshow = booth, title, config.slideshow
+        self._booth, self._words, self._title, self._slideshow = booth, words, title, config.slideshow
         self._secret = _secret(root)
-        self._listener = listen(config.host, config.port)
+        self._listener = listen(config.host, config.port, setting="share.port in booth.toml")
         port = self._listener.getsockname()[1]
         self.base = (config.address or f"http://{own_address()}:{port}").rstrip("/")
         self._server = server_of(self.app(), verb="booth", options=Running(stop_s=2))
@@ -84,6 +84,8 @@ class Share:
         if self._slideshow:
             routes += [
                 Route("/slideshow", lambda _: answers.page("slideshow.html")),
+                *self._words.routes(),
+                Route("/page/words.js", lambda _: answers.page("words.js")),
                 Route("/page/slideshow.js", lambda _: answers.page("slideshow.js")),
                 Route("/page/slideshow.css", lambda _: answers.page("slideshow.css")),
                 Route("/api/gallery", self._gallery),
@@ -147,7 +149,7 @@ def _words(request: Request) -> dict[str, str]:
     wanted = [part.partition(";")[0].strip()[:2] for part in request.headers.get("accept-language", "").split(",")]
     own = {path.stem for path in LANGUAGES.glob("*.json")}
     language = next((code for code in wanted if code in own), "en")
-    return {**json.loads(words_of(language).read_bytes()), "code": language}
+    return {**read_words(language), "code": language}
 
 
 def _page(title: str, body: str, words: dict[str, str]) -> str:

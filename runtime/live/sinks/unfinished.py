@@ -7,6 +7,7 @@ stopped on purpose half-way plays, and is called `<stem>.partial<suffix>`.
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 import secrets
 import shutil
@@ -42,7 +43,15 @@ class UnfinishedFile:
         except OSError as error:
             self.discard()
             raise SinkError(f"cannot write {self.path}: {error.strerror or error}") from error
+        self._remove_left()
         self.check_room()
+
+    def _remove_left(self) -> None:
+        """What a kill or a power cut left of this file before: it does not play, and hidden it takes up the disk."""
+        for left in self.path.parent.glob(f".{glob.escape(self.path.stem[:100])}.????????.part{self.path.suffix}"):
+            with suppress(OSError), left.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while somebody still writes it
+                left.unlink()
 
     def check_room(self) -> None:
         """Raises SinkError when the disk is nearly full: later the index could not be written any more."""

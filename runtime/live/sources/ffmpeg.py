@@ -16,18 +16,16 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from types import TracebackType
 from typing import IO
 
 from ...errors import SourceError
-from ...picture.images import Size
-from ..frames import Buffers, Frame, SourceInfo
+from ...picture.images import Image, Size
+from ..frames import USUAL_FPS, Buffers, Frame, SourceInfo
 from ..program import LARGEST_SD_HEIGHT, SCALE_MATRICES, VideoFile, find_ffmpeg, local, probe
 from .address import Address
 from .opencv import OpenCvSource
 
 TIMEOUT_S = 5.0  # of a network stream, for connecting and between frames
-USUAL_FPS = 25.0  # where a file does not say
 MOST_REPEATED = 3  # frames lost at the very end that the last one may stand for; more is a video that was cut short
 PIPE_BYTES = 1 << 20  # as much as a user may ask for
 WORDS_KEPT = 40
@@ -95,9 +93,7 @@ class FfmpegSource:
         self.info = replace(self.info, size=words.size)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._close()
 
     def __iter__(self) -> Iterator[Frame]:
@@ -303,6 +299,20 @@ def open_video(path: str, buffers: Buffers, *, loop: bool = False) -> FfmpegSour
     if find_ffmpeg():
         return FfmpegSource(path, live=False, buffers=buffers, loop=loop)
     return OpenCvSource(path, "file", buffers=buffers)
+
+
+def looped(path: str) -> Iterator[Image]:
+    """The pictures of a video that begins again when it ends; each stays until the next one is asked for."""
+    buffers = Buffers()
+    while True:
+        seen = 0
+        with open_video(path, buffers, loop=True) as video:
+            for frame in video:
+                seen += 1
+                yield frame.image
+                buffers.give(frame.image)
+        if not seen:
+            raise SourceError(f"{path} holds no frames")
 
 
 def _nothing(buffers: Buffers, number: int, time_s: float) -> Frame:

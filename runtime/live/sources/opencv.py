@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Literal
 
 import cv2
@@ -19,7 +18,7 @@ from ...device.credentials import without_credentials
 from ...device.stderr_capture import capture_stderr
 from ...errors import SourceError
 from ...picture.images import Size
-from ..frames import Buffers, Frame, SourceInfo
+from ..frames import USUAL_FPS, Buffers, Frame, SourceInfo
 
 MOST_BLACK = 0.9  # share of a video's pictures that may be without any light
 INTERLACED = "interlaced to progressive"  # what OpenCV's decoder says of pictures that it then leaves black
@@ -30,7 +29,6 @@ MJPEG_ABOVE_PIXELS = 640 * 480  # USB 2 carries larger raw frames only a few tim
 INSTALL = "on Debian and Raspberry Pi OS: sudo apt install ffmpeg"
 TIMEOUT_S = 5.0  # of a network stream, for connecting and between frames
 MOST_BAD_READS = 30  # in a row, from a camera that still answers; then it counts as gone
-USUAL_FPS = 25.0  # where a file does not say
 
 
 @dataclass(frozen=True)
@@ -77,9 +75,7 @@ class OpenCvSource:
         self._aspect = aspect if self._kind == "file" and 0 < aspect < 10 else 1.0
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._capture is not None:
             self._capture.release()
             self._capture = None

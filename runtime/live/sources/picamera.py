@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Any
 
 import cv2
@@ -57,9 +56,7 @@ class PiCameraSource:
         self.info = SourceInfo("the Pi camera", live=True, fps=self._wish.fps, size=(width, height))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._camera is not None:
             self._camera.stop()
             self._camera.close()

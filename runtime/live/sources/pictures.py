@@ -6,15 +6,13 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
 from ...errors import ImageError, SourceError
 from ...picture.images import PHOTO_SUFFIXES, read
-from ..frames import Frame, SourceInfo
+from ..frames import USUAL_FPS, Frame, SourceInfo
 
-USUAL_FPS = 25.0
 PATTERN = re.compile(r"%0?(\d*)d")  # printf's, as ffmpeg and OpenCV take it
 
 
@@ -34,9 +32,7 @@ class PictureSource:
         self.info = SourceInfo(self._place, live=False, fps=self._fps, frames=len(self._files))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._files = []
 
     def __iter__(self) -> Iterator[Frame]:

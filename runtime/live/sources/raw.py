@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from types import TracebackType
 from typing import BinaryIO, Literal, get_args
 
 import cv2
@@ -12,11 +11,10 @@ import numpy as np
 
 from ...errors import SourceError, UsageError
 from ...picture.images import Size
-from ..frames import Buffers, Frame, SourceInfo
+from ..frames import USUAL_FPS, Buffers, Frame, SourceInfo
 
 PixelFormat = Literal["rgb24", "bgr24", "yuv420p"]
 PIXEL_FORMATS: tuple[str, ...] = get_args(PixelFormat)
-USUAL_FPS = 25.0
 
 
 class RawSource:
@@ -37,11 +35,7 @@ class RawSource:
     def __enter__(self) -> RawSource:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        # The stream is not ours to close.
-        return None
+    def __exit__(self, *_: object) -> None: ...  # the stream is not ours to close
 
     def __iter__(self) -> Iterator[Frame]:
         """Raises SourceError when the stream ends inside a frame."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from types import TracebackType
 
 import cv2
 
 from ...errors import SourceError, UsageError
 from ...matting.blocks import Block
 from ...picture.images import Size
-from ..frames import Buffers, Frame
+from ..frames import Buffers, Frame, SourceInfo
 from .words import Opener, Source
 
 TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
@@ -32,8 +31,8 @@ class View:
 
     def of(self, opener: Opener, buffers: Buffers) -> Opener:
         """The same source, seen so."""
-        measured = _Measured()
-        return lambda: _Viewed(opener(), self, buffers, measured)
+        eye = _Eye(self, buffers)
+        return lambda: Through(opener(), eye)
 
 
 def parse_part(option: str, text: str) -> Block:
@@ -44,35 +43,37 @@ def parse_part(option: str, text: str) -> Block:
     return Block(*map(int, match.groups()))
 
 
-class _Measured:
-    """The size that parts were given for: the first one that came."""
+class Through:
+    """A source whose frames, those that came whole, are made anew by `seen`; their size is known with the first."""
 
-    size: Size | None = None
+    def __init__(self, source: Source, seen: Callable[[Frame], Frame]) -> None:
+        self._source, self._seen = source, seen
 
+    @property
+    def info(self) -> SourceInfo:
+        """The source's own."""
+        return replace(self._source.info, size=None)
 
-class _Viewed:
-    """A source through a view."""
-
-    def __init__(self, source: Source, view: View, buffers: Buffers, measured: _Measured) -> None:
-        self._source, self._view, self._buffers, self._measured = source, view, buffers, measured
-        self.info = replace(source.info, size=None)
-
-    def __enter__(self) -> _Viewed:
+    def __enter__(self) -> Through:
         self._source.__enter__()
-        self.info = replace(self._source.info, size=None)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._source.__exit__(kind, error, trace)
+    def __exit__(self, *problem: object) -> None:
+        self._source.__exit__(*problem)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Raises SourceError when a part lies outside the picture: what should be black would be seen."""
-        for frame in self._source:
-            yield self._seen(frame) if frame.intact else frame
+        return (self._seen(frame) if frame.intact else frame for frame in self._source)
 
-    def _seen(self, frame: Frame) -> Frame:
+
+class _Eye:
+    """Sees frames as a view says. Parts were given for the size of the first frame that came."""
+
+    def __init__(self, view: View, buffers: Buffers) -> None:
+        self._view, self._buffers = view, buffers
+        self._given: Size | None = None
+
+    def __call__(self, frame: Frame) -> Frame:
+        """Raises SourceError when a part lies outside the picture: what should be black would be seen."""
         view, image = self._view, frame.image
         size: Size = (image.shape[1], image.shape[0])
         for part in view.privacy:
@@ -92,7 +93,7 @@ class _Viewed:
 
     def _place(self, part: Block, option: str, size: Size) -> Block:
         """The part in a picture of this size, enlarged to whole pixels where the camera changed its size."""
-        given = self._measured.size = self._measured.size or size
+        given = self._given = self._given or size
         if given != size:
             across, down = size[0] / given[0], size[1] / given[1]
             left, top = int(part.left * across), int(part.top * down)

@@ -1,7 +1,7 @@
 """A camera that is not there: plays a test pattern, a photo or a video, and can be told to fail as real ones do.
 
 camera = VirtualCamera(size=(1280, 720), fps=30)
-with camera.open(Buffers()) as source: ...    # another thread calls camera.unplug()
+with camera.open(Buffers()) as source: ...    # another thread calls camera.fail("unplug")
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
@@ -21,11 +20,18 @@ from ...errors import SourceError, UsageError
 from ...matting.composite import cover
 from ...picture.images import PHOTO_SUFFIXES, Image, Size, read
 from ..frames import Buffers, Frame, SourceInfo
-from .ffmpeg import open_video
+from .ffmpeg import looped
 
 USUAL_SIZE: Size = (1280, 720)
 USUAL_FPS = 30.0
-FAULTS = ("unplug", "stall", "freeze", "tear", "corrupt", "resize")
+FAULTS = (
+    "unplug",  # reading and opening fail
+    "stall",  # reading hangs, and closing does not free it: as a driver does that waits for a dead device
+    "freeze",  # the same picture over and over
+    "tear",  # the upper half of each picture is the one before
+    "corrupt",  # frames without a picture
+    "resize",  # half as wide and high
+)
 STEP_PX = 8  # how far the pattern moves per frame
 BIT_PX = 16  # the frame's number stands in the top left corner, a black or white square per bit, lowest first
 BITS = 16
@@ -41,7 +47,7 @@ class Event:
 
 
 class VirtualCamera:
-    """The device. It is in one state at a time; `unplug()` and the others change it, `events` do so by the clock."""
+    """The device. It is in one state at a time; `fail` changes it, `events` do so by the clock."""
 
     def __init__(
         self,
@@ -62,33 +68,11 @@ class VirtualCamera:
         """The camera as a source, like any other."""
         return VirtualSource(self, buffers)
 
-    def plug_in(self) -> None:
-        """Everything is well again."""
-        self._set(None)
-
-    def unplug(self) -> None:
-        """Reading and opening fail."""
-        self._set("unplug")
-
-    def stall(self) -> None:
-        """Reading hangs, and closing does not free it: as a driver does that waits for a dead device."""
-        self._set("stall")
-
-    def freeze(self) -> None:
-        """The same picture over and over."""
-        self._set("freeze")
-
-    def tear(self) -> None:
-        """The upper half of each picture is the one before."""
-        self._set("tear")
-
-    def corrupt(self) -> None:
-        """Frames without a picture."""
-        self._set("corrupt")
-
-    def resize(self) -> None:
-        """Half as wide and high."""
-        self._set("resize")
+    def fail(self, fault: str | None) -> None:
+        """From now on, in one of `FAULTS`; None: everything is well again."""
+        with self._changed:
+            self._fault = fault
+            self._changed.notify_all()
 
     @property
     def fault(self) -> str | None:
@@ -103,11 +87,6 @@ class VirtualCamera:
         """Sleeps, but not longer than the state stays the same."""
         with self._changed:
             self._changed.wait(seconds)
-
-    def _set(self, fault: str | None) -> None:
-        with self._changed:
-            self._fault = fault
-            self._changed.notify_all()
 
 
 class VirtualSource:
@@ -124,10 +103,7 @@ class VirtualSource:
         self._camera.opened += 1
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
+    def __exit__(self, *_: object) -> None: ...
 
     def __iter__(self) -> Iterator[Frame]:
         camera = self._camera
@@ -207,7 +183,7 @@ def _pictures(content: str, size: Size) -> Iterator[Image]:
         return _moving(_test_card(size), size)
     if Path(content).suffix.lower() in PHOTO_SUFFIXES:
         return _moving(_wide(content, size), size)
-    return _looped(content, size)
+    return (image.copy() if image.shape[1::-1] == size else cover(image, size) for image in looped(content))
 
 
 @lru_cache(maxsize=2)  # a camera that is opened again, or in another mode, makes the processor do nothing
@@ -235,17 +211,3 @@ def _moving(wide: Image, size: Size) -> Iterator[Image]:
         left = at if at < room else 2 * room - at
         yield wide[:, left : left + size[0]]
         number += 1
-
-
-def _looped(path: str, size: Size) -> Iterator[Image]:
-    buffers = Buffers()
-    while True:
-        count = 0
-        with open_video(path, buffers, loop=True) as video:
-            for frame in video:
-                count += 1
-                fits = frame.image.shape[1::-1] == size
-                yield frame.image.copy() if fits else cover(frame.image, size)
-                buffers.give(frame.image)
-        if count == 0:
-            raise SourceError(f"{path} holds no frames")

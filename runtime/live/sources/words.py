@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol
 
 from ...device.credentials import without_credentials
@@ -31,12 +30,10 @@ WORDS = (
 class Source(Protocol):
     """Where frames come from: open it with `with`, then iterate. `info` is complete once it is open."""
 
-    info: SourceInfo
-
+    @property
+    def info(self) -> SourceInfo: ...
     def __enter__(self) -> Source: ...
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
     def __iter__(self) -> Iterator[Frame]: ...
 
 

@@ -226,10 +226,49 @@ def test_any_two_mattes_get_scores_within_their_ranges(pair: tuple[np.ndarray, n
         "sad": (0, alpha.size / 1000),
         "connectivity": (0, alpha.size / 1000),
         "gradient": (0, math.inf),
+        "haze": (0, 1),
+        "lost": (0, 1),
+        "kept": (0, 1),
     }.items():
         assert low <= getattr(found, name) <= high + 1e-12, name
-    # None of the metrics knows which of the two is the truth.
-    assert [getattr(found, m) for m in METRICS] == pytest.approx([getattr(score(truth, alpha), m) for m in METRICS])
+    blind = [metric for metric in METRICS if metric not in ("haze", "lost", "kept")]  # to which of the two is true
+    assert [getattr(found, m) for m in blind] == pytest.approx([getattr(score(truth, alpha), m) for m in blind])
+
+
+def test_haze_is_what_is_half_transparent_far_from_the_true_edge() -> None:
+    truth = np.zeros((100, 100), np.uint8)
+    truth[:, 50:] = 255
+    alpha = truth.copy()
+    alpha[:, 47:53] = 128  # within 3 % of the diagonal, 4.2 pixels: an edge may be soft
+    assert accuracy.haze(alpha, truth) == 0
+    alpha[:10, 10:30] = 100  # a ghost: 200 of the 9,200 pixels that are farther
+    assert accuracy.haze(alpha, truth) == pytest.approx(200 / 9200)
+    alpha[:10, 10:30] = 15  # below 0.06 nobody sees it
+    assert accuracy.haze(alpha, truth) == 0
+    alpha[:, 80:90] = truth[:, 80:90] = 120  # glass is half transparent in truth
+    assert accuracy.haze(alpha, truth) < 1000 / 9200
+
+
+def test_haze_of_an_empty_place_is_all_that_is_not_judged_otherwise() -> None:
+    truth, alpha = np.zeros((10, 10), np.uint8), np.zeros((10, 10), np.uint8)
+    alpha[:5], judged = 90, np.ones((10, 10), np.uint8)
+    assert accuracy.haze(alpha, truth) == 0.5
+    judged[:5] = 0
+    assert accuracy.haze(alpha, truth, judged=judged) == 0
+    assert accuracy.kept(np.full_like(truth, 200), truth, judged=judged) == 1
+
+
+def test_lost_and_kept_are_shares_of_subject_and_background() -> None:
+    truth = np.zeros((10, 10), np.uint8)
+    truth[:4] = 255
+    alpha = np.zeros((10, 10), np.uint8)
+    alpha[1:6] = 200
+    assert (accuracy.lost(alpha, truth), accuracy.kept(alpha, truth)) == (
+        pytest.approx(10 / 40),
+        pytest.approx(20 / 60),
+    )
+    assert accuracy.lost(alpha, np.zeros_like(truth)) == 0
+    assert accuracy.kept(alpha, np.full_like(truth, 255)) == 0
 
 
 @pytest.mark.parametrize(
@@ -242,6 +281,18 @@ def test_any_two_mattes_get_scores_within_their_ranges(pair: tuple[np.ndarray, n
     ],
 )
 def test_arrays_that_are_no_pair_of_mattes_are_refused(alpha: np.ndarray, truth: np.ndarray, said: str) -> None:
-    for name in ("score", "iou", "boundary_iou", "mae", "mse", "sad", "gradient_error", "connectivity_error"):
+    for name in (
+        "score",
+        "iou",
+        "boundary_iou",
+        "mae",
+        "mse",
+        "sad",
+        "gradient_error",
+        "connectivity_error",
+        "haze",
+        "lost",
+        "kept",
+    ):
         with pytest.raises(UsageError, match=said):
             getattr(accuracy, name)(alpha, truth)

@@ -27,11 +27,11 @@ def test_every_frame_goes_through_and_costs_at_least_its_network(orange_tflite: 
 
 
 def test_the_picture_drifts_without_losing_a_pixel() -> None:
-    from edgematte.benchmarks.measure.live_rate import DRIFT_PX, _Panning
+    from edgematte.benchmarks.measure.live_rate import DRIFT_PX, panning
     from edgematte.runtime.live.frames import Buffers
 
     image = np.arange(6 * 10 * 3, dtype=np.uint8).reshape(6, 10, 3)
-    frames = [frame.image.copy() for frame in _Panning(image, 7, Buffers())]
+    frames = [frame.image.copy() for frame in panning(image, 7, Buffers())]
     assert np.array_equal(frames[0], image)
     assert np.array_equal(frames[2], np.roll(image, 2 * DRIFT_PX, axis=1))
     assert np.array_equal(frames[5], image), "round after ten columns"

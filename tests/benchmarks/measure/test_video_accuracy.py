@@ -14,7 +14,6 @@ from edgematte.benchmarks.measure.video_accuracy import (
     VideoFrame,
     boundary_measure,
     dtssd,
-    region_similarity,
     score_video,
     still_pixels_of,
 )
@@ -38,10 +37,6 @@ def square(left: int, side: int = 40) -> np.ndarray:
     alpha = np.zeros((100, 100), np.uint8)
     alpha[30 : 30 + side, left : left + side] = 255
     return alpha
-
-
-def test_j_is_the_iou_of_single_pictures(truth: np.ndarray) -> None:
-    assert region_similarity(shifted(truth, 9), truth) == accuracy.iou(shifted(truth, 9), truth)
 
 
 def test_f_of_a_matte_with_itself_is_one_and_with_nothing_zero(truth: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""The score of edge refiners is 1 for doing nothing, 0 for the truth, and the same however a picture is tiled."""
+"""The score of a refinement is 1 for doing nothing and 0 for the truth."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ import pytest
 
 from edgematte.benchmarks.measure.dataset import find_pairs
 from edgematte.benchmarks.studies import edges
-from edgematte.benchmarks.studies.edges import TileNetwork
-
-NOTHING = TileNetwork("nothing", 64, lambda tile: tile[..., 3])
 
 
 @pytest.fixture(scope="module")
@@ -28,18 +25,6 @@ def striped(tmp_path_factory):
     return folder
 
 
-def test_doing_nothing_scores_one_and_the_truth_zero(striped) -> None:
-    truth = TileNetwork("truth", 64, lambda tile: tile[..., 0])
-    harm = TileNetwork("harm", 64, lambda tile: 255 - tile[..., 3])
-    errors = edges.run(
-        find_pairs(striped), blur_px=1, factor=None, model=None, edges=None, alone=[NOTHING, truth, harm], shown=None
-    )
-    ratios = {error.refinement: error.ratio for error in errors}
-    assert ratios["nothing"] == 1.0
-    assert ratios["truth"] == 0.0
-    assert ratios["harm"] > 1.0
-
-
 def test_the_coarse_alpha_has_lost_the_stripes_and_kept_the_disc(striped) -> None:
     (pair,) = find_pairs(striped)
     image, truth = pair.read()
@@ -47,23 +32,6 @@ def test_the_coarse_alpha_has_lost_the_stripes_and_kept_the_disc(striped) -> Non
     assert coarse.shape == truth.shape
     assert coarse[95:105, 250].std() < truth[95:105, 250].std()
     assert coarse.mean() == pytest.approx(truth.mean(), rel=0.02)
-
-
-@pytest.mark.parametrize("shape", [(40, 50), (64, 64), (65, 200), (191, 133)])
-def test_tiles_cover_every_pixel_of_any_picture(shape) -> None:
-    coarse = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    image = np.zeros((*shape, 3), np.uint8)
-    assert np.array_equal(edges.refine_tiles(image, coarse, NOTHING), coarse), "blending equals gives the same"
-
-
-def test_tiles_without_an_edge_are_left_alone() -> None:
-    seen = []
-    network = TileNetwork("counting", 64, lambda tile: seen.append(1) or tile[..., 3])
-    coarse = np.zeros((64, 400), np.uint8)
-    coarse[:, 380:] = 255
-    refined = edges.refine_tiles(np.zeros((64, 400, 3), np.uint8), coarse, network)
-    assert np.array_equal(refined, coarse)
-    assert len(seen) == 1, "one tile holds the edge"
 
 
 @pytest.fixture(scope="module")
@@ -87,14 +55,15 @@ def test_the_start_is_the_truth_at_network_size(discs: Path) -> None:
 
 
 def test_bilinear_is_the_measure_and_a_plain_edge_is_found(discs: Path) -> None:
-    errors = edges.run(find_pairs(discs), blur_px=1, factor=6, model=None, edges=None, alone=[], shown=None)
+    errors = edges.run(find_pairs(discs), blur_px=1, factor=6, model=None, shown=None)
     shares = {error.refinement: error.ratio for error in errors}
-    assert shares.keys() == {"bilinear", "fast", "best"}
+    assert shares.keys() == {"bilinear", "fast"}
     assert shares["bilinear"] == 1
-    assert max(shares["fast"], shares["best"]) < 0.5
+    assert shares["fast"] < 0.5
     truth = find_pairs(discs)[0].read()[1]
-    worse = edges.measure("disc", "made", truth, [("bilinear", truth // 2 * 2), ("fast", truth // 2)])
+    worse = edges.measure("disc", "made", truth, {"bilinear": truth // 2 * 2, "fast": truth // 2, "truth": truth})
     assert worse[1].ratio > 1, "harm shows"
+    assert worse[2].ratio == 0
 
 
 def test_the_command_writes_a_table_numbers_and_pictures(discs: Path, tmp_path: Path) -> None:
@@ -103,5 +72,5 @@ def test_the_command_writes_a_table_numbers_and_pictures(discs: Path, tmp_path: 
     assert {row["start"] for row in rows} == {"reduced, blurred 1 px", "unet-live"}
     shown = cv2.imread(str(tmp_path / "shown" / "disc-reduced.png"))
     side = 300
-    assert shown.shape == (4 * side, 3 * side, 3), "the photo and three alphas, over three colours"
+    assert shown.shape == (3 * side, 3 * side, 3), "the photo and two alphas, over three colours"
     assert shown[2 * side - 3, 3 * side - 3].tolist() == [255, 0, 255], "over magenta"

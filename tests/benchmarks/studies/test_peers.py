@@ -11,7 +11,7 @@ import pytest
 from edgematte.benchmarks.measure.dataset import find_pairs
 from edgematte.benchmarks.measure.latency import Effort
 from edgematte.benchmarks.peers_result import table, to_json
-from edgematte.benchmarks.schema import load_any
+from edgematte.benchmarks.schema import load
 from edgematte.benchmarks.studies.peers import PACKAGES, Peer, compare, peer
 from edgematte.benchmarks.summary import table_markdown
 from edgematte.runtime.errors import UsageError
@@ -80,10 +80,10 @@ def test_one_network_scores_alike_in_every_tool_and_one_that_fails_stops_nobody(
     assert lines[-1].count("not measured") == 7
 
     (tmp_path / "peers.json").write_text(to_json(found))
-    assert load_any(tmp_path / "peers.json") == found, "what a page is made of"
+    assert load(tmp_path / "peers.json") == found, "what a page is made of"
 
 
 def test_every_kind_says_what_to_install() -> None:
-    worker = (Path(__file__).parents[3] / "benchmarks" / "studies" / "peers_worker.py").read_text()
+    worker = (Path(__file__).parents[3] / "benchmarks" / "studies" / "workers" / "peers.py").read_text()
     for kind in PACKAGES:
         assert json.dumps(kind) in worker

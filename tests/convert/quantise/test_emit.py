@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from edgematte.convert.quantise.calibrate import calibrate
-from edgematte.convert.quantise.emit import mean_response, quantize, without_int8_kernel
+from edgematte.convert.quantise.emit import (
+    mean_response,
+    quantize,
+    stored_weights,
+    weight_scales,
+    without_int8_kernel,
+)
 from edgematte.convert.quantise.to_int8 import PLAIN, Steps, to_int8
 from edgematte.convert.rewrite.int8_forms import with_int8_forms
 from edgematte.convert.targets.partitions import partitions
 from edgematte.convert.tflite.graph import TfliteGraph, float_operators
+from edgematte.convert.tflite.kernels import encode
+from edgematte.convert.tflite.slice import runner
 from edgematte.runtime.errors import ConversionError
 from edgematte.runtime.network.interpreter import load
 from edgematte.runtime.picture.folders import find_photos
@@ -149,3 +159,196 @@ def test_a_missing_range_is_named(images) -> None:
     del ranges["middle"]
     with pytest.raises(ConversionError, match="'middle'"):
         quantize(unet(), ranges)
+
+
+def test_weights_are_stored_on_scales_that_the_kernels_can_multiply_with() -> None:
+    weights = np.array([[2.54, -1.27], [0.0, 0.5], [1e-9, 0.0]])
+    scales = weight_scales(weights, 0)
+    assert scales == pytest.approx([0.02, 0.5 / 127, 1e-9 / 127])
+    assert weight_scales(weights, 1) == pytest.approx([0.02, 0.01])
+    stored, raised = stored_weights(weights, scales, np.zeros(3), 0.1, 0.1, 0)
+    assert stored.tolist() == [[127, -64], [0, 127], [2, 0]]
+    # The third channel would need a multiplier of 8e-12; 2^-31 is the least there is.
+    assert raised == pytest.approx([0.02, 0.5 / 127, 2.0**-31])
+    assert stored_weights(weights, scales, np.zeros(3), 0.1, 0.3, 0)[1][2] == pytest.approx(3 * 2.0**-31)
+    # A bias of a million steps of 1e-4 needs more than 2^30 of the product's steps: the weights give way.
+    stored, raised = stored_weights(weights, scales, np.array([0.0, 1e7, 0.0]), 1e-4, 1.0, 0)
+    assert raised[1] == pytest.approx(1e7 / (1e-4 * 2.0**30))
+    assert stored[1].tolist() == [0, round(0.5 / raised[1])]
+
+
+@pytest.mark.parametrize("kind", ["conv", "strided", "depthwise", "enlarging", "product", "flattened"])
+def test_what_weights_make_of_a_constant_picture_is_measured(kind: str) -> None:
+    net = Net(seed=12)
+    if kind == "enlarging":
+        layer = net.enlarge("layer", net.conv("x", net.image, 4), 6)
+    elif kind == "depthwise":
+        layer = net.depthwise("layer", net.conv("x", net.image, 4), act="NONE")
+    elif kind in ("product", "flattened"):
+        mean = (
+            net.global_mean("mean", net.conv("x", net.image, 4)) if kind == "product" else net.conv("x", net.image, 4)
+        )
+        layer = net.dense("layer", mean, 6)
+    else:
+        layer = net.conv("layer", net.conv("x", net.image, 4), 6, stride=1 + (kind == "strided"), act="NONE")
+    graph = net.finish(layer).graph
+    operator = graph.producers()[layer_of(graph)]
+    weights = np.asarray(graph.constant(operator.inputs[1]), np.float64)
+    levels = np.array([0.5, 1.0, -2.0, 3.0])
+    found = mean_response(graph, operator, weights, levels)
+    if kind == "flattened":
+        assert np.array_equal(found, np.zeros(6)), "channels' means say nothing about single numbers"
+        return
+    data = operator.inputs[2 if kind == "enlarging" else 0]
+    constant = np.broadcast_to(levels, graph.shape(data)).astype(np.float32)
+    (made,) = runner(graph, [operator], [data], operator.outputs)([constant])
+    bias = graph.constant(operator.inputs[3 if kind == "enlarging" else 2])
+    inner = made[:, 8:-8, 8:-8] if made.ndim == 4 and made.shape[1] > 16 else made
+    assert found == pytest.approx(inner.reshape(-1, made.shape[-1]).mean(axis=0) - bias, abs=1e-4)
+
+
+def layer_of(graph: TfliteGraph) -> int:
+    return graph.numbers["layer"]
+
+
+def test_a_bias_takes_back_what_rounding_its_weights_adds_to_the_means_it_is_told(images) -> None:
+    model = unet()
+    ranges = calibrate(model, images)
+    means = {"deep": np.linspace(1.0, 20.0, 16)}
+    plain, told = quantize(model, ranges), quantize(model, ranges, means=means)
+    for graph in (plain, told):
+        operator = graph.producers()[graph.numbers["middle"]]
+        parameters = graph.tensors[operator.inputs[2]].quantization
+        step = np.asarray(parameters.scale)
+        bias = graph.constant(operator.inputs[2]) * step
+        stored = graph.constant(operator.inputs[1]).astype(np.float64)
+        scales = np.asarray(graph.tensors[operator.inputs[1]].quantization.scale)
+        rounding = stored * scales[:, None, None, None] - model.graph.constant(model.graph.numbers["middle/weights"])
+        expected = np.asarray(model.graph.constant(model.graph.numbers["middle/bias"]), np.float64)
+        if graph is told:
+            expected = expected - rounding.sum(axis=(1, 2)) @ means["deep"]
+        assert bias == pytest.approx(expected, abs=0.51 * step.max())
+        assert np.asarray(parameters.scale) == pytest.approx(scales * encode(*ranges["deep"]).scale)
+    for name in ("skip", "last"):
+        values = [graph.constant(graph.producers()[graph.numbers[name]].inputs[2]) for graph in (plain, told)]
+        assert np.array_equal(*values), "nothing was said about what these read"
+
+
+def test_constants_beside_tensors_have_a_scale_of_their_own(images) -> None:
+    net = Net(seed=6)
+    moved = net.add("moved", net.conv("x", net.image, 4), 0.75)
+    same = net.add("same", moved, 0.0)
+    model = net.finish(net.conv("logits", same, 1, act="NONE"))
+    ranges = calibrate(model, images)
+    graph = quantize(model, ranges)
+
+    def constant(name: str) -> tuple[np.ndarray, float, int]:
+        tensor = graph.producers()[graph.numbers[name]].inputs[1]
+        parameters = graph.tensors[tensor].quantization
+        return graph.constant(tensor), parameters.scale[0], parameters.zeroPoint[0]
+
+    stored, scale, zero = constant("moved")
+    assert (stored.tolist(), scale, zero) == ([127], pytest.approx(0.75 / 255), -128)
+    stored, scale, zero = constant("same")
+    assert (stored.tolist(), zero) == ([0], 0)
+    assert scale == pytest.approx(encode(*ranges["same"]).scale), "within XNNPACK's bound on ratios of scales"
+
+
+def test_a_constant_that_is_only_copied_takes_the_result_s_scale(images) -> None:
+    net = Net(seed=6)
+    x = net.conv("x", net.image, 4)
+    flat = net._constant("flat", np.full((1, 64, 64, 2), 0.3, np.float32))
+    net.shapes[flat] = (1, 64, 64, 2)
+    model = net.finish(net.conv("logits", net.concat("joined", x, flat), 1, act="NONE"))
+    ranges = calibrate(model, images)
+    graph = quantize(model, ranges)
+    tensor = graph.producers()[graph.numbers["joined"]].inputs[1]
+    encoding = encode(*ranges["joined"])
+    assert graph.tensors[tensor].quantization.scale == pytest.approx([encoding.scale])
+    assert np.all(graph.constant(tensor) == round(0.3 / encoding.scale) + encoding.zero_point)
+
+
+def test_weights_that_two_layers_read_are_stored_for_each(images) -> None:
+    net = Net(seed=6)
+    x, y = net.conv("x", net.image, 3), net.conv("y", net.image, 3, stride=2)
+    one, other = net.conv("one", x, 4), net.conv("other", net.double("up", y), 4)
+    model = net.finish(net.conv("logits", net.add("sum", one, other), 1, act="NONE"))
+    graph = model.graph.copy()
+    makers = graph.producers()
+    first, second = (makers[graph.numbers[name]] for name in ("one", "other"))
+    second.inputs = [second.inputs[0], *first.inputs[1:]]
+    shared = model.with_graph(graph)
+    int8 = quantize(shared, calibrate(shared, images))
+    slots = [int8.producers()[int8.numbers[name]].inputs for name in ("one", "other")]
+    assert slots[0][1] != slots[1][1] or np.array_equal(slots[0], slots[1])
+    for image in images:
+        assert np.abs(alpha(int8, shared, image) - alpha(shared.tflite, shared, image)).mean() < 0.02
+
+
+@pytest.mark.parametrize("levels", [(1 / 200, -100), (1 / 255, -128), (1 / 100, -28), (1 / 255, -127), (1 / 200, -128)])
+def test_a_file_s_own_levels_of_alpha_become_bytes_of_alpha(levels: tuple[float, int], images) -> None:
+    model = unet()
+    given = replace(model, levels={"alpha": levels})
+    ranges = {**calibrate(model, images), "alpha": (0.0, 1.0)}
+    int8 = quantize(given, ranges)
+    info = load(int8.to_bytes()).outputs[0]
+    assert (info.dtype, info.zero_point, info.scale) == (np.uint8, 0, pytest.approx(1 / 255))
+    found = kinds(int8)
+    assert found.count("DEPTHWISE_CONV_2D") == (levels != (1 / 255, -128)), "one more step where the levels are others"
+    assert found[-1] == "QUANTIZE"
+    versions = {
+        kind: int8.model.operatorCodes[o.opcodeIndex].version for kind, o in zip(found, int8.operators, strict=True)
+    }
+    assert versions.get("DEPTHWISE_CONV_2D", 3) == versions["CONV_2D"] == 3, "the first with scales per channel"
+    for image in images:
+        of_float = np.clip(np.rint(alpha(model.tflite, model, image) / levels[0]), -128 - levels[1], 127 - levels[1])
+        difference = np.abs(alpha(int8, model, image) - np.clip(of_float * levels[0], 0, 1))
+        assert difference.mean() < 0.02
+
+
+def test_an_island_s_result_is_written_down_in_int8_only_where_somebody_reads_that(images) -> None:
+    model = unet()
+    ranges = calibrate(model, images)
+    assert kinds(quantize(model, ranges, islands=["alpha"])).count("QUANTIZE") == 3
+    everything = [model.graph.name(t) for t in model.graph.activations()]
+    whole = quantize(model, ranges, islands=everything)
+    assert (kinds(whole).count("DEQUANTIZE"), kinds(whole).count("QUANTIZE")) == (1, 3)
+    for image in images:
+        assert np.abs(alpha(whole, model, image) - alpha(model.tflite, model, image)).max() < 1.5 / 255
+
+
+@pytest.mark.parametrize("left", [[], [-1]])
+def test_a_layer_without_a_bias_gets_one(left: list[int], images) -> None:
+    model = unet()
+    graph = model.graph.copy()
+    operator = graph.producers()[graph.numbers["middle"]]
+    graph.set_constant(operator.inputs[2], np.zeros(16, np.float32))
+    with_zeros = model.with_graph(graph.copy())
+    operator.inputs = [*operator.inputs[:2], *left]
+    without = model.with_graph(graph)
+    ranges = calibrate(with_zeros, images)
+    correction = {"middle": np.linspace(-1, 1, 16)}
+    one, other = (quantize(m, ranges, bias_corrections=correction) for m in (without, with_zeros))
+    biases = [g.constant(g.producers()[g.numbers["middle"]].inputs[2]) for g in (one, other)]
+    assert np.array_equal(*biases)
+    assert biases[0].any()
+    assert np.array_equal(alpha(one, without, images[0]), alpha(other, without, images[0]))
+
+
+def test_arithmetic_of_shapes_stays_as_it_is(images) -> None:
+    net = Net(seed=2)
+    x = net.conv("x", net.image, 4, stride=2)
+    enlarged = net.double("up", x)
+    model = net.finish(net.conv("logits", enlarged, 1, act="NONE"))
+    graph = model.graph.copy()
+    (resize,) = (o for o in graph.operators if graph.kind(o) == "RESIZE_BILINEAR")
+    size = graph.add_tensor("size computed", (2,), np.int32)
+    shape = graph.add_constant("shape", np.array([2], np.int32))
+    graph.operators.insert(0, graph.new_operator("RESHAPE", [resize.inputs[1], shape], [size]))
+    resize.inputs = [resize.inputs[0], size]
+    computed = model.with_graph(graph)
+    int8 = quantize(computed, calibrate(computed, images))
+    assert int8.dtype(int8.numbers["size computed"]) == np.int32
+    plain = quantize(model, calibrate(model, images))
+    # A size that is only known later is enlarged to by another kernel, whose rounding is its own.
+    assert np.abs(alpha(int8, model, images[0]) - alpha(plain, model, images[0])).max() < 8 / 256

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,18 @@ from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from edgematte.convert.onnx import graph as onnx_graph
-from edgematte.convert.quantise.kept import kept_scales
+from edgematte.convert.onnx.evidence import assumed
+from edgematte.convert.photos import Photo
+from edgematte.convert.quantise.kept import _stored, kept_scales
 from edgematte.convert.tflite.graph import float_operators
-from edgematte.runtime.errors import ConversionError
+from edgematte.convert.verify import SAME_LEVELS, same_levels
+from edgematte.runtime.errors import ConversionError, GateRefusedError
 from edgematte.runtime.network.interpreter import load
 from edgematte.runtime.picture.folders import find_photos
 from edgematte.runtime.picture.images import Image, read
 from edgematte.runtime.picture.scale import resize
 
+from ..float_nets import Net
 from ..tiny import Op, floats, lower, model_of, op
 
 SIDE = 48
@@ -111,6 +116,24 @@ def test_its_levels_are_those_of_the_file(end: str, kind: QuantType, tmp_path: P
     assert np.mean(np.stack(apart) <= 1) >= 0.999
 
 
+def test_ties_that_linear_enlarging_rounds_otherwise_are_told_and_another_network_is_refused(
+    tmp_path: Path, images: list[Image]
+) -> None:
+    pool = op("MaxPool", "g", kernel_shape=[2, 2], strides=[2, 2], outputs=["q"])
+    scales = np.asarray([1, 1, 2, 2], np.float32)
+    enlarged = op("Resize", "q", "", scales, mode="linear", coordinate_transformation_mode="asymmetric", outputs=["h"])
+    made, given = {}, {}
+    for seed in (19, 29):  # a steep end: one level of "h" is several of the matte
+        last = [op("Conv", "h", floats(1, 8, 1, 1, seed=seed), floats(1, seed=10), outputs=["z"]), op("Sigmoid", "z")]
+        path = quantised([*body(), pool, enlarged, *last], tmp_path / f"net{seed}.onnx", images)
+        given[seed] = onnx_graph.load(path)
+        made[seed] = kept_scales(lower(given[seed]), images).tflite
+    photos, reading = [Photo("one", image) for image in images], assumed(given[19])
+    assert 0.98 < same_levels(given[19], reading, made[19], photos) < SAME_LEVELS
+    with pytest.raises(GateRefusedError, match=r"levels from what the quantised file gives, on average; at most 1 is"):
+        same_levels(given[19], reading, made[29], photos)
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [("per channel", "8 scales; expected one"), ("int16", "int16; expected int8 or uint8"), ("offset", "zero point")],
@@ -162,3 +185,32 @@ def test_a_network_that_takes_stored_bytes_keeps_them_to_the_bit(tmp_path: Path,
         expected = session.run(None, {stored: image.transpose(2, 0, 1)[None]})[0][0, 0] * 255
         found = network.run(image[None])[0, :, :, 0] * (network.outputs[0].scale * 255)
         assert np.mean(np.abs(np.rint(found) - np.rint(expected)) <= 1) >= 0.999
+
+
+def test_weights_that_lie_on_the_file_s_grid_are_stored_as_they_were() -> None:
+    net = Net(seed=3)
+    model = net.finish(net.conv("logits", net.depthwise("deep", net.conv("x", net.image, 4)), 1, size=1, act="NONE"))
+    graph, random = model.graph.copy(), np.random.default_rng(1)
+    whole = {"x": (4, 3, 3, 3), "deep": (1, 3, 3, 4), "logits": (1, 1, 1, 4)}
+    steps = {name: random.integers(-127, 128, shape) for name, shape in whole.items()}
+    steps["x"][0, 0, 0, 0] = -128  # which TFLite's symmetric weights have no number for
+    grids = {
+        "x/weights": np.array([0.01, 0.02, 0.03, 0.04]),
+        "deep/weights": np.array([0.5]),
+        "logits/weights": np.array([0.1]),
+    }
+    for name, values in steps.items():
+        scales = grids[f"{name}/weights"]
+        each = scales.reshape(-1, 1, 1, 1) if name == "x" else scales
+        graph.set_constant(graph.numbers[f"{name}/weights"], (values * each).astype(np.float32))
+    given = replace(model.with_graph(graph), grids=grids)
+    found = _stored(given)
+    assert np.array_equal(found["x/weights"].values, np.maximum(steps["x"], -127))
+    assert found["x/weights"].scales == pytest.approx([0.01, 0.02, 0.03, 0.04])
+    assert np.array_equal(found["deep/weights"].values, steps["deep"])
+    assert found["deep/weights"].scales == pytest.approx(np.full(4, 0.5))
+    # A neighbour was folded into them, or nothing is known of them: rounded anew, like any others.
+    graph.set_constant(graph.numbers["deep/weights"], (1.3 * steps["deep"] * 0.5).astype(np.float32))
+    assert set(_stored(replace(given, grids={k: v for k, v in grids.items() if k[0] != "l"}))) == {"x/weights"}
+    graph.set_constant(graph.numbers["x/weights"], np.full((4, 3, 3, 3), 1.3, np.float32))  # 130 steps of the first
+    assert set(_stored(given)) == {"logits/weights"}

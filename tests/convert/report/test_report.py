@@ -17,7 +17,8 @@ import edgematte
 from edgematte.convert.pipeline import Conversion
 from edgematte.convert.recipe import Recipe
 from edgematte.convert.report import charts, page
-from edgematte.convert.report.report import write_report
+from edgematte.convert.report.report import report_files
+from edgematte.runtime.device.files import write_together
 from edgematte.runtime.errors import OutputExistsError
 from edgematte.runtime.network.model_file import parse
 
@@ -32,7 +33,7 @@ def conversion(network: Path, photos: Path) -> Conversion:
 @pytest.fixture(scope="module")
 def folder(conversion: Conversion, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "evidence"
-    write_report(conversion, path, command=COMMAND)
+    write_together(report_files(conversion, path, command=COMMAND))
     return path
 
 
@@ -127,7 +128,7 @@ def test_programs_read_the_same_figures(folder: Path, conversion: Conversion) ->
 def test_a_report_is_not_replaced_without_being_told(folder: Path, conversion: Conversion) -> None:
     before = (folder / "index.html").read_bytes()
     with pytest.raises(OutputExistsError):
-        write_report(conversion, folder, command="another")
+        write_together(report_files(conversion, folder, command="another"))
     assert (folder / "index.html").read_bytes() == before
 
 

@@ -9,7 +9,6 @@ import stat
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
@@ -174,27 +173,18 @@ def test_vela_says_the_same(kind: str, target: str) -> None:
     assert verdict.status == ("refused" if (newer if target == "ethos-u85" else older) else "mapped"), verdict
 
 
-NAMES = ("unet-live", "unet-photo", "unet-edge")
+NAMES = ("unet-live", "unet-photo")
 
 
 @pytest.fixture(scope="module")
-def converted(root: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, edgematte.Conversion]:
+def converted(root: Path, photos: Path) -> dict[str, edgematte.Conversion]:
     """The bundled networks in the form for an Ethos-U65-256."""
     if vela.command() is None:
         pytest.skip(f"Vela is not installed: {vela.HOW_TO_GET_IT}, or make test-npu")
-    tiles = tmp_path_factory.mktemp("tiles")
-    for picture in (photos / "images").iterdir():
-        colours = cv2.resize(cv2.imread(str(picture)), (256, 256), interpolation=cv2.INTER_AREA)
-        mask = cv2.imread(str(photos / "masks" / f"{picture.stem}.png"), cv2.IMREAD_GRAYSCALE)
-        coarse = cv2.blur(cv2.resize(mask, (256, 256), interpolation=cv2.INTER_AREA), (9, 9))
-        for number, (y, x) in enumerate(((0, 0), (0, 128), (128, 0), (128, 128))):
-            tile = np.dstack([colours, coarse])[y : y + 128, x : x + 128]
-            cv2.imwrite(str(tiles / f"{picture.stem}{number}.png"), tile)
 
     def convert(name: str) -> edgematte.Conversion:
-        pixels = Preprocessing() if name == "unet-edge" else Preprocessing(mean=(128.0,), std=(128.0,))
-        folder = tiles if name == "unet-edge" else photos / "images"
-        recipe = Recipe(calibrate=folder, target="ethos-u65-256", preprocessing=pixels)
+        pixels = Preprocessing(mean=(128.0,), std=(128.0,))
+        recipe = Recipe(calibrate=photos / "images", target="ethos-u65-256", preprocessing=pixels)
         return edgematte.convert(root / "models" / f"{name}.onnx", recipe)
 
     return {name: convert(name) for name in NAMES}

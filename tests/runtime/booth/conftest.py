@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
+
+from .guest import Guest
+from .screen import Screen
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext
 
 
 @dataclass(frozen=True)
@@ -126,3 +133,18 @@ def settings(tmp_path: Path, portrait: Path) -> Callable[[str], Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def screen(chromium: Browser, root: Path) -> Iterator[Callable[..., Screen]]:
+    """Opens a page; each has a browser context of its own."""
+    contexts: list[BrowserContext] = []
+
+    def open_screen(guest: Guest, **options: object) -> Screen:
+        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 720}, **options})
+        contexts.append(context)
+        return Screen(context.new_page(), guest, root / "build" / "booth")
+
+    yield open_screen
+    for context in contexts:
+        context.close()

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -18,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-START_S = 60.0  # the machine may be busy
-STEP_S = 60.0
+START_S = STEP_S = 180.0  # the machine may be busy
+QUICK = "[pictures]\ncountdown_s = 0.3\nrefine = 'fast'\n"  # what most tests set
 STARTED = re.compile(r"the booth is at (http://\S+)/;")
 
 
@@ -83,8 +84,22 @@ class Guest:
         """The address that a sheet's QR code says, on this machine."""
         secret = (self.data / ".secret").read_bytes()
         key = hmac.new(secret, name.encode(), hashlib.sha256).hexdigest()[:16]
-        port = next(port for port in _listening(self.process.pid) if f":{port}/" not in f"{self.address}/")
+        port = next(port for port in self.listening() if f":{port}/" not in f"{self.address}/")
         return f"http://127.0.0.1:{port}/p/{key}/{name}"
+
+    def listening(self) -> dict[int, str]:
+        """The ports that the booth listens on, each with its address."""
+        links = (_link(path) for path in Path(f"/proc/{self.process.pid}/fd").iterdir())
+        own = {match[1] for link in links if (match := re.match(r"socket:\[(\d+)\]", link))}
+        found: dict[int, str] = {}
+        for table, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
+            path = Path("/proc/net") / table
+            for row in (line.split() for line in path.read_text().splitlines()[1:]) if path.exists() else ():
+                if row[3] == "0A" and row[9] in own:
+                    host, _, port = row[1].partition(":")
+                    words = (bytes.fromhex(host[at : at + 8])[::-1] for at in range(0, len(host), 8))
+                    found[int(port, 16)] = socket.inet_ntop(family, b"".join(words))
+        return found
 
     def lines(self) -> list[dict[str, Any]]:
         """The journal."""
@@ -104,15 +119,6 @@ class Guest:
                 return error.code, error.read(), {}
         except urllib.error.URLError:
             return 0, b"", {}  # it is starting anew
-
-
-def _listening(pid: int) -> list[int]:
-    """The ports that a process listens on."""
-    own = {
-        match[1] for path in Path(f"/proc/{pid}/fd").iterdir() if (match := re.match(r"socket:\[(\d+)\]", _link(path)))
-    }
-    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
-    return [int(row[1].partition(":")[2], 16) for row in rows if row[3] == "0A" and row[9] in own]
 
 
 def _link(path: Path) -> str:
@@ -153,3 +159,13 @@ def open_booth(config: Path, *words: str, before: Sequence[str] = ()) -> Iterato
             except subprocess.TimeoutExpired:
                 process.kill()
             reader.join(30)
+
+
+def take(guest: Guest) -> dict:
+    """One party's picture or strip, kept."""
+    assert guest.act("start") in (200, 409)
+    guest.frame()
+    assert guest.act("shoot") == 200
+    guest.wait_for("review")
+    assert guest.act("keep") == 200
+    return guest.wait(lambda state: state["step"] == "saved" and state["pictures"] > 0)

@@ -125,11 +125,14 @@ def test_what_a_kill_left_is_taken_away_at_the_next_start(tmp_path: Path) -> Non
         shot = album.take(album.begin(ORDER, NOW), b"1", NOW)
     half = shot.session.folder / ".picture.jpg.0011aabb.tmp"
     half.write_bytes(b"half")
+    counted = tmp_path / "..pages.json.0011aabb.tmp"
+    counted.write_text("{")
     only_a_note = tmp_path / "2026-11-23" / "190000-000002"
     only_a_note.mkdir()
     (only_a_note / "session.json").write_text("{}")
     with Album(tmp_path):
         assert not half.exists()
+        assert not counted.exists()
         assert not only_a_note.exists()
         assert shot.path("original").read_bytes() == b"1"
 

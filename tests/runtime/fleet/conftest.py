@@ -147,19 +147,30 @@ def stick(_packed: Callable[[Order], Path], tmp_path: Path) -> Stick:
     return stick_of
 
 
+def _bare(folder: Path, stick: Path) -> Home:
+    """A device in a new folder that trusts who signed the stick."""
+    folder.mkdir()
+    shutil.copy(stick / "keys.gpg", folder / "keys.gpg")
+    return Home(folder)
+
+
 @pytest.fixture
-def device(tmp_path: Path, stick: Stick) -> Home:
+def device(tmp_path: Path, _packed: Callable[[Order], Path]) -> Home:
     """A device that trusts Workstation and has nothing installed."""
-    home = Home(tmp_path / "device")
-    home.folder.mkdir()
-    shutil.copy(stick("first", models="1") / "keys.gpg", home.folder / "keys.gpg")
-    return home
+    return _bare(tmp_path / "device", _packed(Order(models="1")))
 
 
-@pytest.fixture
-def installed(device: Home, tmp_path: Path) -> Home:
-    """A device that runs program 1.0 with models 1."""
+@pytest.fixture(scope="session")
+def _installed(_packed: Callable[[Order], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     from edgematte.runtime.fleet.update import update
 
-    update(device, str(tmp_path / "first"), say=lambda _line: None)
-    return device
+    first = _packed(Order(models="1"))
+    home = _bare(tmp_path_factory.mktemp("devices") / "device", first)
+    update(home, str(first), say=lambda _line: None)
+    return home.folder
+
+
+@pytest.fixture
+def installed(_installed: Path, tmp_path: Path) -> Home:
+    """A device that runs program 1.0 with models 1."""
+    return Home(shutil.copytree(_installed, tmp_path / "device", symlinks=True))

@@ -14,7 +14,7 @@ from edgematte.runtime.fleet.releases import Home
 from edgematte.runtime.fleet.update import update
 
 from .conftest import Stick
-from .test_update import quiet, says
+from .devices import quiet, says
 
 # EDGEMATTE_ENDURANCE=1 kills before every step; otherwise before every EVERY-th.
 EVERY = 1 if os.environ.get("EDGEMATTE_ENDURANCE") else 30

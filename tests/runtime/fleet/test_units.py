@@ -10,7 +10,7 @@ import pytest
 from edgematte.runtime.device.release import last_update, running_release, start_words
 from edgematte.runtime.device.systemd import unit
 from edgematte.runtime.fleet import units
-from edgematte.runtime.network.installed import installed_facts
+from edgematte.runtime.network.installed import installed
 
 
 @pytest.fixture
@@ -80,12 +80,12 @@ def test_a_fleet_hears_what_runs_and_how_the_last_update_ended(tmp_path: Path, m
     (tmp_path / "current").symlink_to("releases/7")
     (tmp_path / "trial").write_text("releases/6\n")
     monkeypatch.setenv("EDGEMATTE_RELEASE", str(tmp_path / "releases" / "7"))
-    facts = installed_facts()
-    assert facts["release"] == 7
-    assert len(facts["models"]["unet-live"]) == 64
-    assert facts["last_update"]["outcome"] == "trial"
+    facts = installed()
+    assert facts.release == 7
+    assert len(facts.models["unet-live"]) == 64
+    assert (facts.last_update or {})["outcome"] == "trial"
     (tmp_path / "trial").unlink()
-    assert installed_facts()["last_update"]["outcome"] == "confirmed", "cut off after it was"
+    assert (installed().last_update or {})["outcome"] == "confirmed", "cut off after it was"
     (tmp_path / "current").unlink()
     (tmp_path / "current").symlink_to("releases/6")
     last = last_update(tmp_path)

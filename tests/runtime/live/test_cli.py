@@ -133,7 +133,9 @@ def test_a_camera_records_until_it_is_told_to_stop_and_the_file_plays(model: Pat
 @needs_ffmpeg
 def test_a_terminal_that_closes_ends_a_recording_like_any_other_stop(model: Path, tmp_path: Path) -> None:
     words = ["--source", "virtual,size=64x36", "--sink", tmp_path / "rec-%Y.mp4", "--segment", "1h", "-m", model]
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # or the program would inherit that nohup ignores it
     running = begin("camera", *words, "--json")
+    signal.signal(signal.SIGHUP, before)
     read_json(running, until=lambda status: status["frames"] > 5)
     running.send_signal(signal.SIGHUP)
     _, said = running.communicate(timeout=60)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import pytest
@@ -223,12 +222,12 @@ def test_quality_goes_down_when_frames_take_too_long_and_up_again(monkeypatch: p
 
 def test_a_camera_missing_at_the_start_is_waited_for() -> None:
     camera, sink = VirtualCamera(size=SMALL, fps=100), Collector()
-    camera.unplug()
+    camera.fail("unplug")
     with Show(camera, sink) as show:
         wait_until(lambda: show.status.trouble is not None)
         assert "unplugged" in str(show.status.trouble)
         assert show.status.state == "waiting"
-        camera.plug_in()
+        camera.fail(None)
         show.more_frames()
         assert show.status.trouble is None
 
@@ -236,13 +235,14 @@ def test_a_camera_missing_at_the_start_is_waited_for() -> None:
 def test_unplugged_cameras_come_back_and_the_file_plays_without_a_gap(tmp_path: Path) -> None:
     camera = VirtualCamera(size=SMALL, fps=0)
     path = tmp_path / "a.mp4"
+    gc.collect()
     descriptors, threads = open_descriptors(), threading.active_count()
     with Show(camera, VideoSink(path)) as show:
         for cycle in range(CYCLES):
             show.more_frames(1)
-            camera.unplug()
+            camera.fail("unplug")
             wait_until(lambda: show.status.state == "waiting")
-            camera.plug_in()
+            camera.fail(None)
             wait_until(lambda cycle=cycle: show.status.reconnects > cycle)
         assert camera.opened == CYCLES + 1
     assert isinstance(show.result, Status)
@@ -258,9 +258,9 @@ def test_a_stuck_camera_is_left_behind_and_opened_anew() -> None:
     camera, sink = VirtualCamera(size=SMALL, fps=100), Collector()
     with Show(camera, sink) as show:
         show.more_frames()
-        camera.stall()
+        camera.fail("stall")
         wait_until(lambda: show.status.stuck >= 1)
-        camera.plug_in()
+        camera.fail(None)
         show.more_frames()
         assert show.status.state == "running"
 
@@ -269,13 +269,13 @@ def test_a_camera_that_hangs_for_good_stops_the_sign_of_life() -> None:
     camera = VirtualCamera(size=SMALL, fps=100)
     with Show(camera, Collector()) as show:
         show.more_frames()
-        camera.stall()
+        camera.fail("stall")
         wait_until(lambda: show.status.stuck == 3)
         time.sleep(QUICK.opening + 0.3)
         before = show.beats
         time.sleep(0.5)
         assert show.beats == before, "systemd is to start the process anew"
-        camera.plug_in()
+        camera.fail(None)
     wait_until(lambda: "capture" not in [thread.name for thread in threading.enumerate()])
 
 
@@ -283,15 +283,15 @@ def test_frozen_torn_corrupt_and_resized_frames_do_not_end_it() -> None:
     camera, sink = VirtualCamera(size=SMALL, fps=100), Collector()
     with Show(camera, sink) as show:
         show.more_frames()
-        camera.corrupt()
+        camera.fail("corrupt")
         wait_until(lambda: show.status.corrupt > 3)
-        camera.tear()
+        camera.fail("tear")
         show.more_frames()
-        camera.resize()
+        camera.fail("resize")
         show.more_frames()
-        camera.freeze()
+        camera.fail("freeze")
         wait_until(lambda: "same picture" in str(show.status.trouble))
-        camera.plug_in()
+        camera.fail(None)
         show.more_frames()
     assert isinstance(show.result, Status)
     assert len(sink.formats) == 1, "the sink never noticed"
@@ -418,9 +418,7 @@ class Bewildered:
     def __enter__(self) -> Bewildered:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         pass
 
     def __iter__(self) -> Iterator[Frame]:

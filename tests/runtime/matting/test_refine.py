@@ -12,13 +12,11 @@ from edgematte import read, refine
 from edgematte.runtime.errors import UsageError
 from edgematte.runtime.matting import colour_line
 from edgematte.runtime.matting.blocks import for_each_block
-from edgematte.runtime.matting.edge_tiles import EdgeNetwork, bundled_edge_network
 from edgematte.runtime.matting.refine import MODES, times_halved
 from edgematte.runtime.picture.images import Alpha, Image
 from edgematte.runtime.picture.scale import halve
 
 WIDTH, HEIGHT, REDUCED = 611, 397, 6  # odd on purpose
-REFINEMENTS = [mode for mode in MODES if mode != "off"]
 
 
 def blend(subject: NDArray, behind: NDArray, alpha: Alpha) -> Image:
@@ -63,76 +61,46 @@ def error_left(refined: Alpha, coarse: Alpha, truth: Alpha) -> float:
     return cv2.norm(refined, truth, cv2.NORM_L1) / cv2.norm(plain, truth, cv2.NORM_L1)
 
 
-@pytest.mark.parametrize("mode", REFINEMENTS)
-def test_hair_before_a_wall_is_found(hairy: Alpha, mode: str) -> None:
+def test_hair_before_a_wall_is_found(hairy: Alpha) -> None:
     image = blend(np.full((HEIGHT, WIDTH, 3), (60, 40, 30.0)), smooth(), hairy)
     coarse = coarsened(hairy)
     # Most of what is left is hair thinner than a pixel, far from the head, where nothing near shows its colour.
-    assert error_left(refine(image, coarse, mode), coarse, hairy) < 0.75
+    assert error_left(refine(image, coarse), coarse, hairy) < 0.75
 
 
 @pytest.mark.parametrize("blur_px", [0, 1.0])
 @pytest.mark.parametrize("opacity", [1.0, 0.4])
-@pytest.mark.parametrize("mode", REFINEMENTS)
-def test_nothing_gets_worse_where_colours_tell_nothing(hairy: Alpha, mode: str, opacity: float, blur_px: float) -> None:
+def test_nothing_gets_worse_where_colours_tell_nothing(hairy: Alpha, opacity: float, blur_px: float) -> None:
     """A subject of noise before noise, opaque and like glass: all that is left is the coarse alpha."""
     alpha = np.rint(hairy * opacity).astype(np.uint8)
     subject = np.random.default_rng(7).integers(0, 256, (HEIGHT, WIDTH, 3)).astype(float)
     coarse = coarsened(alpha, blur_px)
-    assert error_left(refine(blend(subject, busy(), alpha), coarse, mode), coarse, alpha) <= 1.0
+    assert error_left(refine(blend(subject, busy(), alpha), coarse), coarse, alpha) <= 1.0
 
 
 @pytest.mark.parametrize("blur_px", [0, 1.0])
-@pytest.mark.parametrize("mode", REFINEMENTS)
-def test_no_picture_with_true_alpha_gets_worse_and_fur_gets_much_better(
-    shared: Path, mode: str, blur_px: float
-) -> None:
+def test_no_picture_with_true_alpha_gets_worse_and_fur_gets_much_better(shared: Path, blur_px: float) -> None:
     left = {}
     for name in ("flower", "fur_8", "fur_9", "lemur"):
         truth = cv2.imread(str(shared / "data" / "alpha" / "masks" / f"{name}.png"), cv2.IMREAD_GRAYSCALE)
         image = read(shared / "data" / "alpha" / "images" / f"{name}.png")
         coarse = coarsened(np.asarray(truth, np.uint8), blur_px)
-        left[name] = error_left(refine(image, coarse, mode), coarse, np.asarray(truth, np.uint8))
+        left[name] = error_left(refine(image, coarse), coarse, np.asarray(truth, np.uint8))
     assert max(left.values()) <= 1.0, left
     # An alpha that was only averaged still holds most of the truth; a network's is softer.
     assert np.mean(list(left.values())) < (0.55 if blur_px else 0.8), left
 
 
-@pytest.mark.parametrize("mode", REFINEMENTS)
-def test_colours_decide_only_next_to_the_coarse_edge(mode: str) -> None:
+def test_colours_decide_only_next_to_the_coarse_edge() -> None:
     """A stripe of the wall's colour runs two coarse pixels inside the edge: it is the subject's, and is kept."""
     truth = np.zeros((HEIGHT, WIDTH), np.uint8)
     truth[:, 300:] = 255
     image = blend(np.full((HEIGHT, WIDTH, 3), 40.0), np.full((HEIGHT, WIDTH, 3), 200.0), truth)
     image[:, 300 + 2 * REDUCED : 300 + 3 * REDUCED] = 200
-    stripe = refine(image, coarsened(truth), mode)[50:-50, 300 + 2 * REDUCED + 2 : 300 + 3 * REDUCED]
+    stripe = refine(image, coarsened(truth))[50:-50, 300 + 2 * REDUCED + 2 : 300 + 3 * REDUCED]
     assert stripe.mean() > 240
-    edge = refine(image, coarsened(truth), mode)[50:-50, 300 - REDUCED : 300 + REDUCED].astype(int)
+    edge = refine(image, coarsened(truth))[50:-50, 300 - REDUCED : 300 + REDUCED].astype(int)
     assert np.abs(edge - truth[50:-50, 300 - REDUCED : 300 + REDUCED]).mean() < 16, "while the edge itself is found"
-
-
-class Generous(EdgeNetwork):
-    """The bundled edge network, answering 255 to everything."""
-
-    def refined(self, image: Image, alpha: Alpha) -> Alpha:
-        return np.full_like(super().refined(image, alpha), 255)
-
-
-def test_the_edge_network_moves_a_doubtful_alpha_a_third_of_the_way() -> None:
-    """Before a grey picture colours tell nothing. What the network says of an edge that is twice as soft as it need
-    be then counts by a third, and nowhere else."""
-    truth = np.zeros((HEIGHT, WIDTH), np.uint8)
-    truth[:, 300:] = 255
-    coarse = coarsened(truth, 2.0)
-    image = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
-    path = bundled_edge_network()
-    assert path is not None
-    plain = refine(image, coarse, "fast").astype(float)
-    moved = refine(image, coarse, edges=Generous(path, threads=1)).astype(float)
-    middle = slice(100, -100), slice(298, 303)
-    share = (moved - plain)[middle] / (255 - plain[middle])
-    assert 0.3 < share.mean() < 0.4
-    assert np.array_equal(moved[:, :200], plain[:, :200])
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -155,19 +123,17 @@ def test_any_shape_is_refined(mode: str, shape: tuple[int, int]) -> None:
     assert refine(image, np.random.default_rng(1).integers(0, 256, (9, 11)).astype(np.uint8), mode).shape == shape
 
 
-@pytest.mark.parametrize("mode", REFINEMENTS)
-def test_threads_change_nothing(hairy: Alpha, mode: str) -> None:
+def test_threads_change_nothing(hairy: Alpha) -> None:
     image, coarse = blend(busy(), smooth(), hairy), coarsened(hairy)
-    assert np.array_equal(refine(image, coarse, mode, threads=1), refine(image, coarse, mode, threads=3))
+    assert np.array_equal(refine(image, coarse, threads=1), refine(image, coarse, threads=3))
 
 
-@pytest.mark.parametrize("mode", REFINEMENTS)
-def test_it_does_not_matter_where_blocks_end(hairy: Alpha, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_does_not_matter_where_blocks_end(hairy: Alpha, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also not for what is almost 0 or 255: a pixel is certain or not, whatever its neighbours in a block are."""
     image, coarse = blend(busy(), smooth(), hairy), coarsened(hairy)
-    usual = refine(image, coarse, mode)
+    usual = refine(image, coarse)
     monkeypatch.setattr(colour_line, "for_each_block", partial(for_each_block, block_px=64))
-    assert np.array_equal(refine(image, coarse, mode), usual)
+    assert np.array_equal(refine(image, coarse), usual)
 
 
 def test_a_straight_edge_does_not_drift_towards_the_far_corner() -> None:
@@ -199,5 +165,5 @@ def test_photos_are_halved_as_often_as_the_alpha_allows() -> None:
 
 
 def test_an_unknown_mode_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match="off, fast, best"):
+    with pytest.raises(UsageError, match="off, fast"):
         refine(np.zeros((9, 9, 3), np.uint8), np.zeros((3, 3), np.uint8), "sharp")  # type: ignore[arg-type]

@@ -221,7 +221,8 @@ def test_a_terminal_shows_rate_and_time_left_and_lines_of_their_own(tree: Path, 
     """What goes to a terminal is drawn as one: text that is not erased or moved away from stays on its line."""
     (tree / "bad.png").write_bytes(b"")
     leader, follower = pty.openpty()
-    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 200, 0, 0))
+    # Wider than any path of this test.
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 400, 0, 0))
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, "cut", str(tree), "-m", str(model)],
         stdout=follower,

@@ -197,7 +197,7 @@ def test_the_administration_page_has_the_settings_and_they_count_at_once(
     token = booth.administrator()
     assert PLUGIN in json.loads(booth.ask("/api/admin/config/list", token=token))
     schema = json.loads(booth.ask(f"/api/admin/config/{PLUGIN}/schema", token=token))
-    assert schema["properties"]["refine"]["enum"] == ["off", "fast", "best"]
+    assert schema["properties"]["refine"]["enum"] == ["off", "fast"]
     now = json.loads(booth.ask(f"/api/admin/config/{PLUGIN}", token=token))
     changed = now | {"backgrounds": ["magenta"], "refine": "off"}
     booth.ask(f"/api/admin/config/{PLUGIN}", method="PATCH", token=token, **changed)

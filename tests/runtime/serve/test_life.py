@@ -175,7 +175,7 @@ def test_the_unit_file_keeps_the_token_out_and_the_disk_read_only(
         ({"host": "192.168.1.5", "token": ""}, "protect it with --token"),
         ({"token": "two words"}, "no spaces"),
         ({"model": "nowhere"}, "nowhere"),
-        ({"refine": "much"}, "expected one of: off, fast, best"),
+        ({"refine": "much"}, "expected one of: off, fast"),
         ({"mqtt": "http://broker"}, "expected mqtt://"),
         ({"mqtt": "mqtt://me:secret@broker"}, "EDGEMATTE_MQTT_PASSWORD"),
     ],
@@ -186,7 +186,7 @@ def test_what_cannot_be_meant_is_said(words: dict[str, str], said: str) -> None:
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgematte.runtime.serve.cli.find_spec", lambda name: None if name == "uvicorn" else name)
+    monkeypatch.setattr("edgematte.runtime.errors.find_spec", lambda name: None if name == "uvicorn" else name)
     with pytest.raises(UsageError, match=re.escape("needs uvicorn; install it with: pip install 'edgematte[booth]'")):
         serve(port=0)
 

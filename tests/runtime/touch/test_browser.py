@@ -10,19 +10,18 @@ import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from edgematte import read, write
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install --group browser")
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
 for package in ("starlette", "uvicorn"):
     pytest.importorskip(package, reason="touch needs an extra: pip install 'edgematte[booth]'")
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-if CHROMIUM is None:
-    pytest.skip("no Chromium here: sudo apt install chromium", allow_module_level=True)
 
 PATIENCE_MS = 90_000  # the machine may be busy
 SCREENS = ((800, 480), (1280, 800), (1920, 1080), (1080, 1920))
@@ -55,18 +54,10 @@ def address(place: Path) -> Iterator[str]:
     process.stderr.close()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[playwright.Browser]:
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
-def page(browser: playwright.Browser, address: str) -> Iterator[playwright.Page]:
+def page(chromium: Browser, address: str) -> Iterator[Page]:
     errors: list[str] = []
-    page = browser.new_page(viewport={"width": 1280, "height": 800}, has_touch=True)
+    page = chromium.new_page(viewport={"width": 1280, "height": 800}, has_touch=True)
     page.set_default_timeout(PATIENCE_MS)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
@@ -77,19 +68,19 @@ def page(browser: playwright.Browser, address: str) -> Iterator[playwright.Page]
     assert errors == []
 
 
-def saved(page: playwright.Page, place: Path) -> np.ndarray:
+def saved(page: Page, place: Path) -> np.ndarray:
     page.click("#save")
     page.locator("#said", has_text="Saved").wait_for()
     return np.asarray(read(place / "square.alpha.png"))[:, :, 0]
 
 
-def middle(page: playwright.Page) -> tuple[float, float]:
+def middle(page: Page) -> tuple[float, float]:
     box = page.locator("#canvas").bounding_box()
     assert box is not None
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
-def test_a_hole_is_filled_by_pointer_taken_back_and_filled_by_keyboard(page: playwright.Page, place: Path) -> None:
+def test_a_hole_is_filled_by_pointer_taken_back_and_filled_by_keyboard(page: Page, place: Path) -> None:
     x, y = middle(page)
     page.mouse.move(x - 20, y)
     page.mouse.down()
@@ -111,7 +102,7 @@ def test_a_hole_is_filled_by_pointer_taken_back_and_filled_by_keyboard(page: pla
     page.wait_for_selector("#undo:disabled")
 
 
-def test_a_touch_removes_and_two_fingers_draw_nothing(page: playwright.Page, place: Path) -> None:
+def test_a_touch_removes_and_two_fingers_draw_nothing(page: Page, place: Path) -> None:
     x, y = middle(page)
     page.click('[data-brush="remove"]')
     channel = page.context.new_cdp_session(page)
@@ -135,7 +126,7 @@ def test_a_touch_removes_and_two_fingers_draw_nothing(page: playwright.Page, pla
     page.wait_for_selector("#undo:disabled")
 
 
-def test_it_fits_every_screen(page: playwright.Page, root: Path) -> None:
+def test_it_fits_every_screen(page: Page, root: Path) -> None:
     pictures = root / "build" / "touch"
     pictures.mkdir(parents=True, exist_ok=True)
     for width, height in SCREENS:
@@ -155,7 +146,7 @@ def test_it_fits_every_screen(page: playwright.Page, root: Path) -> None:
         assert stage["height"] > 0.5 * height
 
 
-def test_nothing_is_wrong_for_those_who_use_other_means(page: playwright.Page, tmp_path: Path) -> None:
+def test_nothing_is_wrong_for_those_who_use_other_means(page: Page, tmp_path: Path) -> None:
     """By axe-core, which comes from the npm registry."""
     npm = shutil.which("npm")
     if npm is None or subprocess.run([npm, "pack", "axe-core@4"], cwd=tmp_path, capture_output=True).returncode:

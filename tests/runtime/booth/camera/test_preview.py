@@ -79,9 +79,9 @@ def test_without_a_page_the_newest_frame_is_taken(preview: Preview) -> None:
 
 def test_a_camera_that_hangs_is_waited_for_not_photographed_as_it_was(preview: Preview, camera: VirtualCamera) -> None:
     last = read_number(decode(frame(preview)[1], name="frame"))
-    camera.stall()
+    camera.fail("stall")
     time.sleep(0.5)
-    threading.Timer(0.2, camera.plug_in).start()
+    threading.Timer(0.2, camera.fail, [None]).start()
     number = frame(preview)[0]
     exposure = preview.expose(lambda: None)
     assert read_number(exposure.image) > last

@@ -7,21 +7,22 @@ import pytest
 from edgematte.runtime.booth.album import Entry
 from edgematte.runtime.booth.owner import desk as module
 from edgematte.runtime.booth.owner.desk import OFFERED, Door
+from edgematte.runtime.booth.owner.refusal import RefusedError
 from edgematte.runtime.booth.owner.statistics import statistics
 from edgematte.runtime.booth.toml_file import check_of
-from edgematte.runtime.errors import UsageError
 
 
 def test_the_pin_opens_for_a_while_and_guessing_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     door = Door("2580")
     token = door.enter("2580")
-    assert token is not None
     assert door.knows(token)
     assert not door.knows("")
     for _ in range(module.TRIES):
-        assert door.enter("0000") is None
-    with pytest.raises(UsageError, match="wait"):
+        with pytest.raises(RefusedError, match="that is not the PIN"):
+            door.enter("0000")
+    with pytest.raises(RefusedError, match="wait 60 seconds") as refused:
         door.enter("2580")
+    assert (refused.value.word, refused.value.parts) == ("pin_locked", (60,))
     monkeypatch.setattr(module, "LASTS_S", -1.0)
     assert not door.knows(token), "nobody has asked for so long"
 
@@ -29,7 +30,6 @@ def test_the_pin_opens_for_a_while_and_guessing_is_stopped(monkeypatch: pytest.M
 def test_who_locks_is_out() -> None:
     door = Door("2580")
     token = door.enter("2580")
-    assert token is not None
     door.leave(token)
     assert not door.knows(token)
 

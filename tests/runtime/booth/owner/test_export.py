@@ -64,8 +64,8 @@ def test_a_stick_that_writes_something_else_is_found_out(
     monkeypatch.setattr(module, "_digest", lambda path: "wrong" if path.name.startswith(".") else digest(path))
     export.start(stick)
     export.wait()
-    assert export.progress.ended == "6 files failed"
-    assert "reads back differently" in export.progress.faults[0]
+    assert (export.progress.ended, export.progress.why) == ("faults", (6,))
+    assert {fault for _, fault in export.progress.faults} == {module.DIFFERS}
     assert copied(stick) == set(), "nothing under its name"
 
 

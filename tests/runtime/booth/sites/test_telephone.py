@@ -17,6 +17,7 @@ import pytest
 from edgematte.runtime.booth.album import Album, Order
 from edgematte.runtime.booth.config import ShareConfig
 from edgematte.runtime.booth.sites.telephone import Share
+from edgematte.runtime.booth.sites.words import Words
 
 for package in ("starlette", "uvicorn", "segno"):
     pytest.importorskip(package, reason="sharing needs the extra booth: pip install 'edgematte[booth]'")
@@ -55,7 +56,8 @@ def share(tmp_path: Path, keeper: Keeper) -> Iterator[Share]:
 
 @contextmanager
 def served(keeper: Keeper, root: Path, config: ShareConfig = CONFIG) -> Iterator[Share]:
-    shared = Share(config, root, keeper, title="A & <B>")  # type: ignore[arg-type]
+    words = Words(["en"], root)
+    shared = Share(config, root, keeper, words, title="A & <B>")  # type: ignore[arg-type]
     shared.base = f"http://127.0.0.1:{shared._listener.getsockname()[1]}"
     shared.start()
     try:
@@ -128,7 +130,12 @@ def test_guests_delete_their_own_picture_and_no_other(share: Share, keeper: Keep
 
 def test_a_slideshow_is_for_the_network_only_where_the_owner_says_so(tmp_path: Path, keeper: Keeper) -> None:
     with served(keeper, tmp_path, replace(CONFIG, slideshow=True)) as shared:
-        assert b"slideshow.js" in fetched(f"{shared.base}/slideshow")
+        page = fetched(f"{shared.base}/slideshow").decode()
+        for address in re.findall(r'(?:href|src)="(/page/[^"]+)"', page):
+            for part in (address, *re.findall(r'from "\.(/[^"]+)"', fetched(f"{shared.base}{address}").decode())):
+                assert fetched(f"{shared.base}{part if part.startswith('/page') else f'/page{part}'}")
+        assert json.loads(fetched(f"{shared.base}/words"))[0]["key"] == "en"
+        assert json.loads(fetched(f"{shared.base}/words/en.json"))["slideshow"]
         found = json.loads(fetched(f"{shared.base}/api/gallery"))
         assert found["names"] == names(keeper)[::-1]
         assert fetched(f"{shared.base}/pictures/{found['names'][1]}.jpg") == b"picture 0"

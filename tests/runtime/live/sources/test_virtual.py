@@ -57,36 +57,36 @@ def test_each_fault_looks_like_the_real_one() -> None:
     with camera.open(Buffers()) as source:
         frames = iter(source)
         well = next(frames).image
-        camera.freeze()
+        camera.fail("freeze")
         assert np.array_equal(next(frames).image[40:], well[40:])
-        camera.resize()
+        camera.fail("resize")
         assert next(frames).image.shape == (90, 160, 3)
-        camera.corrupt()
+        camera.fail("corrupt")
         assert not next(frames).intact
-        camera.plug_in()
+        camera.fail(None)
         before = next(frames).image
-        camera.tear()
+        camera.fail("tear")
         torn = next(frames).image
         assert np.array_equal(torn[40:90], before[40:90]), "the upper half is the frame before"
         assert not np.array_equal(torn[90:], before[90:])
-        camera.unplug()
+        camera.fail("unplug")
         with pytest.raises(SourceError, match="unplugged"):
             next(frames)
     with pytest.raises(SourceError, match="unplugged"), camera.open(Buffers()):
         pass
-    camera.plug_in()
+    camera.fail(None)
     assert some(camera, 1)[0].intact
 
 
 def test_a_stalled_camera_hangs_until_it_recovers() -> None:
     camera = VirtualCamera(size=(64, 36), fps=0)
     got: list[Frame] = []
-    camera.stall()
+    camera.fail("stall")
     reader = threading.Thread(target=lambda: got.extend(some(camera, 1)), daemon=True)
     reader.start()
     time.sleep(0.2)
     assert not got
-    camera.plug_in()
+    camera.fail(None)
     wait_until(lambda: len(got) == 1)
     reader.join(10)
 

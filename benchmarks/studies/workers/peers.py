@@ -1,6 +1,6 @@
 """One peer in a process of its own: photos in, alphas at photo size out, timed inside. Run by peers.py, never imported.
 
-    PYTHON peers_worker.py JOB.json
+    PYTHON workers/peers.py JOB.json
 
 It stands alone, so that a peer's environment needs only the peer, numpy and OpenCV. JOB.json says what to load; then
 each line of stdin is {"photo": FILE.npy, "alpha": FILE.npy or null} and is answered by one line of JSON on stdout.

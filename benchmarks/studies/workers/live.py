@@ -1,6 +1,6 @@
 """The task of live.py with MediaPipe's own Python package, as its guide shows it. Run by live.py, never imported.
 
-    PYTHON live_worker.py FRAMES.npy
+    PYTHON workers/live.py FRAMES.npy
 
 It stands alone, so that its environment needs only mediapipe (0.10.14) and OpenCV. Each line of stdin is a number of
 frames to cut out and put before their own blur; it is answered by one line, the wall and the CPU seconds that took.

@@ -1,1 +1,0 @@
-"""What studies run in other environments; each stands alone."""

@@ -4,8 +4,8 @@ Two networks look at a square around the subject, not at the whole frame: a smal
 for whole frames knows what people are. unet-follow is told where this subject was and how like every place is to what
 it has looked like. What they say is weighed, as logarithms of odds, against three other witnesses: does a pixel move
 with the subject, has it the subject's colours rather than those around it, and was the subject there a moment ago. When
-nothing in its place moves as it did, it is hidden: then it is expected where its speed would have brought it, and
-nothing new is learned.
+nothing in its place moves as it did, it is hidden: then it is expected where its speed would have brought it, nothing
+new is learned, and the frame is searched for people who look as it did. After a scene cut it is only searched for.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from ...errors import UsageError
 from ...picture.images import PHOTO_SUFFIXES, Alpha, Image, Size, read
 from ..backdrop import quick_shrink
+from .colours import Colours
 from .looks import GRID, Looks, box_marks, places_of
 from .network import BOX_LEVEL, PRIOR_BLUR, FollowNetwork
 
@@ -31,14 +32,15 @@ Box = tuple[int, int, int, int]  # left, top, width, height in pixels of the fra
 Plane = NDArray[np.float32]
 
 WORKING_SIDE = 427  # px, of the frame's long side where motion and colours are compared
-COLOURS = 12  # levels per channel
 GROW = 1.6  # side of the square that the network sees, in long sides of the subject
 SUBJECT_FROM = 128
 LEAST_SHARE = 0.002  # of the frame; smaller spots are no subject
 SEEN_SHARE = 0.06  # of its box; a subject of which less is seen is hidden
 WHOLE_SHARE = 0.6  # of its usual area
 LOST_FROM = 3  # frames in hiding
-LOST_AFTER = 90  # frames in hiding; then the nearest subject is taken
+SEARCH_EVERY = 4  # frames in hiding
+LIKE_SHARE = 0.6  # of its usual likeness: what is less like it is somebody else
+CUT_SIDE, CUT_LEVELS, CUT_SHARE = 64, 25, 0.5  # px, grey levels and share of a frame that differ: another scene
 LEARN_EVERY = 3  # frames
 DOUBT = 0.03  # of what a network says
 
@@ -50,7 +52,7 @@ class Weights:
     whole: float = 0.5  # the network for whole frames
     known: float = 0.5  # the one that knows this subject
     colour: float = 0.6
-    motion: float = 1.0
+    motion: float = 0.4
     memory: float = 0.6
     same_motion_px: float = 2.5  # pixels per frame by which a part of the subject may move differently
     colour_rate: float = 0.1  # how fast its colours are learned
@@ -98,8 +100,10 @@ class Follower:
         self._place: _Place | None = None
         self._matte: Alpha | None = None
         self._grey: NDArray[np.uint8] | None = None
-        self._colours: _Colours | None = None
+        self._colours: Colours | None = None
         self._memory = _Memory(self._knows)
+        self._tiny: NDArray[np.uint8] | None = None
+        self._away = False  # since a cut: it is not where it was, and is only searched for
         self._usual_area = 0.0
         self.hidden = 0
 
@@ -117,12 +121,21 @@ class Follower:
         grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
         if self._matte is not None and self._matte.shape != grey.shape:
             self.reset()
-        if self._place is None or self.hidden > LOST_AFTER:
+        self._away |= self._is_cut(grey)
+        if self._place is None:
             found = self._choose(image, size, scale)
             if found is None:
                 return np.zeros(grey.shape, np.uint8)
             self.reset()
             self._place = found
+        elif self._away or (self.lost and self.hidden % SEARCH_EVERY == 0):
+            again = self._search(image, size, scale)
+            if again is not None:
+                self._place, self._matte = again
+                self._grey, self.hidden, self._away = grey, 0, False
+        if self._away:
+            self.hidden += 1
+            return np.zeros(grey.shape, np.uint8)
         place, motion, before = self._place, None, None
         if self._grey is not None and self._matte is not None:
             motion = -self._flow.calc(grey, self._grey, None)  # type: ignore[call-overload]
@@ -143,11 +156,34 @@ class Follower:
         self._grey, self._matte = grey, matte
         return matte
 
+    def _is_cut(self, grey: NDArray[np.uint8]) -> bool:
+        """Whether this frame shows another scene than the last one."""
+        tiny = np.asarray(cv2.resize(grey, (CUT_SIDE, CUT_SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+        before, self._tiny = self._tiny, tiny
+        return before is not None and float(np.mean(cv2.absdiff(tiny, before) > CUT_LEVELS)) > CUT_SHARE
+
+    def _search(self, image: Image, size: Size, scale: float) -> tuple[_Place, Alpha] | None:
+        """Somebody in the frame who looks as the subject did, and their matte; None when all are others."""
+        matte = cv2.resize(self._segment(quick_shrink(image, self._input_size)), size, interpolation=cv2.INTER_AREA)
+        count, spots, stats, _ = cv2.connectedComponentsWithStats((matte >= SUBJECT_FROM).astype(np.uint8))
+        found = []
+        for n in range(1, count):
+            left, top, width, height, area = (float(value) for value in stats[n])
+            if area < LEAST_SHARE * matte.size:
+                continue
+            place = _Place(left + width / 2, top + height / 2, width, height)
+            alone = np.where(spots == n, matte, 0).astype(np.uint8)
+            x, y, side = place.square()
+            crop = _cropped(image, round(x * scale), round(y * scale), round(side * scale))
+            found.append((self._memory.alike(crop, _cut(alone, x, y, side)), place, alone))
+        best = max(found, key=lambda one: one[0], default=None)
+        return None if best is None or best[0] < LIKE_SHARE else best[1:]
+
     def _choose(self, image: Image, size: Size, scale: float) -> _Place | None:
-        if isinstance(self._chosen, np.ndarray) and self._place is None:
+        if isinstance(self._chosen, np.ndarray):
             left, top, width, height = cv2.boundingRect((self._shown_to(size) >= SUBJECT_FROM).astype(np.uint8))
             return _Place(left + width / 2, top + height / 2, max(4.0, width), max(4.0, height)) if width else None
-        if isinstance(self._chosen, tuple) and self._place is None:
+        if isinstance(self._chosen, tuple):
             left, top, width, height = (value / scale for value in self._chosen)
             return _Place(left + width / 2, top + height / 2, max(4.0, width), max(4.0, height))
         matte = cv2.resize(self._segment(quick_shrink(image, self._input_size)), size, interpolation=cv2.INTER_AREA)
@@ -155,11 +191,10 @@ class Follower:
         spots = [n for n in range(1, count) if stats[n, cv2.CC_STAT_AREA] >= LEAST_SHARE * matte.size]
         if not spots:
             return None
-        if self._chosen == "largest" and self._place is None:
+        if self._chosen == "largest":
             best = max(spots, key=lambda n: stats[n, cv2.CC_STAT_AREA])
         else:
-            wanted = (size[0] / 2, size[1] / 2) if self._place is None else (self._place.x, self._place.y)
-            best = min(spots, key=lambda n: np.hypot(*(centres[n] - wanted)))
+            best = min(spots, key=lambda n: np.hypot(*(centres[n] - (size[0] / 2, size[1] / 2))))
         left, top, width, height, _ = (float(value) for value in stats[best])
         return _Place(left + width / 2, top + height / 2, width, height)
 
@@ -171,7 +206,9 @@ class Follower:
         """Brings the box to where the subject went, and gives the last matte there."""
         matte = self._matte if self._matte is not None else np.zeros(motion.shape[:2], np.uint8)
         there = cv2.warpAffine(matte, place.shift(), matte.shape[::-1]) > 140
-        along = there & (place.unlike(motion) < 1.5 * self._weights.same_motion_px)
+        along = there
+        if place.moved:  # before, nobody knows how fast it is
+            along = there & (place.unlike(motion) < 1.5 * self._weights.same_motion_px)
         # What is left of somebody who goes behind a tree seems to slow down: only the whole subject tells its speed.
         whole = np.count_nonzero(there) > WHOLE_SHARE * self._usual_area
         if whole and np.count_nonzero(along) > max(20, 0.25 * np.count_nonzero(there)):
@@ -188,8 +225,7 @@ class Follower:
         self, image: Image, place: _Place, scale: float, before: Alpha | None, shape: tuple[int, ...]
     ) -> Plane:
         """What the networks say of the square around the subject, in a plane of the working size."""
-        side = max(8, round(max(place.width, place.height) * GROW))
-        left, top = round(place.x - side / 2), round(place.y - side / 2)
+        left, top, side = place.square()
         crop = _cropped(image, round(left * scale), round(top * scale), round(side * scale))
         if before is None and isinstance(self._chosen, np.ndarray):
             before = self._shown_to((shape[1], shape[0]))
@@ -227,7 +263,7 @@ class Follower:
         subject = matte >= SUBJECT_FROM
         area, room = np.count_nonzero(subject), place.width * place.height
         if self._colours is None:
-            self._colours = _Colours(small, distance < 0.6, (matte < 60) & (distance < 2.5))
+            self._colours = Colours(small, distance < 0.6, (matte < 60) & (distance < 2.5))
         if max(SEEN_SHARE * room, WHOLE_SHARE * self._usual_area) < area < 1.2 * room:
             self._usual_area += (0.1 if self._usual_area else 1.0) * (area - self._usual_area)
             place.follow(subject, self._weights)
@@ -242,6 +278,7 @@ class _Memory:
 
     def __init__(self, knows: Knows) -> None:
         self._knows, self._looks, self._random, self._frames = knows, Looks.none(), np.random.default_rng(0), 0
+        self._usual = 0.0  # likeness of what is seen of it
         self._places = places_of(np.zeros((GRID, GRID, 3), np.uint8))
 
     def __call__(self, crop: Image, prior: Alpha | None, box: tuple[int, ...]) -> Alpha:
@@ -265,11 +302,22 @@ class _Memory:
         like = cv2.resize(looks.likeness(self._places).reshape(GRID, GRID), (side, side))
         return self._knows(np.dstack([seen, soft, like]))
 
+    def alike(self, crop: Image, matte: Alpha) -> float:
+        """How like the subject somebody (n, n, 3) with a matte (m, m) is, in parts of what is usual."""
+        small = cv2.resize(crop, (GRID, GRID), interpolation=cv2.INTER_AREA)
+        return self._likeness(places_of(np.asarray(small, np.uint8)), matte) / max(self._usual, 0.1)
+
+    def _likeness(self, places: NDArray[np.float32], matte: Alpha) -> float:
+        """Mean over what the matte shows: 1 like the subject, −1 like what was around it."""
+        where = _on_grid(matte).reshape(-1) >= SUBJECT_FROM
+        return float(np.mean(self._looks.likeness(places[where]))) / 128 - 1 if where.any() else -1.0
+
     def learn(self, matte: Alpha, *, sure: bool) -> None:
         """The matte (m, m) of the square that was seen last."""
         if not self._frames:
             self._looks = Looks.of(self._places, _on_grid(matte), self._random)
         elif sure and self._frames % LEARN_EVERY == 0:
+            self._usual += (0.1 if self._usual else 1.0) * (self._likeness(self._places, matte) - self._usual)
             self._looks.learn(self._places, _on_grid(matte), self._random)
         self._frames += 1
 
@@ -280,6 +328,12 @@ class _Place:
     def __init__(self, x: float, y: float, width: float, height: float) -> None:
         self.x, self.y, self.width, self.height = x, y, width, height
         self._dx = self._dy = 0.0  # per frame
+        self.moved = False  # whether its speed is known
+
+    def square(self) -> tuple[int, int, int]:
+        """Left, top and side of what the networks see."""
+        side = max(8, round(max(self.width, self.height) * GROW))
+        return round(self.x - side / 2), round(self.y - side / 2), side
 
     def shift(self) -> Plane:
         return np.array([[1, 0, self._dx], [0, 1, self._dy]], np.float32)
@@ -288,7 +342,9 @@ class _Place:
         return np.hypot(motion[:, :, 0] - self._dx, motion[:, :, 1] - self._dy).astype(np.float32)
 
     def turn(self, dx: float, dy: float) -> None:
-        self._dx, self._dy = (self._dx + dx) / 2, (self._dy + dy) / 2
+        share = 0.5 if self.moved else 1.0
+        self._dx, self._dy = self._dx + share * (dx - self._dx), self._dy + share * (dy - self._dy)
+        self.moved = True
 
     def slow(self) -> None:
         self._dx, self._dy = 0.97 * self._dx, 0.97 * self._dy
@@ -321,30 +377,6 @@ class _Place:
             setattr(self, side, max(4.0, now + rate * (wished - now)))
 
 
-class _Colours:
-    """How the subject looks, and how what is around it does: a histogram each."""
-
-    def __init__(self, small: Image, inside: NDArray[np.bool_], outside: NDArray[np.bool_]) -> None:
-        self._subject = self._shares(small, inside)
-        self._around = self._shares(small, outside)
-
-    def odds(self, small: Image) -> Plane:
-        ratio = np.log((self._subject + 1e-5) / (self._around + 1e-5))
-        return np.asarray(cv2.blur(np.clip(ratio, -2.5, 2.5).astype(np.float32)[_numbers(small)], (3, 3)), np.float32)
-
-    def learn(self, small: Image, inside: NDArray[np.bool_], rate: float) -> None:
-        if np.count_nonzero(inside) > 30:
-            self._subject += rate * (self._shares(small, inside) - self._subject)
-
-    def learn_around(self, small: Image, outside: NDArray[np.bool_]) -> None:
-        if outside.any():
-            self._around += 0.2 * (self._shares(small, outside) - self._around)
-
-    def _shares(self, small: Image, where: NDArray[np.bool_]) -> NDArray[np.float64]:
-        counts = np.bincount(_numbers(small)[where], minlength=COLOURS**3).astype(np.float64)
-        return counts / max(1.0, counts.sum())
-
-
 def parse_follow(text: str) -> Choice | Box | Alpha:
     """`largest`, `centre`, `X,Y,WIDTH,HEIGHT`, or a mask's file, for the first frame. Raises UsageError, ImageError."""
     if text == "largest" or text == "centre":
@@ -370,11 +402,6 @@ def _cut(matte: Alpha, left: int, top: int, side: int) -> Alpha:
 
 def _on_grid(matte: Alpha) -> Alpha:
     return np.asarray(cv2.resize(matte, (GRID, GRID), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _numbers(small: Image) -> NDArray[np.intp]:
-    levels = small.astype(np.intp) * COLOURS >> 8
-    return (levels[:, :, 0] * COLOURS + levels[:, :, 1]) * COLOURS + levels[:, :, 2]
 
 
 def _log_odds(alpha: NDArray[np.uint8] | cv2.typing.MatLike, doubt: float) -> Plane:

@@ -1,0 +1,42 @@
+"""The colours of a subject and of what is around it → how much more likely a pixel is the subject's."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ...picture.images import Image
+
+Plane = NDArray[np.float32]
+
+COLOURS = 12  # levels per channel
+
+
+class Colours:
+    """How the subject looks, and how what is around it does: a histogram each."""
+
+    def __init__(self, small: Image, inside: NDArray[np.bool_], outside: NDArray[np.bool_]) -> None:
+        self._subject = self._shares(small, inside)
+        self._around = self._shares(small, outside)
+
+    def odds(self, small: Image) -> Plane:
+        ratio = np.log((self._subject + 1e-5) / (self._around + 1e-5))
+        return np.asarray(cv2.blur(np.clip(ratio, -2.5, 2.5).astype(np.float32)[_numbers(small)], (3, 3)), np.float32)
+
+    def learn(self, small: Image, inside: NDArray[np.bool_], rate: float) -> None:
+        if np.count_nonzero(inside) > 30:
+            self._subject += rate * (self._shares(small, inside) - self._subject)
+
+    def learn_around(self, small: Image, outside: NDArray[np.bool_]) -> None:
+        if outside.any():
+            self._around += 0.2 * (self._shares(small, outside) - self._around)
+
+    def _shares(self, small: Image, where: NDArray[np.bool_]) -> NDArray[np.float64]:
+        counts = np.bincount(_numbers(small)[where], minlength=COLOURS**3).astype(np.float64)
+        return counts / max(1.0, counts.sum())
+
+
+def _numbers(small: Image) -> NDArray[np.intp]:
+    levels = small.astype(np.intp) * COLOURS >> 8
+    return (levels[:, :, 0] * COLOURS + levels[:, :, 1]) * COLOURS + levels[:, :, 2]

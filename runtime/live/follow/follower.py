@@ -263,7 +263,7 @@ class _Memory:
             if not self._frames:
                 looks = Looks.of(self._places, _on_grid(prior), self._random)
         like = cv2.resize(looks.likeness(self._places).reshape(GRID, GRID), (side, side))
-        return self._knows(np.dstack([seen, soft, like]))
+        return self._knows(np.asarray(np.dstack([seen, soft, like]), np.uint8))
 
     def learn(self, matte: Alpha, *, sure: bool) -> None:
         """The matte (m, m) of the square that was seen last."""

@@ -167,8 +167,8 @@ def kept(film: Film, way: Callable[[Image], Alpha]) -> Kept:
             right.append(similar[-1] >= RIGHT)
         elif shows <= HIDDEN:
             empty.append(np.count_nonzero(alpha >= SUBJECT_FROM) <= EMPTY * film.area)
-    share = tuple(float(np.mean(part)) if part else None for part in (right, empty))
-    return Kept(film.kind, *share, float(np.mean(similar)))
+    of_right, of_empty = (float(np.mean(part)) if part else None for part in (right, empty))
+    return Kept(film.kind, of_right, of_empty, float(np.mean(similar)))
 
 
 def _stand(scene: Image, who: CutOut, x: float, tall: float, turn: float) -> tuple[Image, Alpha]:
@@ -206,7 +206,7 @@ def main(
     cv2.setNumThreads(1)
     segmenter = Segmenter(model, threads=1)
     size = input_size(segmenter.network.inputs[0])
-    places = [read(path) for path in find_photos(backgrounds)]
+    places: list[Image] = [read(path) for path in find_photos(backgrounds)]
     rows = [
         kept(film, Follower(segmenter.matte, size, film.mattes[0])) for film in films(cut_outs(people), places, count)
     ]

@@ -300,7 +300,7 @@ class _Memory:
             if not self._frames:
                 looks = Looks.of(self._places, _on_grid(prior), self._random)
         like = cv2.resize(looks.likeness(self._places).reshape(GRID, GRID), (side, side))
-        return self._knows(np.dstack([seen, soft, like]))
+        return self._knows(np.asarray(np.dstack([seen, soft, like]), np.uint8))
 
     def alike(self, crop: Image, matte: Alpha) -> float:
         """How like the subject somebody (n, n, 3) with a matte (m, m) is, in parts of what is usual."""

@@ -39,7 +39,8 @@ def places_of(image: Image) -> Places:
 @cache
 def _where(rows: int, columns: int) -> Places:
     down, across = np.mgrid[:rows, :columns].astype(np.float32)
-    return np.stack([across.reshape(-1) / columns, down.reshape(-1) / rows], axis=1) * APART
+    places = np.stack([across.reshape(-1) / columns, down.reshape(-1) / rows], axis=1) * APART
+    return np.asarray(places, np.float32)
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Looks:
     @classmethod
     def none(cls) -> Looks:
         """Nothing is known."""
-        return cls(*(np.zeros((0, FEATURES), np.float32),) * 2)
+        return cls(np.zeros((0, FEATURES), np.float32), np.zeros((0, FEATURES), np.float32))
 
     @classmethod
     def of(cls, places: Places, alpha: Alpha, random: np.random.Generator, most: int = FIRST) -> Looks:

@@ -227,7 +227,7 @@ def test_a_terminal_shows_rate_and_time_left_and_lines_of_their_own(tree: Path, 
         [sys.executable, "-c", PROGRAM, "cut", str(tree), "-m", str(model)],
         stdout=follower,
         stderr=follower,
-        env={**os.environ, "TERM": "xterm"},
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "400"},  # which pytest-xdist sets to 80
     )
     os.close(follower)
     shown = b""

@@ -25,9 +25,10 @@ def test_a_shipped_network_computes_the_same_in_pytorch(name: str, root: Path, a
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     expected = session.run(None, {"image": x})[0]
     with torch.no_grad():
-        difference = np.abs(network(torch.from_numpy(x)).numpy() - expected)
+        # In float64, so that only one of the two rounds: how float32 adds up depends on the number of threads.
+        difference = np.abs(network.double()(torch.from_numpy(x).double()).numpy() - expected)
     assert np.median(difference) < 1e-6
-    assert np.percentile(difference, 99.9) < 1e-5, "float32 in another order"
+    assert np.percentile(difference, 99.9) < 1e-5
     assert difference.max() < 1e-4
 
 

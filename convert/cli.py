@@ -105,7 +105,7 @@ def convert(
 ) -> None:
     """Turn an ONNX network into a full-int8 TFLite model, and prove what that cost."""
     _refuse_outputs(path, report, overwrite=overwrite)
-    from .onnx.edges import frozen_input
+    from .onnx.ends import frozen_input
     from .onnx.reading import typed
     from .pipeline import convert as run
     from .recipe import PARITY_TOLERANCE, Recipe

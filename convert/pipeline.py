@@ -22,7 +22,7 @@ from .doubts import doubts
 from .latency import Latency, compare
 from .onnx import graph as onnx_graph
 from .onnx import onnx_tf
-from .onnx.edges import SeveralOutputsError
+from .onnx.ends import SeveralOutputsError
 from .onnx.evidence import decide, outputs_on
 from .onnx.lower import lower
 from .onnx.reading import Reading

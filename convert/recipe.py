@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from ..runtime.errors import UsageError
 from ..runtime.picture.images import Size
-from .onnx.edges import Frozen
+from .onnx.ends import Frozen
 from .onnx.evidence import Asked
 from .onnx.reading import Preprocessing
 from .targets import accelerators

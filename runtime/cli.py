@@ -100,7 +100,7 @@ def doctor(
 ) -> None:
     """Say what this device has, what is wrong with it and how to fix it; measures for three seconds."""
     if gate:
-        from .fleet.gate import check, usual_camera
+        from .fleet.fitness import check, usual_camera
 
         for line in check(usual_camera() if source is None else None if source == "none" else source):
             typer.echo(line)

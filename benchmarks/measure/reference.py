@@ -16,7 +16,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from ...convert.onnx.edges import Frozen, frozen_input
+from ...convert.onnx.ends import Frozen, frozen_input
 from ...convert.onnx.evidence import Asked, assumed, decide
 from ...convert.onnx.graph import Graph, load
 from ...convert.onnx.original import original_content

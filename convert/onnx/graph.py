@@ -17,7 +17,7 @@ from ...runtime.device.files import sha256
 from ...runtime.errors import ConversionError, ModelError
 from ...runtime.picture.images import Size
 from . import fold
-from .edges import Ending, Frozen, channels_last, dtype_of, ending, freeze, image_input
+from .ends import Ending, Frozen, channels_last, dtype_of, ending, freeze, image_input
 from .qdq import Kept, gives_whole_numbers, keep_scales
 
 OLDEST_OPSET = 7  # broadcasting as numpy does it; new ones are read by their operators

@@ -19,7 +19,7 @@ from ..errors import UsageError
 from ..network.model_file import read_card
 from ..network.store import MODEL_SUFFIX, SUMS, model_path
 from . import wheels
-from .gate import write_expected
+from .fitness import write_expected
 from .releases import OLDEST, part
 from .repository import HOME, KEYS, Key, build_package, public_keys, publish, sign, signing_key
 from .stick import debian

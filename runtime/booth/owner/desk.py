@@ -25,9 +25,9 @@ from ..paper.catalogue import names
 from ..paper.drawn import samples
 from ..paper.printer import NO_PRINTER
 from ..toml_file import Settings, Value, check_of
-from .export import Export
 from .refusal import RefusedError
 from .statistics import statistics
+from .stick import Export
 
 TRIES = 5  # wrong PINs before …
 LOCKED_S = 60.0  # … none is heard for so long

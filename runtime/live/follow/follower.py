@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ...errors import UsageError
 from ...picture.images import PHOTO_SUFFIXES, Alpha, Image, Size, read
 from ..backdrop import quick_shrink
-from .colours import Colours
+from .likelihood import Colours
 from .looks import GRID, Looks, box_marks, places_of
 from .network import BOX_LEVEL, PRIOR_BLUR, FollowNetwork
 

@@ -21,7 +21,7 @@ from edgematte.runtime.booth.config import PrintConfig
 from edgematte.runtime.booth.finish import Finisher
 from edgematte.runtime.booth.looks.backgrounds import find_backgrounds
 from edgematte.runtime.booth.moving.reel import read_reel
-from edgematte.runtime.booth.owner.export import Export
+from edgematte.runtime.booth.owner.stick import Export
 from edgematte.runtime.booth.paper.catalogue import BOOMERANG, find_layouts
 from edgematte.runtime.booth.paper.layout import Design
 from edgematte.runtime.booth.paper.printer import Printer

@@ -15,7 +15,7 @@ from edgematte.runtime.booth.flow import Step
 from edgematte.runtime.booth.offer import LANGUAGES, words_of
 from edgematte.runtime.booth.owner import desk, export
 from edgematte.runtime.booth.owner.desk import OFFERED
-from edgematte.runtime.booth.owner.export import DIFFERS, Ended
+from edgematte.runtime.booth.owner.stick import DIFFERS, Ended
 from edgematte.runtime.booth.paper.catalogue import names
 from edgematte.runtime.booth.paper.printer import SIGNS
 from edgematte.runtime.booth.sites import owner, telephone

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from edgematte.runtime.booth.album import Album, Order
-from edgematte.runtime.booth.owner import export as module
-from edgematte.runtime.booth.owner.export import Export
+from edgematte.runtime.booth.owner import stick as module
+from edgematte.runtime.booth.owner.stick import Export
 from edgematte.runtime.errors import UsageError
 
 NOW = datetime(2026, 11, 28, 20, 15)

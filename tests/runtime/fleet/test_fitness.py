@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from edgematte.runtime.cli import app
 from edgematte.runtime.errors import GateRefusedError
-from edgematte.runtime.fleet import gate
-from edgematte.runtime.fleet.gate import check, usual_camera, write_expected
+from edgematte.runtime.fleet import fitness
+from edgematte.runtime.fleet.fitness import check, usual_camera, write_expected
 from edgematte.runtime.network.model_file import CARD_NAME, ModelCard, parse, read_card
 from edgematte.runtime.network.store import bundled_models
 
@@ -116,7 +116,7 @@ def test_a_camera_that_gives_frames_passes_and_one_that_is_gone_does_not() -> No
 
 @pytest.mark.usefixtures("models")
 def test_a_camera_that_hangs_is_refused_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "FIRST_FRAME_S", 0.3)
+    monkeypatch.setattr(fitness, "FIRST_FRAME_S", 0.3)
     with pytest.raises(GateRefusedError, match="no frame within"):
         list(check("virtual,stall@0+60"))
 

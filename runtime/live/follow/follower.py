@@ -371,9 +371,8 @@ class _Place:
         for side, found in (("width", right - left), ("height", bottom - top)):
             now = getattr(self, side)
             wished = float(np.clip(1.1 * found, 0.7 * now, 1.3 * now))
-            rate = (
-                weights.size_rate if wished < now else weights.growth_rate
-            )  # what turns to the side is cut off at once
+            # It grows at once: what turns its side to the camera would be cut off.
+            rate = weights.size_rate if wished < now else weights.growth_rate
             setattr(self, side, max(4.0, now + rate * (wished - now)))
 
 

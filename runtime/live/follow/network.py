@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ...errors import ModelError
 from ...network.interpreter import load, read_model
-from ...network.store import bundled_models
+from ...network.store import model_path
 from ...picture.images import Alpha
 
 FOLLOW_MODEL = "unet-follow"
@@ -23,7 +23,7 @@ class FollowNetwork:
 
     def __init__(self, path: Path | None = None, *, threads: int | None = None) -> None:
         """`path`: a .tflite file; without it, the network that came with the package."""
-        path = path or bundled_models()[FOLLOW_MODEL]
+        path = path or model_path(FOLLOW_MODEL)
         self._network = load(read_model(path), threads=threads)
         taken, given = self._network.inputs[0], self._network.outputs[0]
         side = taken.shape[1]

@@ -31,9 +31,7 @@ from .record import Cut, NetworkCount
 from .test_user_space import assert_slight
 
 Counted = Callable[[Core, bytes, NDArray], tuple[Count, NDArray]]
-# Of the full-precision network's instructions, where the processor has dot products: promised of networks that segment.
-# A refiner's few channels leave less to save; that it saves at all is asserted, how much is published.
-MOST_ON_A76 = {"segmenter": 0.5, "refiner": 1.0}
+MOST_ON_A76 = 0.5  # of the full-precision network's instructions, where the processor has dot products
 # Least share of instructions: each does sixteen multiplications, and fewer would mean that other kernels work.
 DOT_PRODUCTS = 0.05
 REPEATS_WITHIN = 1e-3  # counts of two inferences in one process; what differs is Python's own housekeeping
@@ -44,7 +42,6 @@ class Pair:
     """A shipped network: int8 as it is in the wheel, and its full-precision original lowered by `edgematte.convert`."""
 
     name: str
-    role: str  # of its card: segmenter, refiner
     int8: bytes
     fp32: bytes
     int8_input: NDArray[np.uint8]  # a real photo
@@ -76,10 +73,10 @@ def pair(request: pytest.FixtureRequest, root: Path, photos: Path, astronaut: Pa
     assert card is not None, f"{name} was not made by edgematte convert"
     original = lowered(root / "models" / f"{name}.onnx", card)
     picture = resize(read(astronaut), original.size)
-    if card.role == "refiner":  # a tile: the picture, and an alpha to refine
-        mask = read(photos / "masks" / f"{astronaut.stem}.png")[..., 0]
-        picture = np.dstack([picture, resize(mask, original.size)])
-    return Pair(name, card.role, int8, original.tflite, picture[None], original.to_input(picture))
+    if card.role == "follower":  # the picture, the last matte, and a likeness, for which the matte stands
+        matte = resize(read(photos / "masks" / f"{astronaut.stem}.png")[..., 0], original.size)
+        picture = np.dstack([picture, matte, matte])
+    return Pair(name, int8, original.tflite, picture[None], original.to_input(picture))
 
 
 @pytest.fixture(scope="module")
@@ -132,9 +129,9 @@ def test_int8_saves_instructions_by_dot_products_where_there_are_any(
     assert fp32.dot_products == 0
     if core.dot_products:
         assert one.int8_dot_products > DOT_PRODUCTS * one.int8_instructions
-        assert one.ratio <= MOST_ON_A76[pair.role]
+        assert one.ratio <= MOST_ON_A76
     else:
-        # What is saved here is published and not promised: a small refiner saves nothing.
+        # What is saved here is published and not promised.
         assert one.int8_dot_products == 0, "a core without dot products would stop at the first"
 
 

@@ -30,8 +30,8 @@ def convert(
         Path,
         typer.Option(
             metavar="PHOTOS",
-            help="A folder of photos like those the model will see; 100 are plenty. For a refiner: tiles whose "
-            "transparency is the coarse alpha.",
+            help="A folder of photos like those the model will see; 100 are plenty. For a follower: tiles whose "
+            "transparency is the last matte, and likeness/ beside them.",
         ),
     ],
     mean: Annotated[

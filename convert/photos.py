@@ -17,7 +17,7 @@ from ..runtime.errors import ImageError, UsageError
 from ..runtime.picture.folders import find_photos
 from ..runtime.picture.images import PHOTO_SUFFIXES, Alpha, Image, Size, read, read_picture_bytes
 from ..runtime.picture.scale import resize
-from .onnx.graph import RGB, RGB_AND_COARSE, RGB_AND_REMEMBERED
+from .onnx.graph import RGB
 
 HELD_OUT_EVERY = 5  # where no other photos are given, every fifth is kept from calibration and judges the result
 # Of the photos of one set together: of networks beyond 512x512 fewer photos are kept, which show as many pixels.
@@ -74,8 +74,7 @@ def gather(
 ) -> PhotoSet:
     """Up to `most` photos below `folder` (or the one photo it names), evenly chosen, at `size` (width, height).
 
-    `channels`: 3 for photos, 4 for tiles whose transparency is the coarse alpha, 5 where it is the last matte and
-    `likeness/` beside `images/` has the rest.
+    `channels`: 3 for photos, 5 for tiles whose transparency is the last matte, with `likeness/` beside `images/`.
     Masks in a folder beside `images/` are no photos. An unreadable file is left out and named. Raises UsageError when
     nothing usable is left.
     """
@@ -146,27 +145,25 @@ def _without_masks(paths: Sequence[Path]) -> list[Path]:
     return [path for path in paths if path.parent not in masks]
 
 
-def read_tile(path: Path) -> NDArray[np.uint8]:
-    """A PNG with transparency → `(H, W, 4)` RGB and coarse alpha, colours kept where alpha is 0. Raises ImageError."""
-    stored = np.frombuffer(read_picture_bytes(path), np.uint8)
-    pixels = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED) if stored.size else None
-    if pixels is None or pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != RGB_AND_COARSE:
-        raise ImageError(f"{path}: is no tile; expected an 8-bit PNG whose transparency is the coarse alpha")
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA), np.uint8)
-
-
 def read_remembered(path: Path) -> NDArray[np.uint8]:
-    """A tile whose transparency is the last matte, and its likeness → `(H, W, 5)`. Raises ImageError."""
-    tile, beside = read_tile(path), path.parent.with_name("likeness") / path.name
+    """A tile whose transparency is the last matte, and its likeness → `(H, W, 5)`. Raises ImageError.
+
+    Colours are kept where the matte is 0.
+    """
+    stored = np.frombuffer(read_picture_bytes(path), np.uint8)
+    tile = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED) if stored.size else None
+    if tile is None or tile.dtype != np.uint8 or tile.ndim != 3 or tile.shape[2] != 4:
+        raise ImageError(f"{path}: is no tile; expected an 8-bit PNG whose transparency is the last matte")
+    beside = path.parent.with_name("likeness") / path.name
     stored = np.frombuffer(read_picture_bytes(beside), np.uint8)
     likeness = cv2.imdecode(stored, cv2.IMREAD_GRAYSCALE) if stored.size else None
     if likeness is None or likeness.shape != tile.shape[:2]:
         raise ImageError(f"{beside}: is no likeness of {path.name}; expected a grey PNG of its size")
-    return np.dstack([tile, np.asarray(likeness, np.uint8)])
+    return np.dstack([cv2.cvtColor(tile, cv2.COLOR_BGRA2RGBA), likeness]).astype(np.uint8)
 
 
 def _reader(channels: int) -> Callable[[Path], Image]:
-    return {RGB_AND_COARSE: read_tile, RGB_AND_REMEMBERED: read_remembered}.get(channels, read)
+    return read if channels == RGB else read_remembered
 
 
 def _spread(paths: Sequence[Path], most: int) -> list[Path]:

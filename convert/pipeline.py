@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -55,11 +54,6 @@ from .verify import compare as compare_mattes
 
 READING_PHOTOS = 16  # on which the output is looked at; the parity photos are all held to what that says
 RANKING_PHOTOS = 16  # enough to order layers by what int8 costs them; the choice itself is measured on all
-ROLES: dict[int, Literal["segmenter", "refiner", "follower"]] = {  # by the channels of the input
-    onnx_graph.RGB: "segmenter",
-    onnx_graph.RGB_AND_COARSE: "refiner",
-    onnx_graph.RGB_AND_REMEMBERED: "follower",
-}
 COSTLY_MAE = 0.012  # of int8 mattes to float ones: above it, the layers that cost it are looked for
 COSTLY_LAYERS, COSTLY_PHOTOS = 3, 4  # so many are named, found on so many photos
 PI32_MAE = 0.005  # tflite-runtime rounds halves otherwise, which a steep sigmoid enlarges along contours
@@ -241,7 +235,7 @@ def _photos(recipe: Recipe, graph: onnx_graph.Graph, tell: Callable[[float], Non
             raise
         raise UsageError(
             f"input '{graph.input}' {list(graph.shapes[graph.input])} takes {channels} channels: of such networks only "
-            f"refiners (RGB and a coarse alpha) and followers (RGB, last matte, likeness) are converted. {error}"
+            f"followers are converted, which take RGB, the last matte and a likeness. {error}"
         ) from error
     if recipe.data is None:
         return split(found, most=recipe.verification_photos)
@@ -398,7 +392,7 @@ def _card(
     whose = "with the file's own scales" if graph.kept.levels else whose
     return ModelCard(
         name=recipe.name or path.stem,
-        role=ROLES[graph.channels],
+        role="segmenter" if graph.channels == onnx_graph.RGB else "follower",
         source_sha256=graph.sha256,
         licence=recipe.licence,
         training_data=recipe.training_data,

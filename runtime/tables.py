@@ -84,7 +84,6 @@ def show_inspection(found: Inspection) -> None:
 
 _CONTRACTS = {
     "segmenter": "the model contract: RGB bytes in, alpha bytes out",
-    "refiner": "a refiner of tiles: bytes of RGB and coarse alpha in, fine alpha bytes out",
     "follower": "a follower: bytes of RGB, last matte and likeness in, the subject's alpha bytes out",
 }
 

@@ -25,9 +25,8 @@ LARGEST_BYTES = 2**31 - 1  # a protobuf message, and a TFLite flatbuffer, cannot
 LARGEST_SIDE = 8192  # pixels; a wrong --imgsz must not fill the memory
 # First bytes of a file in ONNX's format: the tags of its model's fields, nearly always the first, its version.
 FIRST_BYTES = b"\x08\x12\x1a\x22\x28\x32\x3a\x42\x72\xa2\xca\xd2"
-# Input channels of a network that cuts out, of one that refines a coarse alpha, and of one that follows: RGB, the last
-# matte, likeness to the subject.
-RGB, RGB_AND_COARSE, RGB_AND_REMEMBERED = 3, 4, 5
+# Input channels of a network that cuts out, and of one that follows: RGB, the last matte, likeness to the subject.
+RGB, RGB_AND_REMEMBERED = 3, 5
 
 Attribute = int | float | str | list[int] | list[float] | list[str] | NDArray
 
@@ -303,10 +302,10 @@ def _pin(
     names = [d.dim_param for d in dims]
     told = None if RGB in (found[1], found[3]) else channels_last(model, image, found, names)
     last = _channels_last(found) if told is None else told
-    if found[3 if last else 1] not in (RGB, RGB_AND_COARSE, RGB_AND_REMEMBERED, None):
+    if found[3 if last else 1] not in (RGB, RGB_AND_REMEMBERED, None):
         raise ConversionError(
-            f"{path.name}: input '{image}' is {written}; expected 3 colour channels on axis 1 or 3, or 4 of a refiner: "
-            "RGB and a coarse alpha; 5 of a follower: RGB, the last matte and a likeness"
+            f"{path.name}: input '{image}' is {written}; expected 3 colour channels on axis 1 or 3, or 5 of a "
+            "follower: RGB, the last matte and a likeness"
         )
     if found[0] not in (1, None):
         raise ConversionError(f"{path.name}: input '{image}' is {written}, a fixed batch of {found[0]}; export batch 1")
@@ -341,11 +340,10 @@ def _pin(
 
 
 def _channels_last(shape: Sequence[int | None]) -> bool:
-    """Whether an input's channels come last; three of them are surer signs than four, and planes than rows."""
+    """Whether an input's channels come last; three of them are surer signs than five, and planes than rows."""
     if RGB in (shape[1], shape[3]):
         return shape[1] != RGB
-    layers = (RGB_AND_COARSE, RGB_AND_REMEMBERED)
-    return shape[3] in layers and shape[1] not in layers
+    return shape[3] == RGB_AND_REMEMBERED and shape[1] != RGB_AND_REMEMBERED
 
 
 def _check_numbers(nodes: Iterable[NodeProto], constants: Mapping[str, NDArray]) -> None:

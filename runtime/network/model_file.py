@@ -108,9 +108,9 @@ class ModelCard:
     """What a converted model says about itself; stored as JSON in its metadata."""
 
     contract: int = CONTRACT
-    # segmenter: a picture in, its alpha out; refiner: a tile's RGB and coarse alpha in, its fine alpha out; follower: a
-    # square's RGB, its subject's last matte and every place's likeness to it in, the subject's alpha out.
-    role: Literal["segmenter", "refiner", "follower"] = "segmenter"
+    # segmenter: a picture in, its alpha out; follower: a square's RGB, its subject's last matte and every place's
+    # likeness to it in, the subject's alpha out.
+    role: Literal["segmenter", "follower"] = "segmenter"
     name: str
     source_sha256: str  # of the full-precision file it was made from
     licence: str = ""

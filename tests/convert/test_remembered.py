@@ -1,4 +1,4 @@
-"""A network of four input channels refines a coarse alpha: it converts like any other, calibrated on tiles."""
+"""A network of five input channels follows a subject: it converts like any other, calibrated on tiles."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from edgematte.convert.onnx import graph as onnx_graph
 from edgematte.convert.onnx.reading import Preprocessing
-from edgematte.convert.photos import gather, read_remembered, read_tile
+from edgematte.convert.photos import gather, read_remembered
 from edgematte.convert.pipeline import convert
 from edgematte.convert.quantise.calibrate import calibrate, observe
 from edgematte.convert.recipe import Recipe
@@ -29,8 +29,8 @@ from .tiny import lower
 SIDE = 32
 
 
-def sharpener(path: Path, *, channels: int = 4, channels_last: bool = False) -> Path:
-    """coarse alpha + how much redder than green a pixel is, cut off at 0 and 1."""
+def sharpener(path: Path, *, channels: int = 5, channels_last: bool = False) -> Path:
+    """The last matte + how much redder than green a pixel is, cut off at 0 and 1."""
     redder = np.zeros((1, channels, 1, 1), np.float32)
     redder[0, :2, 0, 0] = 1.0, -1.0
     constants = {
@@ -61,14 +61,17 @@ def sharpener(path: Path, *, channels: int = 4, channels_last: bool = False) -> 
 
 @pytest.fixture(scope="module")
 def tiles(tmp_path_factory, photos) -> Path:
-    """Pieces of real photos with their masks, blurred, as transparency."""
+    """Pieces of real photos with their masks, blurred, as transparency, and a likeness beside each."""
     folder = tmp_path_factory.mktemp("tiles")
+    for part in ("images", "likeness"):
+        (folder / part).mkdir()
     for name in ("astronaut", "hopper", "cat"):
         image = cv2.imread(str(photos / "images" / f"{name}.jpg"))
         mask = cv2.GaussianBlur(cv2.imread(str(photos / "masks" / f"{name}.png"), cv2.IMREAD_GRAYSCALE), (0, 0), 4)
         for number in range(4):
             place = np.s_[40 * number : 40 * number + SIDE, 50 * number : 50 * number + SIDE]
-            cv2.imwrite(str(folder / f"{name}{number}.png"), np.dstack([image[place], mask[place]]))
+            cv2.imwrite(str(folder / "images" / f"{name}{number}.png"), np.dstack([image[place], mask[place]]))
+            cv2.imwrite(str(folder / "likeness" / f"{name}{number}.png"), np.full((SIDE, SIDE), 77, np.uint8))
     return folder
 
 
@@ -77,18 +80,18 @@ def conversion(tmp_path_factory, tiles):
     return convert(sharpener(tmp_path_factory.mktemp("network") / "sharpener.onnx"), Recipe(calibrate=tiles))
 
 
-def test_the_model_takes_tiles_and_says_that_it_refines(conversion) -> None:
+def test_the_model_takes_tiles_and_says_that_it_follows(conversion) -> None:
     file, card = parse(conversion.tflite), read_card(conversion.tflite)
     (given,) = (file.tensors[i] for i in file.inputs)
-    assert (given.dtype, given.shape) == ("uint8", (1, SIDE, SIDE, 4))
+    assert (given.dtype, given.shape) == ("uint8", (1, SIDE, SIDE, 5))
     assert card is not None
-    assert card.role == "refiner"
+    assert card.role == "follower"
     assert conversion.parity.max_error < 1e-5
     assert partitions(conversion.tflite) == 1
 
 
-def test_int8_gives_back_the_coarse_alpha_where_nothing_is_added(conversion) -> None:
-    tile = np.full((1, SIDE, SIDE, 4), 90, np.uint8)  # grey: as red as green
+def test_int8_gives_back_the_last_matte_where_nothing_is_added(conversion) -> None:
+    tile = np.full((1, SIDE, SIDE, 5), 90, np.uint8)  # grey: as red as green
     tile[..., 3] = np.arange(256)[np.linspace(0, 255, SIDE).astype(int)]
     refined = load(conversion.tflite, threads=1).run(tile)[..., 0]
     assert np.abs(refined.astype(int) - tile[..., 3]).max() <= 1, "the sum has the steps of a byte, not coarser ones"
@@ -107,22 +110,22 @@ def test_what_is_cut_off_takes_no_int8_steps(tmp_path, tiles) -> None:
 
 def test_channels_last_is_the_same_network(tmp_path, tiles) -> None:
     planes, last = (onnx_graph.load(sharpener(tmp_path / f"{way}.onnx", channels_last=way)) for way in (False, True))
-    assert (planes.channels, planes.channels_last, planes.size) == (4, False, (SIDE, SIDE))
-    assert (last.channels, last.channels_last, last.size) == (4, True, (SIDE, SIDE))
-    tile = read_tile(sorted(tiles.iterdir())[0])
+    assert (planes.channels, planes.channels_last, planes.size) == (5, False, (SIDE, SIDE))
+    assert (last.channels, last.channels_last, last.size) == (5, True, (SIDE, SIDE))
+    tile = read_remembered(sorted((tiles / "images").iterdir())[0])
     made = [load(model.tflite, threads=1).run(model.to_input(tile)) for model in map(lower, (planes, last))]
     assert np.array_equal(*made)
 
 
 def test_photos_without_transparency_are_no_tiles(tmp_path, photos) -> None:
     network = sharpener(tmp_path / "sharpener.onnx")
-    with pytest.raises(UsageError, match=r"takes 4 channels: .* only refiners .* are converted.*transparency is"):
+    with pytest.raises(UsageError, match=r"takes 5 channels: .* only followers are converted.*transparency is"):
         convert(network, Recipe(calibrate=photos / "images"))
-    with pytest.raises(ImageError, match="transparency is the coarse alpha"):
-        read_tile(photos / "images" / "cat.jpg")
+    with pytest.raises(ImageError, match="transparency is the last matte"):
+        read_remembered(photos / "images" / "cat.jpg")
 
 
-def test_one_mean_and_one_std_for_all_four_channels(tmp_path) -> None:
+def test_one_mean_and_one_std_for_all_five_channels(tmp_path) -> None:
     graph = onnx_graph.load(sharpener(tmp_path / "sharpener.onnx"))
     with pytest.raises(ConversionError, match="one --mean"):
         lower(graph, Preprocessing(mean=(120.0, 110.0, 100.0)))
@@ -130,47 +133,30 @@ def test_one_mean_and_one_std_for_all_four_channels(tmp_path) -> None:
         lower(graph, Preprocessing(color="bgr"))
 
 
-def test_six_channels_are_refused(tmp_path) -> None:
-    with pytest.raises(ConversionError, match="or 4 of a refiner: RGB and a coarse alpha; 5 of a follower"):
-        onnx_graph.load(sharpener(tmp_path / "six.onnx", channels=6))
+@pytest.mark.parametrize("channels", [4, 6])
+def test_other_numbers_of_channels_are_refused(tmp_path, channels: int) -> None:
+    with pytest.raises(ConversionError, match=r"expected 3 colour channels .* or 5 of a follower: RGB, the last matte"):
+        onnx_graph.load(sharpener(tmp_path / "other.onnx", channels=channels))
 
 
-@pytest.fixture
-def remembered(tmp_path, tiles) -> Path:
-    """The tiles as last mattes, and a likeness beside each."""
-    for part in ("images", "likeness"):
-        (tmp_path / part).mkdir()
-    for tile in tiles.iterdir():
-        (tmp_path / "images" / tile.name).write_bytes(tile.read_bytes())
-        cv2.imwrite(str(tmp_path / "likeness" / tile.name), np.full((SIDE, SIDE), 77, np.uint8))
-    return tmp_path
-
-
-def test_five_channels_are_a_follower_with_the_likeness_beside_its_tiles(tmp_path, remembered) -> None:
-    made = convert(sharpener(tmp_path / "five.onnx", channels=5), Recipe(calibrate=remembered))
-    card = read_card(made.tflite)
-    assert card is not None
-    assert card.role == "follower"
-    network = load(made.tflite, threads=1)
-    assert network.inputs[0].shape == (1, SIDE, SIDE, 5)
-    seen = np.full((1, SIDE, SIDE, 5), 90, np.uint8)
-    assert np.abs(network.run(seen).astype(int) - 90).max() <= 1
-
-
-def test_the_five_channels_are_read_in_order(remembered) -> None:
-    path = sorted((remembered / "images").iterdir())[0]
-    seen = read_remembered(path)
-    assert np.array_equal(seen[..., :4], read_tile(path))
+def test_the_five_channels_are_read_in_order(tmp_path, tiles) -> None:
+    path = sorted((tiles / "images").iterdir())[0]
+    seen, stored = read_remembered(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(seen[..., :4], cv2.cvtColor(stored, cv2.COLOR_BGRA2RGBA))
     assert set(np.unique(seen[..., 4])) == {77}
-    (remembered / "likeness" / path.name).write_bytes(b"")
+    alone = tmp_path / "images" / path.name
+    alone.parent.mkdir()
+    alone.write_bytes(path.read_bytes())
+    (tmp_path / "likeness").mkdir()
+    (tmp_path / "likeness" / path.name).write_bytes(b"")
     with pytest.raises(ImageError, match="is no likeness of"):
-        read_remembered(path)
+        read_remembered(alone)
 
 
-def test_a_refiner_alone_cuts_nothing_out_and_inspect_says_what_it_is(conversion, tmp_path) -> None:
+def test_a_follower_alone_cuts_nothing_out_and_inspect_says_what_it_is(conversion, tmp_path) -> None:
     conversion.save(tmp_path / "sharpener.tflite")
-    with pytest.raises(ModelError, match="refining a coarse alpha"):
+    with pytest.raises(ModelError, match="those of a follower"):
         Segmenter(tmp_path / "sharpener.tflite")(np.zeros((40, 40, 3), np.uint8))
     shown = CliRunner().invoke(app, ["inspect", str(tmp_path / "sharpener.tflite")])
     assert shown.exit_code == 0
-    assert "a refiner of tiles" in shown.output
+    assert "a follower: bytes of RGB" in shown.output

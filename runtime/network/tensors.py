@@ -47,7 +47,7 @@ def _input_layout(info: TensorInfo) -> tuple[Size, bool]:
             return (shape[2], shape[1]), False
         if shape[1] == 3:
             return (shape[3], shape[2]), True
-    follower = " (five channels are those of a follower: use it for --follow)" if shape[-1:] == (5,) else ""
+    follower = " (five channels are those of a follower, which --follow uses)" if shape[-1:] == (5,) else ""
     raise ModelError(
         f"the network's input '{info.name}' is {info.dtype.name} {shape}; "
         f"expected one RGB picture, (1, height, width, 3){follower}"

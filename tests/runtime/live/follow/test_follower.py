@@ -10,6 +10,8 @@ import pytest
 
 from edgematte.runtime.errors import UsageError
 from edgematte.runtime.live.follow.follower import LOST_FROM, Follower, parse_follow
+from edgematte.runtime.live.follow.network import FollowNetwork
+from edgematte.runtime.network.store import MODELS_VARIABLE
 from edgematte.runtime.picture.images import Alpha, Image
 
 SIZE = (320, 200)
@@ -117,3 +119,11 @@ def test_who_is_hidden_is_said_to_be_lost() -> None:
     for _ in range(LOST_FROM + 8):
         follower(WALL)
     assert follower.lost
+
+
+def test_a_device_without_the_network_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fleets choose which networks a device gets."""
+    monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path))
+    (tmp_path / "unet-live.tflite").write_bytes(b"")
+    with pytest.raises(UsageError, match="unknown model 'unet-follow'; .* one of: unet-live"):
+        FollowNetwork()

@@ -19,7 +19,7 @@ CHANNELS = 5  # RGB, the last matte where it is expected now, likeness to what i
 
 
 class FollowNetwork:
-    """(S, S, CHANNELS) uint8 → (S, S) uint8. Raises ModelError for a file that is no such network, UsageError without one."""
+    """(S, S, CHANNELS) uint8 → (S, S) uint8. Raises ModelError for another network's file, UsageError without one."""
 
     def __init__(self, path: Path | None = None, *, threads: int | None = None) -> None:
         """`path`: a .tflite file; without it, the network that came with the package."""

@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from .guest import QUICK, open_booth, take
+from .guest import QUICK, Guest, open_booth, take
 from .screen import slow
 from .whole import whole
 
@@ -87,18 +87,25 @@ def _may_mount(before: tuple[str, ...], folder: Path) -> bool:
     return b"Read-only" in done.stderr
 
 
-@slow
-def test_a_disk_with_space_again_gets_what_it_refused_and_the_warning_goes(settings: Settings) -> None:
-    """A disk of three megabytes that a file fills and leaves again."""
+@contextmanager
+def booth_on_a_disk_of(megabytes: int, settings: Settings) -> Iterator[Guest]:
+    """A booth without limits at which to stop in time, on a disk of its own."""
     config = settings(QUICK + "[disk]\nwarn_mb = 0\nstop_mb = 0\n")
     data = config.parent / "event"
     data.mkdir()
-    small = f'mount --make-rprivate / && mount -t tmpfs -o size=3m none {data} && exec "$@"'
+    small = f'mount --make-rprivate / && mount -t tmpfs -o size={megabytes}m none {data} && exec "$@"'
     before = ("unshare", "--mount", "sh", "-c", small, "sh")
     if subprocess.run([*before, "true"], capture_output=True, check=False).returncode:
         pytest.skip("a small disk can be had only by root: sudo make test-booth")
     with open_booth(config, before=before) as guest:
-        guest.data = Path(f"/proc/{guest.process.pid}/root{data}")
+        guest.data = Path(f"/proc/{guest.process.pid}/root{data}")  # the disk is there only for the booth
+        yield guest
+
+
+@slow
+def test_a_disk_with_space_again_gets_what_it_refused_and_the_warning_goes(settings: Settings) -> None:
+    """A disk of three megabytes that a file fills and leaves again."""
+    with booth_on_a_disk_of(3, settings) as guest:
         guest.act("start")
         guest.frame()
         guest.act("shoot")
@@ -118,15 +125,7 @@ def test_a_disk_with_space_again_gets_what_it_refused_and_the_warning_goes(setti
 @slow
 def test_a_disk_that_really_is_full_shows_no_half_file_and_leaves_the_booth_alive(settings: Settings) -> None:
     """A disk of two megabytes, and no limit at which to stop in time."""
-    config = settings(QUICK + "[disk]\nwarn_mb = 0\nstop_mb = 0\n")
-    data = config.parent / "event"
-    data.mkdir()
-    small = f'mount --make-rprivate / && mount -t tmpfs -o size=2m none {data} && exec "$@"'
-    before = ("unshare", "--mount", "sh", "-c", small, "sh")
-    if subprocess.run([*before, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("a small disk can be had only by root: sudo make test-booth")
-    with open_booth(config, before=before) as guest:
-        guest.data = Path(f"/proc/{guest.process.pid}/root{data}")  # the disk is there only for the booth
+    with booth_on_a_disk_of(2, settings) as guest:
         state = guest.state()
         while "storage" not in state["problems"]:
             guest.act("start")

@@ -125,5 +125,5 @@ def test_a_device_without_the_network_is_told_so(tmp_path: Path, monkeypatch: py
     """Fleets choose which networks a device gets."""
     monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path))
     (tmp_path / "unet-live.tflite").write_bytes(b"")
-    with pytest.raises(UsageError, match="unknown model 'unet-follow'; .* one of: unet-live"):
+    with pytest.raises(UsageError, match=r"unknown model 'unet-follow'; .* one of: unet-live"):
         FollowNetwork()

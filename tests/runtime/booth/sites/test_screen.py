@@ -13,7 +13,7 @@ import pytest
 from edgematte.runtime.booth.config import Config, OneOf
 from edgematte.runtime.booth.flow import Step
 from edgematte.runtime.booth.offer import LANGUAGES, words_of
-from edgematte.runtime.booth.owner import desk, export
+from edgematte.runtime.booth.owner import desk, stick
 from edgematte.runtime.booth.owner.desk import OFFERED
 from edgematte.runtime.booth.owner.stick import DIFFERS, Ended
 from edgematte.runtime.booth.paper.catalogue import names
@@ -72,7 +72,7 @@ def guests_keys() -> set[str]:
 def owners_keys() -> set[str]:
     """What the owner's page and the templates say."""
     offered = [key for keys in OFFERED.values() for key in keys]
-    sources = "".join(Path(module.__file__).read_text() for module in (desk, export, owner) if module.__file__)
+    sources = "".join(Path(module.__file__).read_text() for module in (desk, stick, owner) if module.__file__)
     used = named(OWNERS) | {f"set_{_key(key)}" for key in offered} | {f"step_{step}" for step in get_args(Step)}
     used |= {f"did_{what}" for what in re.findall(r'data-act="(\w+)"', (PAGE / "owner.html").read_text())}
     used |= {f"refused_{word}" for word in re.findall(r'RefusedError\(\s*"(\w+)"', sources)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -131,9 +132,11 @@ class Party:
         self._make.work.put(NOW, self._save)
         if self._order.layout == POSING:
             self._make.work.put(NOW, self._write_poses)
+        # What waits holds no picture: in a crowd a hundred may wait, and all they need is on the disk.
+        album, complete, kept, last = self._make.album, self._make.finisher.complete, self._make.kept, self.shots[-1]
         for shot in self.shots:
-            self._make.work.put(LATER, lambda shot=shot: self._make.finisher.complete(self._make.album, shot))
-        self._make.work.put(LATER, self._hand_over)
+            self._make.work.put(LATER, partial(complete, album, shot))
+        self._make.work.put(LATER, partial(_hand_over, last, kept))
 
     def give_up(self) -> None:
         """They take it again, or left in the middle: their originals stay, the gallery does not show them."""
@@ -144,7 +147,7 @@ class Party:
         if self._sound is not None:
             self._sound.stop(0.1)
         for shot in self.shots:
-            self._make.work.put(LATER, lambda shot=shot: self._make.album.settle(shot, kept=False))
+            self._make.work.put(LATER, partial(self._make.album.settle, shot, kept=False))
 
     def _sketch(self) -> None:
         """What there is of the picture, before it is finished."""
@@ -192,8 +195,9 @@ class Party:
         moments = self._make.finisher.poses(self._photos)
         yield from self._make.finisher.write_moving(self._make.album, self.shots[-1], moments)
 
-    def _hand_over(self) -> None:
-        for path in (self.shots[-1].path("video"), self.shots[-1].path("sheet")):
-            if path.is_file():
-                self._make.kept(path)
-                return
+
+def _hand_over(shot: Shot, kept: Callable[[Path], None]) -> None:
+    for path in (shot.path("video"), shot.path("sheet")):
+        if path.is_file():
+            kept(path)
+            return

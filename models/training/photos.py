@@ -71,7 +71,8 @@ def packed_photos(pack: Path, folder: Path, *, rule: str, seen: Path | None = No
         return pickle.loads(pack.read_bytes())
     photos = read_photos(folder, rule=rule, seen=seen)
     unfinished = pack.with_suffix(".new")
-    unfinished.write_bytes(pickle.dumps(photos))
+    with unfinished.open("wb") as file:
+        pickle.dump(photos, file, protocol=5)  # piece by piece: a second 5 GB in memory stop what runs beside it
     unfinished.replace(pack)
     return photos
 

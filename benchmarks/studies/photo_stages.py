@@ -193,7 +193,7 @@ def main(
     sizes: Annotated[str, typer.Option(help=f"Of {', '.join(SIZES)}.")] = "720p,4MP,16MP",
     threads: Annotated[str, typer.Option(help="Numbers of threads.")] = "1,2",
     model: Annotated[str, typer.Option("-m", "--model", help="The segmenter.")] = PHOTO_MODEL,
-    mode: Annotated[str, typer.Option("--refine", help="off, fast or best.")] = DEFAULT_MODE,
+    mode: Annotated[str, typer.Option("--refine", help="off or fast.")] = DEFAULT_MODE,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds per size and number of threads.")] = 9,
     starts: Annotated[int, typer.Option(min=1, help="Processes per size and number of threads.")] = 3,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write everything here as well.")] = None,

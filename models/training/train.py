@@ -2,8 +2,9 @@
 
 `python -m edgematte.models.training.train --recipe unet-live --data DIR`
 
-Runs on a CUDA GPU where there is one, otherwise on the CPU in bfloat16. It writes a checkpoint every few minutes and
-continues from it when started again; `log.csv` and `curves.png` beside it show how the training went.
+Runs on a CUDA GPU where there is one, otherwise on the CPU; in bfloat16 where that is fast. It writes a checkpoint
+every few minutes and continues from it when started again; `log.csv` and `curves.png` beside it show how the training
+went.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch.nn import functional
 from torch.utils.data import IterableDataset
 
 from .fake_quant import fake_quantise
-from .fit import Batch, fit, load_averaged
+from .fit import Batch, fit, has_bfloat16, load_averaged
 from .follow.train import train_follow
 from .lite_encoder import start_from_imagenet
 from .onnx_weights import fix_statistics, load_onnx
@@ -170,7 +171,7 @@ def loss_of(network: UNet, batch: Batch, *, twins: int = 0, exact: bool = False)
             torch.cat([part[:-twins], torch.roll(part[:twins], shift, (1, 2))]) for part in (alphas, edges, judged)
         )
     x = normalise(images).contiguous(memory_format=torch.channels_last)
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=not exact):
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=not exact and has_bfloat16(x.device)):
         logits = network.logits(x)
     alpha = alphas[:, None].float() / 255
     loss = matte_loss(logits.float(), alpha, edges[:, None].float() / 255, judged[:, None].float() / 255)

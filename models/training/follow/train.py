@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.utils.data import IterableDataset
 
 from ....runtime.live.follow.network import PRIOR_BLUR
-from ..fit import Batch, fit
+from ..fit import Batch, fit, has_bfloat16
 from ..onnx_weights import fix_statistics, load_onnx
 from ..photos import Photo
 from ..recipes import FollowRecipe
@@ -86,7 +86,7 @@ def loss_of(network: UNet, batch: Batch) -> Tensor:
     x = ((inputs.permute(0, 3, 1, 2).float() - INPUT_MEAN) / INPUT_STD).contiguous(memory_format=torch.channels_last)
     total = torch.zeros(())
     for _ in range(2):
-        with torch.autocast(x.device.type, torch.bfloat16):
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=has_bfloat16(x.device)):
             logits = network.logits(x).float()
         total = total + matte_loss(logits, alpha, edge, judged)
         said = torch.sigmoid(logits.detach()) * 255

@@ -6,23 +6,27 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from edgematte.runtime.booth.album import Album, Order
+from edgematte.runtime.booth.album import Album, Order, Part
 from edgematte.runtime.booth.camera.preview import Preview
-from edgematte.runtime.booth.paper.catalogue import BOOMERANG
+from edgematte.runtime.booth.finish import screen_jpeg
+from edgematte.runtime.booth.paper.catalogue import BOOMERANG, POSING
 from edgematte.runtime.booth.party import Makers, Party
 from edgematte.runtime.booth.work import NOW, Work
 from edgematte.runtime.live.frames import Buffers
 from edgematte.runtime.live.sources.virtual import VirtualCamera
 from edgematte.runtime.matting.segmenter import Segmenter
+from edgematte.runtime.picture.images import read
 
 from ..live_parts import wait_until
 from .taking import finisher
 
 pytest.importorskip("PIL", reason="animations need the extra booth: pip install 'edgematte[booth]'")
+NOON = datetime(2026, 11, 28, 12)
 
 
 class Wall:
@@ -91,3 +95,40 @@ def test_who_has_left_leaves_no_picture_in_memory_though_the_full_size_waits(
         assert work._heap, "its full size still waits"
         work.close()
     assert (wall.taken_count, wall.failed) == (1, [])
+
+
+@pytest.mark.parametrize("lost", ["loop", "video", "small"])
+def test_what_a_crash_left_unmade_of_a_boomerang_is_made_and_nothing_else(
+    tmp_path: Path, model: Path, astronaut: Path, lost: Part
+) -> None:
+    with Album(tmp_path) as album:
+        shot, reel = album.record(album.begin(Order("teal", BOOMERANG), NOON), NOON)
+        photo = screen_jpeg(read(astronaut)[::4, ::4])
+        for number in range(6):
+            reel.add(photo, number / 30)
+        reel.finish()
+        finish = finisher(model)
+        for _ in finish.complete(album, shot):
+            pass
+        there: list[Part] = ["loop", "video", "small"]
+        before = {part: shot.path(part).stat().st_mtime_ns for part in there}
+        shot.path(lost).unlink()
+        for _ in finish.recover(album, [shot]):
+            pass
+        assert {part for part in there if shot.path(part).stat().st_mtime_ns != before[part]} == {lost}
+
+
+def test_poses_whose_sheet_was_written_before_a_crash_move_after_it(
+    tmp_path: Path, model: Path, astronaut: Path
+) -> None:
+    content = astronaut.read_bytes()
+    with Album(tmp_path) as album:
+        session = album.begin(Order("none", POSING), NOON)
+        shots = [album.take(session, content, NOON) for _ in range(2)]
+        album.settle_sheet(shots, content)
+    with Album(tmp_path) as album:
+        for _ in finisher(model).recover(album, album.unfinished()):
+            pass
+        assert {path.name.partition(".")[2] for path in session.folder.glob(f"{shots[-1].name}.*")} == {
+            "original.jpg", "picture.jpg", "sheet.jpg", "loop.webp", "video.mp4", "small.gif",
+        }  # fmt: skip

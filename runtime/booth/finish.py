@@ -8,6 +8,7 @@ down at the next step when other guests pose.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -29,6 +30,7 @@ from .paper.layout import Design, Layout
 
 SCREEN_SIDE = 1920  # px; also more than a photo on a sheet has
 POSE_SIDE = 1280  # px; of a film
+FILM_NICE = 2  # guests look at the animation, and fetch the film later
 log = logging.getLogger(__name__)
 
 
@@ -221,6 +223,7 @@ def _missing(shot: Shot) -> set[Part]:
 
 
 def _film(shot: Shot, moments: Sequence[Moment]) -> None:
+    os.nice(FILM_NICE)  # of this thread and its programs, on Linux
     sound = shot.path("sound")
     try:
         film(shot.path("video"), moments, sound=sound if sound.is_file() else None)

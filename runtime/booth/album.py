@@ -94,6 +94,11 @@ class Entry:
         """Where a part of it is, if there is one."""
         return root / self.session / f"{self.name}.{part}{_SUFFIX[part]}"
 
+    def shots(self, root: Path) -> list[Shot]:
+        """The photos on a sheet."""
+        session = Session(root / self.session, Order(self.background, self.layout, self.effect))
+        return [Shot(session, name, self.taken) for name in self.photos]
+
 
 @dataclass(frozen=True)
 class Limits:

@@ -104,9 +104,9 @@ class Booth:
 
     def __enter__(self) -> Booth:
         unfinished = self.album.unfinished()
-        if unfinished or self.album.without_sheet():
+        if unfinished:
             log.warning("finishing %d pictures that were cut off", len(unfinished))
-            self.work.put(WHENEVER, lambda: self._finisher.recover(self.album, unfinished))
+        self.work.put(WHENEVER, lambda: self._finisher.recover(self.album, unfinished))
         self._choose_look(self._scene)
         self.preview.start()
         self.preview.keep_warm()

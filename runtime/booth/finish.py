@@ -8,27 +8,29 @@ down at the next step when other guests pose.
 from __future__ import annotations
 
 import logging
+import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 
 import cv2
 import numpy as np
 
-from ..errors import EdgeMatteError, SinkError, StorageError
-from ..live.backdrop import quick_shrink
+from ..errors import EdgeMatteError, StorageError
 from ..matting.composite import Background, blurred, composite
 from ..matting.foreground import foreground
 from ..matting.segmenter import Segmenter
 from ..picture.images import Alpha, Image, encode, encode_cutout, read
-from .album import Album, Order, Session, Shot
+from .album import Album, Order, Part, Session, Shot
 from .looks.backgrounds import Backgrounds
 from .looks.effects import Effect
-from .moving.encode import POSE_ROUNDS, Moment, animation, decoded, film, moments_of, moments_of_poses
+from .moving.encode import POSE_ROUNDS, Moment, animation, decoded, film, moments_of, moments_of_poses, shrunk
 from .moving.reel import Still, read_reel
 from .paper.catalogue import BOOMERANG, POSING, known
 from .paper.layout import Design, Layout
 
 SCREEN_SIDE = 1920  # px; also more than a photo on a sheet has
 POSE_SIDE = 1280  # px; of a film
+FILM_NICE = 2  # guests look at the animation, and fetch the film later
 log = logging.getLogger(__name__)
 
 
@@ -50,7 +52,7 @@ class Finisher:
 
     def for_screen(self, image: Image, order: Order) -> Image:
         """(H, W, 3) → the finished picture, its long side `SCREEN_SIDE` at most."""
-        image = _shrunk(image, SCREEN_SIDE)
+        image = shrunk(image, SCREEN_SIDE)
         if self._needs_alpha(order):
             alpha = self._segment(image)
             return self._mixed(image, foreground(image, alpha, threads=self._threads), alpha, order)
@@ -99,7 +101,7 @@ class Finisher:
             album.keep(shot, "picture", encode(image, ".jpg"))
 
     def _complete_reel(self, album: Album, shot: Shot) -> Iterator[None]:
-        if shot.path("loop").is_file():
+        if not _missing(shot):
             return
         moments = self.moments(read_reel(shot.path("reel")), shot.session.order)
         yield
@@ -112,21 +114,31 @@ class Finisher:
         return moments_of(stills, back=order.layout == BOOMERANG)
 
     def write_moving(self, album: Album, shot: Shot, moments: Sequence[Moment]) -> Iterator[None]:
-        """The animation and the film of a recording or of poses, named after the shot. Raises StorageError."""
-        album.keep(shot, "loop", animation(moments, "webp"))
-        yield
-        sound = shot.path("sound")
+        """What is not there yet of the animations and the film of a recording or of poses, named after the shot.
+
+        The film is made meanwhile, in a thread of its own: most of that is another program's work, on other cores.
+        Raises StorageError.
+        """
+        missing = _missing(shot)
+        filming = threading.Thread(target=_film, args=(shot, moments), name="film", daemon=True)
+        if "video" in missing:
+            filming.start()
         try:
-            film(shot.path("video"), moments, sound=sound if sound.is_file() else None)
-        except SinkError as error:
-            log.warning("there is no film of %s: %s", shot.name, error)  # the animation is there
-        yield
-        if shot.session.order.layout in (BOOMERANG, POSING):
-            album.keep(shot, "small", animation(moments, "gif"))
+            if "loop" in missing:
+                album.keep(shot, "loop", animation(moments, "webp"))
+            yield
+            small = animation(moments, "gif") if "small" in missing else b""
+            yield
+        except EdgeMatteError:
+            _wait_for(filming)  # whoever tries again must not meet it
+            raise
+        _wait_for(filming)
+        if small:  # the last of all: where it is, nothing is missing
+            album.keep(shot, "small", small)
 
     def poses(self, photos: Sequence[Image]) -> list[Moment]:
         """The moments of finished photos, a few times over."""
-        return moments_of_poses([_shrunk(photo, POSE_SIDE) for photo in photos]) * POSE_ROUNDS
+        return moments_of_poses([shrunk(photo, POSE_SIDE) for photo in photos]) * POSE_ROUNDS
 
     def layout(self, order: Order) -> Layout:
         """The one that was chosen."""
@@ -146,14 +158,19 @@ class Finisher:
             yield
         for shots in album.without_sheet():
             yield from self._tried(self._recover_sheet(album, shots))
+        for entry in album.entries():
+            if entry.kind == "sheet" and entry.layout == POSING and not entry.file(album.root, "small").is_file():
+                yield from self._tried(self._recover_poses(album, entry.shots(album.root)))
+
+    def _recover_poses(self, album: Album, shots: list[Shot]) -> Iterator[None]:
+        moments = self.poses([read(shot.path("picture")) for shot in shots])
+        yield
+        yield from self.write_moving(album, shots[-1], moments)
 
     def _recover_sheet(self, album: Album, shots: list[Shot]) -> Iterator[None]:
-        order = shots[-1].session.order
         photos = [read(shot.path("picture")) for shot in shots if not shot.reel]
         if not photos:
             photos = [decoded(read_reel(shots[-1].path("reel"))[0].jpeg)]
-        elif order.layout == POSING:
-            yield from self.write_moving(album, shots[-1], self.poses(photos))
         sheet = self.sheet(photos, shots[-1].session, shots[-1].taken[:10])
         album.settle_sheet(shots, encode(sheet, ".jpg"), recovered=True)
         yield
@@ -197,18 +214,33 @@ class Finisher:
         return picture
 
 
+def _missing(shot: Shot) -> set[Part]:
+    """What is not on the disk yet of that which moves."""
+    parts: list[Part] = ["loop", "video"]
+    if shot.session.order.layout in (BOOMERANG, POSING):
+        parts.append("small")
+    return {part for part in parts if not shot.path(part).is_file()}
+
+
+def _film(shot: Shot, moments: Sequence[Moment]) -> None:
+    os.nice(FILM_NICE)  # of this thread and its programs, on Linux
+    sound = shot.path("sound")
+    try:
+        film(shot.path("video"), moments, sound=sound if sound.is_file() else None)
+    except Exception as error:  # the animation is there, and an evening goes on
+        log.warning("there is no film of %s: %s", shot.name, error, exc_info=not isinstance(error, EdgeMatteError))
+
+
+def _wait_for(thread: threading.Thread) -> None:
+    if thread.ident is not None:
+        thread.join()
+
+
 def _effect_behind(effect: Effect, behind: Background) -> Background:
     if isinstance(behind, tuple):
         red, green, blue = (int(level) for level in effect(np.array([[behind]], np.uint8))[0, 0])
         return red, green, blue
     return behind if isinstance(behind, str) else effect(behind)
-
-
-def _shrunk(image: Image, side: int) -> Image:
-    scale = side / max(image.shape[:2])
-    if scale >= 1:
-        return image
-    return quick_shrink(image, (round(image.shape[1] * scale), round(image.shape[0] * scale)))
 
 
 def screen_jpeg(picture: Image) -> bytes:

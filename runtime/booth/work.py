@@ -94,18 +94,26 @@ class Work:
             return heapq.heappop(self._heap)
 
     def _run(self) -> None:
-        while (task := self._take()) is not None:
-            try:
-                if task.steps is None:
-                    given = task.job()
-                    task.steps = given if isinstance(given, Iterator) else iter(())
-                more = next(task.steps, self) is not self
-            except Exception as error:
-                if isinstance(error, StorageError):
-                    with self._change:
-                        self._refused.append(task)
-                self._failed(error)
-                continue
-            if more:
-                self._push(task)
-            self._did()
+        while self._do_next():
+            pass  # while it waits, nothing here holds what the last job was about
+
+    def _do_next(self) -> bool:
+        """A step of what comes first; False when nothing more is to be done."""
+        task = self._take()
+        if task is None:
+            return False
+        try:
+            if task.steps is None:
+                given = task.job()
+                task.steps = given if isinstance(given, Iterator) else iter(())
+            more = next(task.steps, self) is not self
+        except Exception as error:
+            if isinstance(error, StorageError):
+                with self._change:
+                    self._refused.append(task)
+            self._failed(error)
+            return True
+        if more:
+            self._push(task)
+        self._did()
+        return True

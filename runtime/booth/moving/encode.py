@@ -12,10 +12,12 @@ import cv2
 import numpy as np
 
 from ...errors import EdgeMatteError
+from ...live.backdrop import quick_shrink
 from ...live.program import BT709, VideoFile, find_ffmpeg
 from ...live.sinks.base import Sink, StreamFormat
 from ...live.sinks.ffmpeg import FfmpegSink
 from ...live.sinks.video import VideoSink
+from ...picture.headers import inspect_picture
 from ...picture.images import Image
 from .reel import Still
 
@@ -25,13 +27,16 @@ POSE_ROUNDS = 3  # of a film: players at the other end do not loop
 LOOP_FPS, LOOP_SIDE = 12.5, 480  # of animations; px of the long side
 GIF_SIDE, GIF_MOST_S = 360, 6.0
 WEBP_QUALITY = 70
+REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
 
 
 @dataclass(frozen=True)
 class Moment:
     """A frame of a moving picture."""
 
-    image: Callable[[], Image]  # decoded when it is needed: a clip's frames would fill a small device
+    # Decoded when it is needed: a clip's frames would fill a small device. Its long side has the pixels that are asked
+    # for, or more; None: all there are.
+    image: Callable[[int | None], Image]
     lasts_s: float
 
 
@@ -40,7 +45,7 @@ def moments_of(stills: Sequence[Still], *, back: bool) -> list[Moment]:
     ends = [one.time_s for one in stills[1:]]
     last = stills[-1].time_s - stills[-2].time_s if len(stills) > 1 else 1 / FPS
     forth = [
-        Moment(lambda still=still: decoded(still.jpeg), max(0.001, end - still.time_s))
+        Moment(lambda side, still=still: decoded(still.jpeg, side=side), max(0.001, end - still.time_s))
         for still, end in zip(stills, [*ends, stills[-1].time_s + last], strict=True)
     ]
     return [*forth, *forth[-2:0:-1]] if back else forth
@@ -48,15 +53,31 @@ def moments_of(stills: Sequence[Still], *, back: bool) -> list[Moment]:
 
 def moments_of_poses(photos: Sequence[Image]) -> list[Moment]:
     """Each photo for a moment."""
-    return [Moment(lambda photo=photo: photo, POSE_S) for photo in photos]
+    return [Moment(lambda _side, photo=photo: photo, POSE_S) for photo in photos]
 
 
-def decoded(jpeg: bytes) -> Image:
-    """(H, W, 3)."""
-    found = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+def decoded(jpeg: bytes, *, side: int | None = None) -> Image:
+    """(H, W, 3): all of it, or reduced as it is decoded to no less than `side` pixels of the long side.
+
+    Half the pixels a side cost half the time. Raises EdgeMatteError.
+    """
+    how = cv2.IMREAD_COLOR
+    if side is not None:
+        told = inspect_picture(jpeg)
+        fits = (way for factor, way in REDUCED if max(told.width, told.height) >= factor * side)
+        how = next(fits, how)
+    found = cv2.imdecode(np.frombuffer(jpeg, np.uint8), how)
     if found is None:
         raise EdgeMatteError("a frame of the recording is damaged")
     return np.asarray(cv2.cvtColor(found, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def shrunk(image: Image, side: int) -> Image:
+    """Its long side `side` pixels at most."""
+    scale = side / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    return quick_shrink(image, (round(image.shape[1] * scale), round(image.shape[0] * scale)))
 
 
 def film(path: Path, moments: Sequence[Moment], *, sound: Path | None = None) -> None:
@@ -69,15 +90,15 @@ def film(path: Path, moments: Sequence[Moment], *, sound: Path | None = None) ->
         sink = FfmpegSink(path, transparent=False, overwrite=True)
     else:
         sink = VideoSink(path, overwrite=True)
-    first = moments[0].image()
+    first = moments[0].image(None)
     size = (first.shape[1], first.shape[0])
     sink.start(StreamFormat(size, FPS, None if sound is None else _sound_of(sound)))
     whole, time_s = False, 0.0
     try:
         for moment in moments:
-            sink.write(_of_size(moment.image(), size), time_s)
+            sink.write(_of_size(moment.image(None), size), time_s)
             time_s += moment.lasts_s
-        sink.write(_of_size(moments[-1].image(), size), time_s)  # without it the last would be gone at once
+        sink.write(_of_size(moments[-1].image(None), size), time_s)  # without it the last would be gone at once
         whole = True
     finally:
         sink.finish(whole=whole)
@@ -89,7 +110,7 @@ def animation(moments: Sequence[Moment], kind: Literal["webp", "gif"]) -> bytes:
 
     side = GIF_SIDE if kind == "gif" else LOOP_SIDE
     taken = thinned(moments, most_s=GIF_MOST_S if kind == "gif" else None)
-    pictures = [Canvas.fromarray(_small(moment.image(), side)) for moment in taken]
+    pictures = [Canvas.fromarray(shrunk(moment.image(side), side)) for moment in taken]
     lasts = [max(20, round(moment.lasts_s * 1000)) for moment in taken]
     file = io.BytesIO()
     options = {"save_all": True, "append_images": pictures[1:], "duration": lasts, "loop": 0}
@@ -120,14 +141,6 @@ def thinned(moments: Sequence[Moment], *, most_s: float | None = None) -> list[M
 def _sound_of(path: Path) -> VideoFile:
     """A file of one sound, as what goes with pictures that are not in it."""
     return VideoFile(str(path), 0, "none", None, False, None, None, 0.0, False, False, BT709, ("aac",), (), 0, False)
-
-
-def _small(image: Image, side: int) -> Image:
-    scale = side / max(image.shape[:2])
-    if scale >= 1:
-        return image
-    size = round(image.shape[1] * scale), round(image.shape[0] * scale)
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _of_size(image: Image, size: tuple[int, int]) -> Image:

@@ -125,7 +125,7 @@ def test_a_boomerang_is_seen_at_once_made_at_once_and_fetched_by_the_same_code(s
         guest.act("layout", "poses")
         saved = take(guest)
         guest.wait(lambda _: any(guest.data.glob(f"*/*/{saved['name']}.small.gif")))
-        assert len(list(guest.data.glob(f"*/*/{saved['name']}.*"))) >= 5
+        assert len(list(guest.data.glob(f"*/*/{saved['name']}.*"))) >= 5, "the .gif is the last"
         assert len({line["name"] for line in guest.wait_for_lines(7) if line["kind"] == "photo"}) == 5
 
 

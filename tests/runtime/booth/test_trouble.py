@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -142,6 +143,13 @@ def test_a_disk_that_really_is_full_shows_no_half_file_and_leaves_the_booth_aliv
         assert [path.name for path in files if not whole(path)] == []
 
 
+def _pressed_until_seen(guest: Guest, state: dict[str, Any]) -> bool:
+    """As guests do: on a busy machine the camera may pause, and nothing was taken."""
+    if state["step"] == "choose":
+        guest.act("shoot")
+    return state["step"] == "review" and state["finished"]
+
+
 @slow
 def test_an_evening_of_many_visits_leaves_memory_and_files_as_they_were(settings: Settings) -> None:
     """EDGEMATTE_VISITS says how many; 400 are twelve hours of an event, sped up."""
@@ -155,10 +163,9 @@ def test_an_evening_of_many_visits_leaves_memory_and_files_as_they_were(settings
             guest.act("start")
             guest.act("layout", "boomerang" if visit % 4 == 3 else "single")
             guest.frame()
-            guest.act("shoot")
-            guest.wait(lambda state: state["step"] == "review" and state["finished"])
+            guest.wait(lambda state: _pressed_until_seen(guest, state))
             guest.act("keep" if visit % 5 else "retake")
-            guest.wait(lambda state: state["step"] in ("review", "saved") and state["finished"])
+            guest.wait(lambda state: state["step"] == "saved" or _pressed_until_seen(guest, state))
             guest.act("keep")
             guest.act("done")
             status = (process / "status").read_text()

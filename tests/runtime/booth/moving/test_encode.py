@@ -32,7 +32,7 @@ def stills() -> list[Still]:
 
 
 def levels(moments: list[Moment]) -> list[int]:
-    return [round(float(moment.image().mean()) / 12) for moment in moments]
+    return [round(float(moment.image(None).mean()) / 12) for moment in moments]
 
 
 def test_a_boomerang_goes_forth_and_back_without_a_stop_at_either_end() -> None:

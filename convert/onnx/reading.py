@@ -119,6 +119,10 @@ class Matte:
         alpha = 1.0 - alpha if self.background else alpha
         return np.clip(alpha, 0.0, 1.0).astype(np.float32)
 
+    def of_channel(self, output: NDArray, channel: int | None = None) -> NDArray:
+        """The file's numbers of one channel, the subject's if none is said."""
+        return output if self.axis is None else np.take(output, self.channel if channel is None else channel, self.axis)
+
     def _margin(self, values: NDArray) -> NDArray:
         """One half where the class and its largest rival are equal."""
         margin = values[..., self.channel] - np.delete(values, self.channel, axis=-1).max(axis=-1)

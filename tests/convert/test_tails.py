@@ -108,6 +108,8 @@ TAILS: dict[str, Tail] = {
     "relu after sigmoid": Tail("y = Sigmoid(x); out = Relu(y)", plain),
     "sigmoid in pieces": Tail("n = Neg(x); e = Exp(n); s = Add(e, one); out = Div(one, s)", plain),
     "sigmoid in other pieces": Tail("e = Exp(x); s = Add(one, e); out = Div(e, s)", plain),
+    "sigmoid by a reciprocal": Tail("n = Mul(x, minus); e = Exp(n); s = Add(e, one); out = Reciprocal(s)", plain,
+        constants={"minus": f(-1)}),
     "product of two": Tail("y = Sigmoid(p); z = Sigmoid(q); out = Mul(y, z)", plain),
     "0 to 255": Tail("y = Sigmoid(x); out = Mul(y, k)", lambda o: plain(o) / 255, constants=BYTES),
     "0 to 255, clipped": Tail("y = Mul(x, k); out = Clip(y, zero, k)", lambda o: plain(o) / 255, constants=BYTES),
@@ -477,7 +479,13 @@ def test_what_cannot_be_known_is_refused_with_what_to_type(name: str, tmp_path: 
         convert()
 
 
-@pytest.mark.parametrize("name", ["1 - sigmoid", "whole bytes", "argmax of three", "hardmax", "greater", "bytes in"])
+INT8 = [
+    "1 - sigmoid", "whole bytes", "argmax of three", "hardmax", "greater", "bytes in", "half precision",
+    "sigmoid in other pieces", "sigmoid by a reciprocal", "softmax in pieces", "two classes of three by a matrix",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", INT8)
 def test_the_int8_model_gives_the_matte_that_the_file_means(name: str, tmp_path: Path, photos: Path) -> None:
     tail = TAILS[name]
     path = network(tail, tmp_path / "tail.onnx")

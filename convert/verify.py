@@ -167,7 +167,7 @@ def parity(
         if found.shape != expected.shape:
             raise ConversionError(f"the converted network gives {found.shape}, the original {expected.shape}")
         if single is not None:
-            feed = {graph.input: reading.to_input(photo.image).astype(np.float32)}
+            feed = {graph.input: reading.to_input(photo.image, np.float32)}
             in_single = reading.matte.apply(np.asarray(single.run([graph.output], feed)[0]))
             rounding = max(rounding, float(np.abs(in_single - expected).max()))
             error = float(np.abs(found - in_single).max())

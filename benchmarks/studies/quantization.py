@@ -194,14 +194,19 @@ def rows_of(
     data: Sequence[Path],
     *,
     limit: int,
-    only: str,
+    only: Sequence[str],
     known: Mapping[tuple[str, int, str], Row],
 ) -> Iterator[Row]:
-    """Every way of one network on `count` calibration photos; what is known already is not measured again."""
+    """Every way of one network on `count` calibration photos; what is known already is not measured again.
+
+    `only`: the ways whose name ends in one of these; empty for all.
+    """
     name, sha256 = subject.path.stem, hashlib.sha256(subject.path.read_bytes()).hexdigest()
-    chosen = {way: steps for way, steps in ways().items() if only in way}
-    if all((sha256, count, way) in known for way in chosen):
+    wanted = {way for way in ways() if not only or way.endswith(tuple(only))}
+    if all((sha256, count, way) in known for way in wanted):
         return
+    # The known ones as well: they may be what a wanted one comes to.
+    chosen = {way: steps for way, steps in ways().items() if way in wanted or (sha256, count, way) in known}
     graph = load_graph(subject.path, size=subject.size)
     model = lower(graph, assumed(graph, subject.preprocessing, channel=subject.channel))
     photos = [photo for folder in data for photo in gather_pairs(folder, model.size, most=limit).photos]
@@ -282,7 +287,9 @@ def main(
     data: Annotated[list[Path], typer.Option(metavar="DIR", help="images/ and masks/ that judge; may be repeated.")],
     photos: Annotated[str, typer.Option(metavar="N,…", help="Numbers of calibration photos.")] = "16,32,100",
     limit: Annotated[int, typer.Option(min=1, help="Judging photos of each folder.")] = 30,
-    only: Annotated[str, typer.Option(help="Only the ways whose name contains this.")] = "",
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="END", help="Only the ways whose name ends so; may be repeated.")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="The rows as JSON.")] = None,
     markdown_file: Annotated[
         Path | None, typer.Option("--markdown", metavar="FILE", help="The tables as a page.")
@@ -303,7 +310,7 @@ def main(
     subjects = [found for path in networks for found in gather_networks(path)]
     for count in counts:
         for subject in subjects:
-            for row in rows_of(subject, calibrate, count, data, limit=limit, only=only, known=known):
+            for row in rows_of(subject, calibrate, count, data, limit=limit, only=only or (), known=known):
                 known[row.sha256, row.photos, row.way] = row
                 typer.echo(f"{row.network}, {row.photos} photos, {row.way}: {_cell(row)}", err=True)
                 # After every row: the run takes hours, and what is known by then is worth keeping.

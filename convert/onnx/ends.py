@@ -55,6 +55,7 @@ class Ending:
     tensor: str  # what is lowered, and what is read of the file
     largest_along: int | None = None  # the file names the largest class along this axis of `tensor`; None: it does not
     counted: bool = False  # the file rounds `tensor` to whole numbers
+    before: str = ""  # what it rounds
 
 
 def ending(model: ModelProto, file: str, wanted: str | None) -> Ending:
@@ -73,17 +74,17 @@ def ending(model: ModelProto, file: str, wanted: str | None) -> Ending:
     name = wanted or names[0]
     if name not in producers:
         raise ConversionError(f"{file}: disconnected graph: no node computes the output '{name}'")
-    node = _before_layout(producers, name, also=("Cast",))
+    node = before_layout(producers, name, also=("Cast",))
     if node is not None and node.op_type == "ArgMax":
         axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
         return Ending(node.input[0], largest_along=axis)
-    inside = _before_layout(producers, name, also=("Cast", "Resize", "Upsample", "Slice", "Pad"))
+    inside = before_layout(producers, name, also=("Cast", "Resize", "Upsample", "Slice", "Pad"))
     if inside is not None and inside.op_type == "ArgMax":
         raise ConversionError(
             f"{file}: node '{inside.name or inside.output[0]}' (ArgMax) makes class numbers, and more follows than a "
             f"matte can be read through; take what it decides on with --output {inside.input[0]}"
         )
-    node = _before_layout(producers, name)
+    node = before_layout(producers, name)
     if node is None or node.op_type != "Cast":
         return Ending(name)
     to = next(a for a in node.attribute if a.name == "to")
@@ -91,10 +92,11 @@ def ending(model: ModelProto, file: str, wanted: str | None) -> Ending:
         return Ending(name)
     to.i = TensorProto.FLOAT
     source = producers.get(node.input[0])
-    return Ending(name, counted=source is None or source.op_type not in _TRUTHS)
+    counted = source is None or source.op_type not in _TRUTHS
+    return Ending(name, counted=counted, before=node.input[0])
 
 
-def _before_layout(producers: Mapping[str, NodeProto], name: str, also: Sequence[str] = ()) -> NodeProto | None:
+def before_layout(producers: Mapping[str, NodeProto], name: str, also: Sequence[str] = ()) -> NodeProto | None:
     """The node that makes a tensor's numbers, whatever arranged them afterwards."""
     node = producers.get(name)
     while node is not None and (node.op_type in _LAYOUT or node.op_type in also):

@@ -7,7 +7,7 @@ neither settles is not guessed: two readings of one network differ by a whole si
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -27,6 +27,7 @@ SLACK = 1e-3  # of the span: float32 rounding, and what half precision makes of 
 NEAR_ENDS = 0.1  # an alpha that shows both background and subject comes this close to 0 and to 1
 OVERSHOOT = 0.25  # what an alpha that the user vouches for may overshoot, as enlarging and regression do; it is cut off
 LEAST_BYTE = 128.0  # alpha in 0…255 reaches this wherever there is a subject
+WHITE = 254.0  # operators that allow less than this have another white than 255
 LEAST_ABOVE = 1.0  # of the highest logit: below it nothing on any photo is surely subject
 LEAST_LOGIT = 2.0  # below zero; nearer to it, a result between -1 and 1 or an alpha that overshoots looks alike
 MOST_SUM = 16.0  # probabilities that somebody adds up
@@ -44,6 +45,9 @@ class _Seen:
     photos: int
     shares: bool  # of several classes: they add up to one in every pixel
     log_shares: bool  # of several classes: they are the logarithms of such
+    own: tuple[float, float]  # lowest and highest of the subject's channel
+    # Another channel that holds an alpha or a colour while the subject's does not, or the other way round.
+    unlike: int | None
 
     def within(self, low: float, high: float) -> bool:
         slack = SLACK * (high - low)
@@ -71,10 +75,13 @@ def decide(
     found = [original.run(reading.to_input(image))[0] for image in images]
     seen = _seen(reading.matte, found)
     kind, proof = _kind(graph, reading.matte, seen, values)
+    lowest, highest = (seen.lowest, seen.highest) if kind == "logits" or reading.matte.largest else seen.own
     matte = replace(
-        reading.matte, values=kind, proof=proof, background=values == "background", lowest=seen.lowest,
-        highest=seen.highest, photos=seen.photos,
+        reading.matte, values=kind, proof=proof, background=values == "background", lowest=lowest, highest=highest,
+        photos=seen.photos,
     )  # fmt: skip
+    if matte.counted and kind == "alpha":
+        _refuse_cut_off(graph, reading, images)
     return replace(reading, matte=matte)
 
 
@@ -101,9 +108,9 @@ def outputs_on(
 
 def refuse_outside(matte: Matte, output: NDArray, photo: str) -> None:
     """Raises ConversionError where a photo gives numbers that the reading does not allow."""
-    low, high = float(np.min(output)), float(np.max(output))
     if matte.values == "logits" or matte.largest or matte.proof == "by its operators":
         return
+    low, high = _ends(matte.of_channel(output))
     top = 255.0 if matte.values == "0-255" else 1.0
     spare = (OVERSHOOT if matte.proof != "by its values" else SLACK) * top
     if low < -spare or high > top + spare:
@@ -187,15 +194,49 @@ def _proportionate(size: tuple[int, ...], picture: tuple[int, ...]) -> bool:
     )
 
 
+def _refuse_cut_off(graph: Graph, reading: Reading, images: Sequence[Image]) -> None:
+    """Raises ConversionError where whole numbers are made of an alpha, so that only 0 and 1 are left of it."""
+    before = Original(graph, [graph.ending.before])
+    for image in images:
+        values = before.run(reading.to_input(image))[0].astype(np.float64)
+        if np.abs(values - np.rint(values)).max() > SLACK:
+            raise ConversionError(
+                f"output '{graph.output}' keeps only whole numbers, and '{graph.ending.before}' before it lies between "
+                f"0 and 1: hardly a pixel would be subject. Read that instead with --output {graph.ending.before}"
+            )
+
+
+def _ends(values: NDArray) -> tuple[float, float]:
+    return float(np.min(values)), float(np.max(values))
+
+
+def _joined(ends: Iterable[tuple[float, float]]) -> tuple[float, float]:
+    """The lowest and the highest of several."""
+    lows, highs = zip(*ends, strict=True)
+    return min(lows), max(highs)
+
+
+def _unlike(matte: Matte, found: Sequence[NDArray]) -> int | None:
+    """See `_Seen.unlike`. A softmax over such channels would mean nothing."""
+    channels = [_joined(_ends(matte.of_channel(o, channel)) for o in found) for channel in range(matte.channels)]
+    unit = [low >= -SLACK and high <= 1 + SLACK for low, high in channels]
+    others = [channel for channel in range(matte.channels) if channel != matte.channel]
+    if unit[matte.channel]:
+        return next((channel for channel in others if not unit[channel]), None)
+    both_ends = [low < NEAR_ENDS and high > 1 - NEAR_ENDS for low, high in channels]
+    return next((channel for channel in others if unit[channel] and both_ends[channel]), None)
+
+
 def _seen(matte: Matte, found: Sequence[NDArray]) -> _Seen:
-    lowest = min(float(np.min(output)) for output in found)
-    highest = max(float(np.max(output)) for output in found)
+    lowest, highest = _joined(map(_ends, found))
     shares = log_shares = matte.axis is not None and matte.channels > 1
     for output in found if shares else ():
         values = np.asarray(output, np.float64)
         shares = shares and _add_up(values, matte.axis)
         log_shares = log_shares and highest < SLACK and _add_up(np.exp(np.minimum(values, 1.0)), matte.axis)
-    return _Seen(lowest, highest, len(found), shares, log_shares)
+    own = _joined(_ends(matte.of_channel(output)) for output in found)
+    unlike = None if matte.axis is None or matte.largest else _unlike(matte, found)
+    return _Seen(lowest, highest, len(found), shares, log_shares, own, unlike)
 
 
 def _add_up(values: NDArray, axis: int | None) -> bool:
@@ -236,6 +277,11 @@ def _by_evidence(matte: Matte, seen: _Seen, bounds: Bounds) -> tuple[Values | No
         return "alpha" if seen.within(0.0, 1.0) else "logits", operators
     if _confined(bounds, 0.0, 1.0):
         return "alpha", operators
+    if seen.unlike is not None:
+        return None, (
+            f"channel {matte.channel} ({written(seen.own[0])}…{written(seen.own[1])}) and channel {seen.unlike} hold "
+            "different things, so that a softmax of them means nothing"
+        )
     if seen.within(0.0, 1.0):
         if bounded and high >= LEAST_BYTE:
             return None, "its operators allow more than alpha, but its values do not reach it"
@@ -246,9 +292,9 @@ def _by_evidence(matte: Matte, seen: _Seen, bounds: Bounds) -> tuple[Values | No
             return "alpha", by_values
         return None, "they may be an alpha that reaches neither end, or weak logits"
     if seen.within(0.0, 255.0):
-        if _confined(bounds, 0.0, 255.0) and high >= LEAST_BYTE:
+        if _confined(bounds, 0.0, 255.0) and high >= WHITE:
             return "0-255", operators
-        if matte.channels == 1 and seen.highest >= LEAST_BYTE:
+        if high >= WHITE and matte.channels == 1 and seen.highest >= (1 - NEAR_ENDS) * 255:
             return "0-255", by_values
         return None, "none is below zero, as of logits, and they are no 0 to 255 either"
     if LEAST_BYTE <= seen.highest <= 255 * (1 + OVERSHOOT) and -seen.lowest < LOPSIDED * seen.highest:
@@ -259,19 +305,27 @@ def _by_evidence(matte: Matte, seen: _Seen, bounds: Bounds) -> tuple[Values | No
         return None, "its operators confine them to a range that is neither alpha nor logits"
     if seen.highest < LEAST_ABOVE and not seen.log_shares:
         return None, "hardly one is above zero, so that no logit would say subject"
+    if matte.counted:
+        return None, "they are whole numbers, and of logits nobody knows in which unit"
     return "logits", by_values
 
 
 def _contradiction(matte: Matte, seen: _Seen, bounds: Bounds, told: Values) -> str:
     """What speaks against the user; empty where nothing does."""
-    if told == "alpha" and (seen.lowest < -OVERSHOOT or seen.highest > 1 + OVERSHOOT):
+    low, high = seen.own
+    if told == "alpha" and (low < -OVERSHOOT or high > 1 + OVERSHOOT):
         return "which are not between 0 and 1"
     if told == "0-255":
-        if seen.lowest < -OVERSHOOT * 255 or seen.highest > 255 * (1 + OVERSHOOT):
+        if low < -OVERSHOOT * 255 or high > 255 * (1 + OVERSHOOT):
             return "which are not between 0 and 255"
-        if seen.highest <= 1 + OVERSHOOT:
+        if high <= 1 + OVERSHOOT:
             return "which would be transparent everywhere"
     if told == "logits":
+        if seen.unlike is not None:
+            return (
+                f"and channel {seen.unlike} is no class beside channel {matte.channel}: name the tensor that holds "
+                "this one alone with --output NAME"
+            )
         if _confined(bounds, 0.0, 1.0):
             return "and its operators keep it between 0 and 1: that is alpha already"
         if seen.shares and seen.within(0.0, 1.0):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from ...runtime.errors import ConversionError, ModelError
 from ...runtime.picture.images import Size
 from . import fold
 from .ends import Ending, Frozen, channels_last, dtype_of, ending, freeze, image_input
-from .qdq import Kept, gives_whole_numbers, keep_scales
+from .qdq import Kept, before_stored, keep_scales
 
 OLDEST_OPSET = 7  # broadcasting as numpy does it; new ones are read by their operators
 LARGEST_BYTES = 2**31 - 1  # a protobuf message, and a TFLite flatbuffer, cannot be larger
@@ -127,10 +127,9 @@ def _loaded(path: Path, size: Size | None, output: str | None, frozen: Frozen) -
     opset = _opset(model, path)
     model = inliner.inline_local_functions(model) if model.functions else model
     types, half = _single_precision(model)
-    whole = gives_whole_numbers(model, output)
+    output = before_stored(model, output)
     kept = keep_scales(model, path.name)
     end = ending(model, path.name, output)
-    end = replace(end, counted=end.counted or whole)
     _sort(model, end.tensor, path)
     read = {name for node in model.graph.node for name in _inputs(node)}
     entry = image_input(model, path.name, read, frozen)

@@ -1,4 +1,5 @@
-"""A graph in, the same graph with idioms of several nodes (GELU, a guarded softplus) written as one node out.
+"""A graph in, the same graph with idioms of several nodes (GELU, a guarded softplus, a sigmoid or a softmax in
+exponentials) written as one node out.
 
 Hard-swish needs no pattern: Clip(x + 3, 0, 6) is one ADD with a fused RELU6 however it is spelled, and the products
 with x and 1/6 are one MUL each in any association.
@@ -6,6 +7,7 @@ with x and 1/6 are one MUL each in any association.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +23,7 @@ def recognised(graph: Graph) -> Graph:
     """Replace every idiom found; nodes that nothing needs any more are dropped."""
     replacements: dict[str, Node] = {}
     for node in graph.nodes:
-        found = _gelu(graph, node) if node.op == "Erf" else _softplus(graph, node) if node.op == "Where" else None
+        found = _IDIOMS[node.op](graph, node) if node.op in _IDIOMS else None
         if found is not None:
             replacements[found.outputs[0]] = found
     if not replacements:
@@ -75,6 +77,53 @@ def _softplus(graph: Graph, where: Node) -> Node | None:
     return Node("Softplus", where.name, (source,), where.outputs, {})
 
 
+def _quotient(graph: Graph, node: Node) -> Node | None:
+    """1 / (1 + e^−x) and eˣ / (1 + eˣ) are a sigmoid, eˣ / Σ eˣ is a softmax; int8 has no levels for exponentials."""
+    part, total = node.inputs if node.op == "Div" else ("", node.inputs[0])
+    whole = _arranged(graph, total)
+    if whole is None:
+        return None
+    if whole.op == "Add" and _has_constant(graph, whole, 1.0):
+        raised = next((name for name in whole.inputs if name not in graph.constants), "")
+        exponent = _exponent(graph, raised)
+        if exponent is not None and part == raised:
+            return Node("Sigmoid", node.name, (exponent,), node.outputs, {})
+        negative = graph.producer(exponent) if exponent is not None else None
+        if negative is not None and (part == "" or _is(graph, part, 1.0)):
+            source = negative.inputs[0] if negative.op == "Neg" else _times(graph, negative, -1.0)
+            return Node("Sigmoid", node.name, (source,), node.outputs, {}) if source else None
+    exponent = _exponent(graph, part)
+    if exponent is None or whole.op != "ReduceSum" or whole.inputs[0] != part:
+        return None
+    axes = graph.constants[whole.inputs[1]] if len(whole.inputs) > 1 and whole.inputs[1] else whole.integers("axes", ())
+    shape = graph.shapes[part]
+    kept = graph.shapes[whole.outputs[0]]
+    if len(axes) != 1 or len(kept) != len(shape) or graph.shapes[node.outputs[0]] != shape:
+        return None
+    return Node("Softmax", node.name, (exponent,), node.outputs, {"axis": int(axes[0]), "flattens": 0})
+
+
+def _exponential(graph: Graph, node: Node) -> Node | None:
+    """e to a log-softmax is a softmax."""
+    inner = graph.producer(node.inputs[0])
+    if inner is None or inner.op != "LogSoftmax":
+        return None
+    return Node("Softmax", node.name, inner.inputs, node.outputs, inner.attributes)
+
+
+def _arranged(graph: Graph, tensor: str) -> Node | None:
+    """The node that computes a tensor, before it was repeated to another's shape."""
+    node = graph.producer(tensor)
+    while node is not None and node.op in ("Expand", "Identity"):
+        node = graph.producer(node.inputs[0])
+    return node
+
+
+def _exponent(graph: Graph, tensor: str) -> str | None:
+    node = graph.producer(tensor)
+    return node.inputs[0] if node is not None and node.op == "Exp" else None
+
+
 def _times(graph: Graph, node: Node, factor: float) -> str | None:
     """The tensor that the node multiplies by a constant, if the constant is `factor` (or it divides by 1 / factor)."""
     if node.op not in ("Mul", "Div"):
@@ -97,3 +146,12 @@ def _is(graph: Graph, name: str, number: float) -> bool:
 def _only_reader(graph: Graph, tensor: str) -> Node | None:
     readers = graph.consumers(tensor)
     return readers[0] if len(readers) == 1 and tensor != graph.output else None
+
+
+_IDIOMS: dict[str, Callable[[Graph, Node], Node | None]] = {
+    "Erf": _gelu,
+    "Where": _softplus,
+    "Div": _quotient,
+    "Reciprocal": _quotient,
+    "Exp": _exponential,
+}

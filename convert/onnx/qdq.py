@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from ...runtime.errors import ConversionError
+from .ends import before_layout
 
 _OFFSET = {np.dtype(np.int8): 0, np.dtype(np.uint8): 128}  # of a stored number from its int8 form
 LOWEST = -128
@@ -73,39 +74,38 @@ def keep_scales(model: ModelProto, file: str) -> Kept:
             node.op_type = "Relu" if levels[node.output[0]].zero_point == LOWEST else "Identity"
             node.input[:] = [source]
             del node.attribute[:]
-    _at_the_ends(model, constants, levels, file)
+    _at_the_input(model, constants, levels, file)
     return Kept(levels, grids)
 
 
-def gives_whole_numbers(model: ModelProto, output: str | None) -> bool:
-    """Whether the output is what a QuantizeLinear stores."""
-    name = output or (model.graph.output[0].name if model.graph.output else "")
-    return any(node.op_type == "QuantizeLinear" and name in node.output for node in model.graph.node)
+def before_stored(model: ModelProto, wanted: str | None) -> str | None:
+    """What a QuantizeLinear at the end stores: real numbers, where the stored ones mean nothing without its scale.
+
+    `wanted`: the output that was asked for, None for the only one; given back where no QuantizeLinear makes it.
+    """
+    names = [entry.name for entry in model.graph.output]
+    name = wanted if wanted is not None or len(names) != 1 else names[0]
+    producers = {made: node for node in model.graph.node for made in node.output if made}
+    node = before_layout(producers, name) if name else None
+    return node.input[0] if node is not None and node.op_type == "QuantizeLinear" else wanted
 
 
-def _at_the_ends(model: ModelProto, constants: Mapping, levels: dict[str, Level], file: str) -> None:
-    """A network that takes or gives stored numbers: its one half of a pair becomes arithmetic, in place."""
+def _at_the_input(model: ModelProto, constants: Mapping, levels: dict[str, Level], file: str) -> None:
+    """A network that takes stored numbers: what is left of the pair becomes arithmetic, in place."""
     graph = model.graph
-    inputs, outputs = {entry.name for entry in graph.input}, {entry.name for entry in graph.output}
-    for node in list(graph.node):
-        takes = node.op_type == "DequantizeLinear" and node.input[0] in inputs - set(constants)
-        gives = node.op_type == "QuantizeLinear" and node.output[0] in outputs
-        if not (takes or gives):
-            continue
+    inputs = {entry.name for entry in graph.input} - set(constants)
+    for node in [n for n in graph.node if n.op_type == "DequantizeLinear" and n.input[0] in inputs]:
         scales, zeros = _numbers(node, constants, file)
         if scales.size != 1:
             raise _refusal(node, file, f"it has {scales.size} scales", "one for the whole tensor")
-        factor, offset = float(scales[0]), float(zeros[0])
         made = node.output[0]
-        if takes and levels:  # one more tensor of a quantised network
+        if levels:  # one more tensor of a quantised network
             levels[made] = _level(node, scales, zeros, file)
             graph.node.append(helper.make_node("Identity", [f"{made}/real"], [made], made))
             made = f"{made}/real"
-        numbers = {f"{made}/factor": 1 / factor if gives else factor, f"{made}/offset": offset if gives else -offset}
-        steps = [("Mul", f"{made}/factor"), ("Add", f"{made}/offset")]
-        (first, one), (second, other) = steps if gives else steps[::-1]
-        graph.node.append(helper.make_node(first, [node.input[0], one], [f"{made}/{first}"], f"{made}/{first}"))
-        graph.node.append(helper.make_node(second, [f"{made}/{first}", other], [made], f"{made}/{second}"))
+        numbers = {f"{made}/offset": -float(zeros[0]), f"{made}/factor": float(scales[0])}
+        graph.node.append(helper.make_node("Add", [node.input[0], f"{made}/offset"], [f"{made}/Add"], f"{made}/Add"))
+        graph.node.append(helper.make_node("Mul", [f"{made}/Add", f"{made}/factor"], [made], f"{made}/Mul"))
         graph.node.remove(node)
         graph.initializer.extend(
             numpy_helper.from_array(np.asarray(number, np.float32), name) for name, number in numbers.items()

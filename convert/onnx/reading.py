@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from ...runtime.errors import ModelError, UsageError
 from ...runtime.picture.images import Image
@@ -119,6 +119,10 @@ class Matte:
         alpha = 1.0 - alpha if self.background else alpha
         return np.clip(alpha, 0.0, 1.0).astype(np.float32)
 
+    def of_channel(self, output: NDArray, channel: int | None = None) -> NDArray:
+        """The file's numbers of one channel, the subject's if none is said."""
+        return output if self.axis is None else np.take(output, self.channel if channel is None else channel, self.axis)
+
     def _margin(self, values: NDArray) -> NDArray:
         """One half where the class and its largest rival are equal."""
         margin = values[..., self.channel] - np.delete(values, self.channel, axis=-1).max(axis=-1)
@@ -154,11 +158,13 @@ class Reading:
     matte: Matte
     frozen: tuple[str, ...] = ()  # the other inputs, as --input says them: "r1i=0"
 
-    def to_input(self, image: Image) -> NDArray:
-        """RGB (H, W, 3) or tile (H, W, 4) uint8, at the network's size → what the file expects."""
+    def to_input(self, image: Image, dtype: DTypeLike = None) -> NDArray:
+        """RGB (H, W, 3) or tile (H, W, 4) uint8, at the network's size → what the file expects, or in another type."""
         pixels = image[..., ::-1] if self.preprocessing.color == "bgr" else image
         values = (pixels.astype(np.float64) - self.preprocessing.mean) / self.preprocessing.std
-        return np.ascontiguousarray((values if self.channels_last else values.transpose(2, 0, 1))[None], self.dtype)
+        return np.ascontiguousarray(
+            (values if self.channels_last else values.transpose(2, 0, 1))[None], dtype or self.dtype
+        )
 
     def in_words(self) -> tuple[str, ...]:
         """One line on the input, one on the output."""

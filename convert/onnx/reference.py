@@ -24,7 +24,7 @@ class Layers:
 
     def tensors(self, image: Image, names: Sequence[str]) -> Iterator[tuple[str, NDArray]]:
         """The values of tensors inside the network for one picture, a few at a time so that memory stays bounded."""
-        feed = {self.graph.input: self.reading.to_input(image).astype(np.float32)}
+        feed = {self.graph.input: self.reading.to_input(image, np.float32)}
         for chunk in chunks(names, [math.prod(self.graph.shapes[name]) * 4 for name in names]):
             network = session(exposed(self.graph.model, chunk).SerializeToString())
             for name, values in zip(chunk, network.run(chunk, feed), strict=True):

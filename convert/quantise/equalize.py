@@ -121,6 +121,9 @@ class _Channels:
         fused = graph.fused(operator)
         if not outputs:
             return
+        if not inputs:  # it arranges a constant
+            self._freeze(outputs[0])
+            return
         if self.weighted(operator) and fused in (*_HARMLESS, "RELU6") and self._fits(operator):
             return  # the weights take in the factors of both sides
         if fused not in _HARMLESS or not self._passes(operator, kind, inputs, outputs):

@@ -108,7 +108,7 @@ function field(setting) {
   } else if (kind === "bool") input = Object.assign(document.createElement("input"), { type: "checkbox", checked: value });
   else if (words) {
     input = document.createElement("select");
-    for (const one of key === "backgrounds.first" ? ["", ...words] : words) input.append(new Option(valueName(key, one), one, false, String(value ?? "") === one));
+    for (const one of key === "backgrounds.first" ? ["", ...words] : words) input.append(Object.assign(new Option(valueName(key, one), one, false, String(value ?? "") === one), { dir: "auto" }));
   } else if (key === "pictures.text") input = Object.assign(document.createElement("textarea"), { value });
   else input = Object.assign(document.createElement("input"), { type: "text", value: kind === "tuple" ? value.join(", ") : value ?? "", inputMode: kind === "int" || kind === "float" ? "decimal" : "text" });
   input.id = key;

@@ -12,7 +12,7 @@ import pytest
 from edgematte.runtime.booth.offer import LANGUAGES, read_words
 
 from .guest import open_booth, take
-from .screen import PICTURES, Screen, slow
+from .screen import PICTURES, SCREENS, Screen, slow
 
 for package in ("starlette", "uvicorn", "PIL", "segno"):
     pytest.importorskip(package, reason="the booth needs its extra: pip install 'edgematte[booth]'")
@@ -100,10 +100,13 @@ def test_the_owners_page_speaks_the_booths_languages_and_fits(
                 seen.page.wait_for_timeout(50)
                 measure(f"{language} {room}")
                 if language in PICTURED:
-                    for width, height in ((1280, 800), (800, 480)):
+                    for width, height in reversed(SCREENS):
                         seen.page.set_viewport_size({"width": width, "height": height})
                         seen.page.wait_for_timeout(300)
                         seen.picture(f"owner-{language}-{room}-{width}")
+                        measure(f"{language} {room} on {width}x{height}")
+                        bar = seen.page.evaluate("document.querySelector('nav').getBoundingClientRect().height")
+                        assert bar <= height / 12 or width > height, f"the bar on {width}x{height} in {language}"
             locks = seen.page.evaluate("document.getElementById('leave').getBoundingClientRect().bottom")
             assert locks <= 480, f"the last button of the bar in {language}"
         assert faults == []

@@ -10,6 +10,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -89,8 +90,13 @@ def program_version(build: int | None) -> str:
     return version if build is None else f"{version}+{build}"
 
 
-def bundle(contents: Contents, folder: Path, *, key: str, overwrite: bool) -> Bundle:
-    """Makes everything in a folder of its own, then copies it to `folder`. Raises EdgeMatteError."""
+def bundle(
+    contents: Contents, folder: Path, *, key: str, overwrite: bool, say: Callable[[str], None] = lambda _: None
+) -> Bundle:
+    """Makes everything in a folder of its own, then copies it to `folder`. `say` is told what takes long.
+
+    Raises EdgeMatteError.
+    """
     signer = signing_key(key)
     date_s = date_of(signer)
     trusted = public_keys((signer.fingerprint, *contents.trust))
@@ -98,6 +104,7 @@ def bundle(contents: Contents, folder: Path, *, key: str, overwrite: bool) -> Bu
         built, trees = Path(scratch) / "stick", Path(scratch) / "trees"
         built.mkdir()
         if contents.program:
+            say(f"fetching what {contents.target.name} needs; this takes minutes")
             _program(contents, contents.program, trusted, built, trees, date_s)
         if contents.models:
             _models(contents, built, trees, date_s)
@@ -108,6 +115,7 @@ def bundle(contents: Contents, folder: Path, *, key: str, overwrite: bool) -> Bu
         (built / INSTALLER).write_bytes(Path(__file__).with_name(INSTALLER).read_bytes())
         facts = {"target": contents.target.name, "python": contents.target.python, "fingerprint": signer.fingerprint}
         (built / PAGE).write_text(README.format(packages="\n".join(packages), **facts), encoding="utf-8")
+        say(f"signing, and copying to {folder}")
         sign(built, signer, date_s=date_s)
         publish(built, folder, overwrite=overwrite)
     return Bundle(folder, packages, signer.fingerprint)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import UsageError
+from ..errors import EdgeMatteError, UsageError
 from ..terminal import complain
 
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
@@ -72,7 +72,7 @@ def bundle(
         trust=tuple(trust or ()),
         wheels=wheels,
     )
-    made = make(contents, folder, key=key, overwrite=overwrite)
+    made = make(contents, folder, key=key, overwrite=overwrite, say=complain)
     if as_json:
         typer.echo(json.dumps(asdict(made) | {"folder": str(made.folder)}, indent=2))
         return
@@ -163,7 +163,7 @@ def versions(as_json: Json = False) -> None:
         typer.echo(json.dumps(facts, indent=2))
         return
     if now is None:
-        raise UsageError(f"nothing is installed in {folder.folder}; run install.sh from a stick")
+        raise EdgeMatteError(f"nothing is installed in {folder.folder}; run install.sh from a stick")
     for release in folder.releases():
         site = f", site {release.site}" if release.site else ""
         state = ("on trial" if folder.on_trial() else "runs") if release == now else ""

@@ -155,7 +155,7 @@ def mask_area(alphas: Sequence[Alpha]) -> int:
 
 def of_same_area(alphas: Sequence[Alpha], others: Sequence[Alpha]) -> list[Alpha]:
     """The alphas, raised or lowered by one number so that their masks together are as large as the others'."""
-    histogram = sum(np.bincount(alpha.ravel(), minlength=256) for alpha in alphas)
+    histogram = np.sum([np.bincount(alpha.ravel(), minlength=256) for alpha in alphas], axis=0)
     at_least = np.cumsum(histogram[::-1])[::-1]  # pixels from each level on
     level = int(np.abs(at_least - mask_area(others)).argmin())
     return [np.clip(alpha.astype(np.int16) + SUBJECT_FROM - level, 0, 255).astype(np.uint8) for alpha in alphas]

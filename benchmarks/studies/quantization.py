@@ -22,6 +22,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from ...convert.doubts import SUBJECT_FROM
 from ...convert.onnx.evidence import assumed
 from ...convert.onnx.graph import load as load_graph
 from ...convert.onnx.lower import lower
@@ -60,6 +61,10 @@ class Row:
     mae: float = 0.0  # of int8 and float alpha, 0…1, mean over photos
     float_truth: float | None = None  # IoU with the true masks, mean over photos
     int8_truth: float | None = None
+    area: float = 0.0  # of the int8 masks over that of float's, of all photos together; 0: not measured
+    # Float's IoU with the true masks where its alpha is cut at the level that gives its masks the same area as int8's:
+    # what a quantisation gains only by drawing larger or smaller.
+    float_truth_at_area: float | None = None
     latency_ratio: float = 0.0  # int8 median / float median, one thread, interleaved
     cpu_seconds: float = 0.0  # what quantising took
     size: int = 0  # bytes
@@ -119,7 +124,9 @@ def measure(row: Row, content: bytes, model: FloatModel, photos: Sequence[Photo]
     """Compare an int8 network with its float original, of which `of_float` are the mattes of these photos."""
     original, candidate = load(model.tflite, threads=1), load(content, threads=1)
     found = [real_alpha(candidate, model, photo.image)[0, :, :, 0] for photo in photos]
-    agreed, truth = compare(of_float, [np.rint(np.clip(a, 0, 1) * 255).astype(np.uint8) for a in found], photos)
+    of_int8 = [np.rint(np.clip(a, 0, 1) * 255).astype(np.uint8) for a in found]
+    agreed, truth = compare(of_float, of_int8, photos)
+    _, at_area = compare(of_same_area(of_float, of_int8), of_int8, photos)
     feeds = [stored_input(n, model, photos[0].image) for n in (original, candidate)]
     times = interleave(
         {"float": lambda: original.run(feeds[0]), "int8": lambda: candidate.run(feeds[1])}, effort=EFFORT
@@ -131,12 +138,27 @@ def measure(row: Row, content: bytes, model: FloatModel, photos: Sequence[Photo]
         mae=agreed.mae,
         float_truth=truth.mean("float_iou") if truth else None,
         int8_truth=truth.mean("int8_iou") if truth else None,
+        area=mask_area(of_int8) / max(1, mask_area(of_float)),
+        float_truth_at_area=at_area.mean("float_iou") if at_area else None,
         latency_ratio=ratio(times["int8"], times["float"]).value,
         size=len(content),
         quantize_operators=[graph.kind(operator) for operator in graph.operators].count("QUANTIZE"),
         partitions=partitions(content),
         float_operators=len(float_operators(graph)),
     )
+
+
+def mask_area(alphas: Sequence[Alpha]) -> int:
+    """Pixels of the masks at alpha 0.5."""
+    return sum(int(np.count_nonzero(alpha >= SUBJECT_FROM)) for alpha in alphas)
+
+
+def of_same_area(alphas: Sequence[Alpha], others: Sequence[Alpha]) -> list[Alpha]:
+    """The alphas, raised or lowered by one number so that their masks together are as large as the others'."""
+    histogram = np.sum([np.bincount(alpha.ravel(), minlength=256) for alpha in alphas], axis=0)
+    at_least = np.cumsum(histogram[::-1])[::-1]  # pixels from each level on
+    level = int(np.abs(at_least - mask_area(others)).argmin())
+    return [np.clip(alpha.astype(np.int16) + SUBJECT_FROM - level, 0, 255).astype(np.uint8) for alpha in alphas]
 
 
 def peer(model: FloatModel, images: Sequence[Image]) -> bytes:

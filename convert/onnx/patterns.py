@@ -95,12 +95,12 @@ def _quotient(graph: Graph, node: Node) -> Node | None:
     exponent = _exponent(graph, part)
     if exponent is None or whole.op != "ReduceSum" or whole.inputs[0] != part:
         return None
-    axes = graph.constants[whole.inputs[1]] if len(whole.inputs) > 1 and whole.inputs[1] else whole.integers("axes", ())
-    shape = graph.shapes[part]
-    kept = graph.shapes[whole.outputs[0]]
-    if len(axes) != 1 or len(kept) != len(shape) or graph.shapes[node.outputs[0]] != shape:
+    named = whole.inputs[1] if len(whole.inputs) > 1 else ""
+    axes = graph.constants.get(named, np.empty(0)) if named else np.asarray(whole.integers("axes", ()))
+    shape, kept = graph.shapes[part], graph.shapes[whole.outputs[0]]
+    if axes.size != 1 or len(kept) != len(shape) or graph.shapes[node.outputs[0]] != shape:
         return None
-    return Node("Softmax", node.name, (exponent,), node.outputs, {"axis": int(axes[0]), "flattens": 0})
+    return Node("Softmax", node.name, (exponent,), node.outputs, {"axis": int(axes.item()), "flattens": 0})
 
 
 def _exponential(graph: Graph, node: Node) -> Node | None:

@@ -158,7 +158,7 @@ class Reading:
     matte: Matte
     frozen: tuple[str, ...] = ()  # the other inputs, as --input says them: "r1i=0"
 
-    def to_input(self, image: Image, dtype: DTypeLike = None) -> NDArray:
+    def to_input(self, image: Image, dtype: DTypeLike | None = None) -> NDArray:
         """RGB (H, W, 3) or tile (H, W, 4) uint8, at the network's size → what the file expects, or in another type."""
         pixels = image[..., ::-1] if self.preprocessing.color == "bgr" else image
         values = (pixels.astype(np.float64) - self.preprocessing.mean) / self.preprocessing.std

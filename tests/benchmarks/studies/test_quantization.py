@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from edgematte.benchmarks.measure.latency import Effort
 from edgematte.benchmarks.studies import quantization
 from edgematte.benchmarks.studies.__main__ import program
-from edgematte.benchmarks.studies.quantization import ALL, NONE, PEER, Maker, Row, markdown, measure, ways
+from edgematte.benchmarks.studies.quantization import ALL, NONE, PEER, Maker, Row, markdown, measure, of_same_area, ways
 from edgematte.convert.onnx.evidence import assumed
 from edgematte.convert.onnx.graph import load
 from edgematte.convert.onnx.lower import lower
@@ -48,7 +48,15 @@ def test_a_network_is_like_itself_and_its_int8_form_a_little_less(model: FloatMo
     assert 0.95 < rounded.iou <= 1
     assert 0 < rounded.mae < 2 / 255
     assert (same.size, rounded.size) == (len(model.tflite), len(int8))
-    assert same.int8_truth == same.float_truth == rounded.float_truth
+    assert same.int8_truth == same.float_truth == rounded.float_truth == same.float_truth_at_area
+    assert same.area == 1.0
+
+
+def test_alphas_are_cut_where_their_masks_are_as_large_as_others() -> None:
+    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    others = np.where(ramp >= 200, np.uint8(255), np.uint8(0))
+    (shifted,) = of_same_area([ramp], [others])
+    assert np.array_equal(shifted >= 128, others == 255)
 
 
 def test_every_step_is_left_out_alone_and_taken_alone() -> None:

@@ -1,11 +1,15 @@
 """One chosen subject of a moving picture → its matte, while others pass by and things come before it.
 
 Two networks look at a square around the subject, not at the whole frame: a small subject gets all its pixels. The one
-for whole frames knows what people are. unet-follow is told where this subject was and how like every place is to what
-it has looked like. What they say is weighed, as logarithms of odds, against three other witnesses: does a pixel move
-with the subject, has it the subject's colours rather than those around it, and was the subject there a moment ago. When
-nothing in its place moves as it did, it is hidden: then it is expected where its speed would have brought it, nothing
-new is learned, and the frame is searched for people who look as it did. After a scene cut it is only searched for.
+for people has a say for the whole frame as well, where it sees the subject there. unet-follow is told where this
+subject was and how like every place is to what it has looked like. What they say is weighed, as logarithms of odds,
+against three other witnesses: does a pixel move with the subject rather than with the scene, has it the subject's
+colours rather than those around it, and was the subject there a moment ago. Where the whole frame shows one subject
+alone, and that is the one followed, both mattes are halves of the result.
+
+What comes out is compared with portraits of the subject. If it is somebody else, or next to nothing, the subject is
+hidden: the matte is empty, nothing new is learned of the subject, and it is looked for among the people of the frame
+and where its colours are. After a scene cut it is only looked for.
 """
 
 from __future__ import annotations
@@ -467,7 +471,7 @@ def _middle(matte: Alpha) -> NDArray[np.floating]:
 
 
 def _agreed(matte: Alpha, people: Alpha) -> Alpha:
-    """The network's own matte of the frame, where it shows one subject alone and that is the one followed."""
+    """The mean of the matte and the whole frame's, where that shows one subject alone and it is the one followed."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats((people >= SUBJECT_FROM).astype(np.uint8))
     if count < 2:
         return matte
@@ -479,10 +483,8 @@ def _agreed(matte: Alpha, people: Alpha) -> Alpha:
         return matte
     if both < AGREED_SHARE * max(area, np.count_nonzero(followed)):
         return matte
-    return np.asarray(
-        cv2.addWeighted(matte, 0.5, np.where(alone | (people < SUBJECT_FROM), people, 0).astype(np.uint8), 0.5, 0),
-        np.uint8,
-    )
+    its_own = np.where(alone | (people < SUBJECT_FROM), people, 0).astype(np.uint8)
+    return np.asarray(cv2.addWeighted(matte, 0.5, its_own, 0.5, 0), np.uint8)
 
 
 def _on_grid(matte: Alpha) -> Alpha:

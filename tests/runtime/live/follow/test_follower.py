@@ -52,6 +52,12 @@ def anybody(picture: Image) -> Alpha:
     return np.where(picture[:, :, 0] > 130, 255, 0).astype(np.uint8)
 
 
+def near_only(picture: Image) -> Alpha:
+    """The same, but somebody small in a wide view is not seen: as networks do."""
+    matte = anybody(picture)
+    return matte if np.count_nonzero(matte) > 0.15 * matte.size else np.zeros_like(matte)
+
+
 def overlap(alpha: Alpha, truth: Alpha) -> float:
     mask, true = alpha >= 128, truth >= 128
     return np.count_nonzero(mask & true) / max(1, np.count_nonzero(mask | true))
@@ -119,6 +125,46 @@ def test_who_is_hidden_is_said_to_be_lost() -> None:
     for _ in range(LOST_FROM + 8):
         follower(WALL)
     assert follower.lost
+
+
+def test_who_comes_out_elsewhere_is_found_again_and_the_stranger_is_not_taken() -> None:
+    follower = Follower(near_only, NETWORK, scene(60)[1])
+    for number in range(6):
+        follower(scene(60 + number)[0])
+    for number in range(LOST_FROM + 2):
+        assert follower(scene(-SIDE, stranger=60 + number)[0]).max() < 128
+    assert follower.lost
+    for number in range(4):
+        image, truth = scene(230 - number, stranger=66)
+        matte = follower(image)
+    assert overlap(matte, truth) > 0.5
+    assert not follower.lost
+
+
+def test_another_scene_as_dark_as_the_first_shows_somebody_else() -> None:
+    follower = Follower(lambda picture: anybody(cv2.convertScaleAbs(picture, alpha=4)), NETWORK, scene(60)[1])
+    for number in range(6):
+        follower(scene(60 + number)[0] // 4)
+    others = np.ascontiguousarray(WALL[::-1, ::-1])
+    others[70:130, 66:126] = STRANGER
+    for _ in range(LOST_FROM):
+        assert follower(others // 4).max() < 128
+
+
+def test_one_alone_is_not_cut_shorter_than_the_network_shows_it() -> None:
+    """The square sees only the upper half of the rider; the whole frame all of it."""
+
+    def half_blind(picture: Image) -> Alpha:
+        matte, rows = anybody(picture), np.flatnonzero(anybody(picture).any(axis=1))
+        if len(rows) > 25:  # of 64: it is near
+            matte[rows[int(0.8 * len(rows))] :] = 0
+        return matte
+
+    follower = Follower(half_blind, NETWORK, scene(100)[1])
+    for number in range(8):
+        image, truth = scene(100 + number)
+        matte = follower(image)
+    assert overlap(matte, truth) > overlap(anybody(image), truth) - 0.1
 
 
 def test_a_device_without_the_network_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -198,7 +198,7 @@ class Follower:
         odds -= np.clip((distance - self._weights.reach) * 4, 0, 8)
         matte = (255 / (1 + np.exp(-odds))).astype(np.uint8)
         matte[distance > 2 * self._weights.reach] = 0
-        return _agreed(_without_strangers(matte, expected), frame.people)
+        return agreed(_without_strangers(matte, expected), frame.people)
 
     def _is_cut(self, grey: NDArray[np.uint8]) -> bool:
         """Whether this frame shows another scene than the last one."""
@@ -470,7 +470,7 @@ def _middle(matte: Alpha) -> NDArray[np.floating]:
     return np.mean(np.nonzero(matte), axis=1)[::-1]
 
 
-def _agreed(matte: Alpha, people: Alpha) -> Alpha:
+def agreed(matte: Alpha, people: Alpha) -> Alpha:
     """The mean of the matte and the whole frame's, where that shows one subject alone and it is the one followed."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats((people >= SUBJECT_FROM).astype(np.uint8))
     if count < 2:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgematte.runtime.errors import UsageError
-from edgematte.runtime.live.follow.follower import LOST_FROM, Follower, parse_follow
+from edgematte.runtime.live.follow.follower import LOST_FROM, Follower, agreed, parse_follow
 from edgematte.runtime.live.follow.network import FollowNetwork
 from edgematte.runtime.network.store import MODELS_VARIABLE
 from edgematte.runtime.picture.images import Alpha, Image
@@ -151,20 +151,18 @@ def test_another_scene_as_dark_as_the_first_shows_somebody_else() -> None:
         assert follower(others // 4).max() < 128
 
 
-def test_one_alone_is_not_cut_shorter_than_the_network_shows_it() -> None:
-    """The square sees only the upper half of the rider; the whole frame all of it."""
-
-    def half_blind(picture: Image) -> Alpha:
-        matte, rows = anybody(picture), np.flatnonzero(anybody(picture).any(axis=1))
-        if len(rows) > 25:  # of 64: it is near
-            matte[rows[int(0.8 * len(rows))] :] = 0
-        return matte
-
-    follower = Follower(half_blind, NETWORK, scene(100)[1])
-    for number in range(8):
-        image, truth = scene(100 + number)
-        matte = follower(image)
-    assert overlap(matte, truth) > overlap(anybody(image), truth) - 0.1
+def test_what_is_unsure_of_one_alone_is_seen_in_the_whole_frame() -> None:
+    _, truth = scene(100)
+    unsure = truth.copy()
+    unsure[118:130] //= 4
+    assert overlap(unsure, truth) < 0.85
+    assert overlap(agreed(unsure, truth), truth) > 0.99
+    with_stranger = truth.copy()
+    with_stranger[70:130, 200:260] = 255
+    assert np.array_equal(agreed(unsure, with_stranger), unsure), "somebody else is there"
+    joined = truth.copy()
+    joined[70:130, 160:240] = 255
+    assert np.array_equal(agreed(unsure, joined), unsure), "they are one spot with somebody else"
 
 
 def test_a_device_without_the_network_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

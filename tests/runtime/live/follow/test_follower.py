@@ -76,6 +76,7 @@ def test_somebody_who_walks_past_behind_is_not_taken_along() -> None:
 
 def test_a_tree_in_between_does_not_lose_the_subject() -> None:
     follower = Follower(anybody, NETWORK, (60, 70, SIDE, SIDE))
+    matte, truth = WALL[:, :, 0], WALL[:, :, 0]
     for number in range(45):
         image, truth = scene(60 + 4 * number, tree=150)
         matte = follower(image)
@@ -134,6 +135,7 @@ def test_who_comes_out_elsewhere_is_found_again_and_the_stranger_is_not_taken() 
     for number in range(LOST_FROM + 2):
         assert follower(scene(-SIDE, stranger=60 + number)[0]).max() < 128
     assert follower.lost
+    matte, truth = WALL[:, :, 0], WALL[:, :, 0]
     for number in range(4):
         image, truth = scene(230 - number, stranger=66)
         matte = follower(image)
@@ -142,7 +144,7 @@ def test_who_comes_out_elsewhere_is_found_again_and_the_stranger_is_not_taken() 
 
 
 def test_another_scene_as_dark_as_the_first_shows_somebody_else() -> None:
-    follower = Follower(lambda picture: anybody(cv2.convertScaleAbs(picture, alpha=4)), NETWORK, scene(60)[1])
+    follower = Follower(lambda picture: anybody(np.asarray(picture * 4, np.uint8)), NETWORK, scene(60)[1])
     for number in range(6):
         follower(scene(60 + number)[0] // 4)
     others = np.ascontiguousarray(WALL[::-1, ::-1])

@@ -75,7 +75,7 @@ def test_a_portrait_knows_the_same_at_another_place_and_size() -> None:
     known.learn(portrait_of(dressed(RED, BLUE), alpha()))
     larger = cv2.resize(dressed(RED, BLUE), (GRID * 3, GRID * 3))
     far = np.roll(larger, 20, axis=1)
-    where = np.roll(cv2.resize(alpha(), (GRID * 3, GRID * 3)), 20, axis=1)
+    where = np.asarray(np.roll(cv2.resize(alpha(), (GRID * 3, GRID * 3)), 20, axis=1), np.uint8)
     same = known.unlike(portrait_of(np.asarray(far, np.uint8), where))
     swapped = known.unlike(portrait_of(dressed(BLUE, RED), alpha()))
     other = known.unlike(portrait_of(dressed(GREEN, GREEN), alpha()))

@@ -5,7 +5,7 @@ for people has a say for the whole frame as well, where it sees the subject ther
 subject was and how like every place is to what it has looked like. What they say is weighed, as logarithms of odds,
 against three other witnesses: does a pixel move with the subject rather than with the scene, has it the subject's
 colours rather than those around it, and was the subject there a moment ago. Where the whole frame shows one subject
-alone, and that is the one followed, both mattes are halves of the result.
+alone, and that is the one followed, its own matte is the result.
 
 What comes out is compared with portraits of the subject. If it is somebody else, or next to nothing, the subject is
 hidden: the matte is empty, nothing new is learned of the subject, and it is looked for among the people of the frame
@@ -48,7 +48,7 @@ CUT_SIDE, CUT_LIKE = 32, 0.5  # px, and the correlation of two frames below whic
 FADES = 0.98  # a frame, of how large the subject is known to be
 NEAR = 1.2, 2.0  # half boxes from the centre: what is there moves as the scene does
 BOX_SLACK, AROUND = 1.05, 2.5  # half boxes: outside a given one nothing is the subject; so far its surroundings reach
-ALONE_SHARE, AGREED_SHARE = 0.9, 0.75  # of all that a frame shows; of either matte
+ALONE_SHARE, AGREED_SHARE = 0.9, 0.8  # of all that a frame shows, and of what is followed
 LEARN_EVERY = 3  # frames
 DOUBT = 0.03  # of what a network says
 
@@ -198,7 +198,7 @@ class Follower:
         odds -= np.clip((distance - self._weights.reach) * 4, 0, 8)
         matte = (255 / (1 + np.exp(-odds))).astype(np.uint8)
         matte[distance > 2 * self._weights.reach] = 0
-        return agreed(_without_strangers(matte, expected), frame.people)
+        return agreed(_without_strangers(matte, expected), frame.people, distance < self._weights.reach)
 
     def _is_cut(self, grey: NDArray[np.uint8]) -> bool:
         """Whether this frame shows another scene than the last one."""
@@ -470,8 +470,8 @@ def _middle(matte: Alpha) -> NDArray[np.floating]:
     return np.mean(np.nonzero(matte), axis=1)[::-1]
 
 
-def agreed(matte: Alpha, people: Alpha) -> Alpha:
-    """The mean of the matte and the whole frame's, where that shows one subject alone and it is the one followed."""
+def agreed(matte: Alpha, people: Alpha, near: NDArray[np.bool_]) -> Alpha:
+    """The whole frame's own matte, where that shows one subject alone and it is the one followed."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats((people >= SUBJECT_FROM).astype(np.uint8))
     if count < 2:
         return matte
@@ -481,10 +481,12 @@ def agreed(matte: Alpha, people: Alpha) -> Alpha:
     both = np.count_nonzero(alone & followed)
     if area < ALONE_SHARE * stats[1:, cv2.CC_STAT_AREA].sum():
         return matte
-    if both < AGREED_SHARE * max(area, np.count_nonzero(followed)):
+    # It may show much that was lost on the way, but nothing far from the subject: that is somebody joined to it.
+    if both < max(AGREED_SHARE * np.count_nonzero(followed), 0.5 * area):
         return matte
-    its_own = np.where(alone | (people < SUBJECT_FROM), people, 0).astype(np.uint8)
-    return np.asarray(cv2.addWeighted(matte, 0.5, its_own, 0.5, 0), np.uint8)
+    if np.count_nonzero(alone & near) < ALONE_SHARE * area:
+        return matte
+    return np.where(alone | (people < SUBJECT_FROM), people, 0).astype(np.uint8)
 
 
 def _on_grid(matte: Alpha) -> Alpha:

@@ -155,16 +155,19 @@ def test_another_scene_as_dark_as_the_first_shows_somebody_else() -> None:
 
 def test_what_is_unsure_of_one_alone_is_seen_in_the_whole_frame() -> None:
     _, truth = scene(100)
+    everywhere = np.ones(truth.shape, np.bool_)
     unsure = truth.copy()
     unsure[118:130] //= 4
     assert overlap(unsure, truth) < 0.85
-    assert overlap(agreed(unsure, truth), truth) > 0.99
+    assert overlap(agreed(unsure, truth, everywhere), truth) > 0.99
     with_stranger = truth.copy()
     with_stranger[70:130, 200:260] = 255
-    assert np.array_equal(agreed(unsure, with_stranger), unsure), "somebody else is there"
+    assert np.array_equal(agreed(unsure, with_stranger, everywhere), unsure), "somebody else is there"
     joined = truth.copy()
-    joined[70:130, 160:240] = 255
-    assert np.array_equal(agreed(unsure, joined), unsure), "they are one spot with somebody else"
+    joined[70:130, 160:190] = 255
+    near = everywhere.copy()
+    near[:, 165:] = False
+    assert np.array_equal(agreed(unsure, joined, near), unsure), "they are one spot with somebody else"
 
 
 def test_a_device_without_the_network_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,7 @@ SEEN_SHARE = 0.06  # of its box; a subject of which less is seen is hidden
 WHOLE_SHARE = 0.6  # of its usual area
 LOST_FROM = 3  # frames in hiding
 SEARCH_EVERY = 2  # frames in hiding: between them it is expected where its speed would have brought it
+USUAL_TIMES = 1.3  # what it is unlike itself from frame to frame, and it is still the same
 LIKE_UP_TO, UNLIKE_FROM = 14.0, 20.0  # levels between portraits: the same subject, somebody else
 CUT_SIDE, CUT_LIKE = 32, 0.5  # px, and the correlation of two frames below which they are two scenes
 FADES = 0.98  # a frame, of how large the subject is known to be
@@ -211,7 +212,11 @@ class Follower:
         if np.count_nonzero(matte >= SUBJECT_FROM) < max(8, SEEN_SHARE * place.width * place.height):
             return False
         unlike = self._portraits.unlike(portrait_of(small, matte), part=True)
-        return unlike < (UNLIKE_FROM if trusted else LIKE_UP_TO)
+        return unlike < (UNLIKE_FROM if trusted else self._like_up_to())
+
+    def _like_up_to(self) -> float:
+        """Levels between portraits up to which somebody is the subject."""
+        return max(LIKE_UP_TO, USUAL_TIMES * self._portraits.usual)
 
     def _search(self, frame: _Frame, place: _Place) -> tuple[_Place, Alpha] | None:
         """Who in the whole frame looks as the subject did, and their matte; None when all are others."""
@@ -222,7 +227,7 @@ class Follower:
             tried.append((there, self._followed(frame, there, found=True)))
         found = [(self._portraits.unlike(portrait_of(frame.small, matte)), there, matte) for there, matte in tried]
         unlike, there, matte = min(found, key=lambda one: one[0], default=(np.inf, place, frame.people))
-        return (there, matte) if unlike < LIKE_UP_TO else None
+        return (there, matte) if unlike < self._like_up_to() else None
 
     def _choose(self, people: Alpha, size: Size, scale: float) -> _Place | None:
         if isinstance(self._chosen, np.ndarray):

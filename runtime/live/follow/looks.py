@@ -135,6 +135,7 @@ class Portraits:
     def __init__(self) -> None:
         self._kept: list[Places] = []
         self._since = 0
+        self.usual = 0.0  # levels from one frame to the portraits of before: much for the small and the colourful
 
     def unlike(self, seen: Places | None, *, part: bool = False) -> float:
         """Levels between somebody and the subject as it is known. `part`: it is no matter what of it is not seen."""
@@ -148,7 +149,11 @@ class Portraits:
     def learn(self, seen: Places | None) -> None:
         """Remembers how it looks now, every few frames; what is much unlike all before may be a mistake."""
         self._since += 1
-        if seen is None or (self._kept and (self._since < PORTRAIT_EVERY or self.unlike(seen) > PORTRAIT_UNLIKE)):
+        if seen is None:
+            return
+        unlike = self.unlike(seen)
+        self.usual += 0.1 * (unlike - self.usual)
+        if self._kept and (self._since < PORTRAIT_EVERY or unlike > PORTRAIT_UNLIKE):
             return
         self._since = 0
         self._kept = [*self._kept[:1], *self._kept[1:][-PORTRAITS + 2 :], seen]

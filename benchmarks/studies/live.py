@@ -28,6 +28,8 @@ from numpy.typing import NDArray
 from ...runtime.errors import UsageError
 from ...runtime.live.backdrop import BlurBackdrop, quick_shrink
 from ...runtime.live.edge import LiveEdge
+from ...runtime.live.follow.follower import Follower
+from ...runtime.live.follow.network import FollowNetwork
 from ...runtime.live.frames import Buffers, Frame, SourceInfo
 from ...runtime.live.matte import LiveMatte
 from ...runtime.live.pipeline import USUAL_FPS, network_threads
@@ -139,6 +141,21 @@ def beside_network_ms(segmenter: Segmenter, frames: NDArray[np.uint8], *, steady
     return float(np.median(taken_ms))
 
 
+def follow_costs(model: str, frames: NDArray[np.uint8]) -> tuple[float, float]:
+    """Median CPU milliseconds of a frame to its plain matte, and to its largest subject's, followed; one thread."""
+    segmenter = Segmenter(model, threads=1)
+    size = input_size(segmenter.network.inputs[0])
+    follower = Follower(segmenter.matte, size, "largest", knows=FollowNetwork(threads=1))
+    plain, followed = list[float](), list[float]()
+    for number in range(FRAMES):
+        image = np.ascontiguousarray(frames[number % len(frames)][:, :, ::-1])
+        for way, taken_ms in ((lambda seen: segmenter.matte(quick_shrink(seen, size)), plain), (follower, followed)):
+            start_s = time.thread_time()
+            way(image)
+            taken_ms.append((time.thread_time() - start_s) * 1000)
+    return float(np.median(plain)), float(np.median(followed))
+
+
 def prepared(photo: Path) -> NDArray[np.uint8]:
     """(n, H, W, 3): the photo panning, with a webcam's noise."""
     random = np.random.default_rng(0)
@@ -196,10 +213,16 @@ def main(
     stabilise: Annotated[bool, typer.Option(help="Steady mattes.")] = True,
     refine: Annotated[str, typer.Option(metavar="off|fast|best", help="How edges are drawn.")] = "fast",
     rounds: Annotated[int, typer.Option(help="Turns of each.")] = 9,
+    follow: Annotated[bool, typer.Option("--follow", help="Only what following one subject costs.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here as well.")] = None,
 ) -> None:
     """Frames per second and CPU milliseconds per frame, ours and MediaPipe's."""
     cv2.setNumThreads(1)
+    if follow:
+        plain_ms, followed_ms = follow_costs(model, prepared(photo))
+        typer.echo(f"plain matte: {plain_ms:.1f} ms CPU a frame; followed: {followed_ms:.1f}, 1 thread")
+        typer.echo(f"ratio: {followed_ms / plain_ms:.1f}")
+        return
     found = compare(
         photo, mediapipe=mediapipe, rounds=rounds, threads=threads, model=model, steady=stabilise,
         mode=check_mode(refine),

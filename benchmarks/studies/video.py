@@ -218,11 +218,14 @@ def main(
     against: Annotated[list[Path] | None, typer.Option(help="Other .tflite files, frame by frame.")] = None,
     still: Annotated[Path | None, typer.Option(help="A folder of photos to hold before a trembling camera.")] = None,
     threads: Annotated[int, typer.Option(help="Of the networks.")] = 1,
+    way: Annotated[str, typer.Option(help="Only ways whose name holds this.")] = "",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here as well.")] = None,
 ) -> None:
     """J, F, dtSSD and flicker of every way on every clip."""
     cv2.setNumThreads(1)
-    ways = ways_of(model, against or [], threads)
+    ways = {name: make for name, make in ways_of(model, against or [], threads).items() if way in name}
+    if not ways:
+        raise UsageError(f"--way {way} names none; expected a part of: frame by frame, stabilised, refined, followed")
     moving = clips_in(videos)
     rows = [row for clip in moving for row in score_ways(clip, {name: make(clip) for name, make in ways.items()})]
     summary = means(rows)

@@ -1,17 +1,21 @@
 """One chosen subject of a moving picture → its matte, while others pass by and things come before it.
 
 Two networks look at a square around the subject, not at the whole frame: a small subject gets all its pixels. The one
-for whole frames knows what people are. unet-follow is told where this subject was and how like every place is to what
-it has looked like. What they say is weighed, as logarithms of odds, against three other witnesses: does a pixel move
-with the subject, has it the subject's colours rather than those around it, and was the subject there a moment ago. When
-nothing in its place moves as it did, it is hidden: then it is expected where its speed would have brought it, nothing
-new is learned, and the frame is searched for people who look as it did. After a scene cut it is only searched for.
+for people has a say for the whole frame as well, where it sees the subject there. unet-follow is told where this
+subject was and how like every place is to what it has looked like. What they say is weighed, as logarithms of odds,
+against three other witnesses: does a pixel move with the subject rather than with the scene, has it the subject's
+colours rather than those around it, and was the subject there a moment ago. Where the whole frame shows one subject
+alone, and that is the one followed, its own matte is the result.
+
+What comes out is compared with portraits of the subject. If it is somebody else, or next to nothing, the subject is
+hidden: the matte is empty, nothing new is learned of the subject, and it is looked for among the people of the frame
+and where its colours are. After a scene cut it is only looked for.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -24,7 +28,7 @@ from ...errors import UsageError
 from ...picture.images import PHOTO_SUFFIXES, Alpha, Image, Size, read
 from ..backdrop import quick_shrink
 from .likelihood import Colours
-from .looks import GRID, Looks, box_marks, places_of
+from .looks import GRID, Looks, Portraits, box_marks, places_of, portrait_of
 from .network import BOX_LEVEL, PRIOR_BLUR, FollowNetwork
 
 Choice = Literal["largest", "centre"]
@@ -38,9 +42,14 @@ LEAST_SHARE = 0.002  # of the frame; smaller spots are no subject
 SEEN_SHARE = 0.06  # of its box; a subject of which less is seen is hidden
 WHOLE_SHARE = 0.6  # of its usual area
 LOST_FROM = 3  # frames in hiding
-SEARCH_EVERY = 4  # frames in hiding
-LIKE_SHARE = 0.6  # of its usual likeness: what is less like it is somebody else
-CUT_SIDE, CUT_LEVELS, CUT_SHARE = 64, 25, 0.5  # px, grey levels and share of a frame that differ: another scene
+SEARCH_EVERY = 2  # frames in hiding: between them it is expected where its speed would have brought it
+USUAL_TIMES = 1.3  # what it is unlike itself from frame to frame, and it is still the same
+LIKE_UP_TO, UNLIKE_FROM = 14.0, 20.0  # levels between portraits: the same subject, somebody else
+CUT_SIDE, CUT_LIKE = 32, 0.5  # px, and the correlation of two frames below which they are two scenes
+FADES = 0.98  # a frame, of how large the subject is known to be
+NEAR = 1.2, 2.0  # half boxes from the centre: what is there moves as the scene does
+BOX_SLACK, AROUND = 1.05, 2.5  # half boxes: outside a given one nothing is the subject; so far its surroundings reach
+ALONE_SHARE, AGREED_SHARE = 0.9, 0.8  # of all that a frame shows, and of what is followed
 LEARN_EVERY = 3  # frames
 DOUBT = 0.03  # of what a network says
 
@@ -52,7 +61,7 @@ class Weights:
     whole: float = 0.5  # the network for whole frames
     known: float = 0.5  # the one that knows this subject
     colour: float = 0.6
-    motion: float = 0.4
+    motion: float = 1.0
     memory: float = 0.6
     same_motion_px: float = 2.5  # pixels per frame by which a part of the subject may move differently
     colour_rate: float = 0.1  # how fast its colours are learned
@@ -70,6 +79,17 @@ class Knows(Protocol):
     def __call__(self, seen: NDArray[np.uint8]) -> Alpha:
         """(side, side, 5), as `FollowNetwork` takes it → (side, side)."""
         ...
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """A frame, the same at the working size, and what the network for whole frames says of it there."""
+
+    image: Image
+    small: Image
+    grey: NDArray[np.uint8]
+    people: Alpha
+    scale: float
 
 
 class Follower:
@@ -102,7 +122,8 @@ class Follower:
         self._grey: NDArray[np.uint8] | None = None
         self._colours: Colours | None = None
         self._memory = _Memory(self._knows)
-        self._tiny: NDArray[np.uint8] | None = None
+        self._tiny: Plane | None = None
+        self._portraits = Portraits()
         self._away = False  # since a cut: it is not where it was, and is only searched for
         self._usual_area = 0.0
         self.hidden = 0
@@ -121,82 +142,107 @@ class Follower:
         grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
         if self._matte is not None and self._matte.shape != grey.shape:
             self.reset()
-        self._away |= self._is_cut(grey)
+        cut = self._is_cut(grey)
+        people = self._segment(quick_shrink(image, self._input_size))
+        people = np.asarray(cv2.resize(people, size, interpolation=cv2.INTER_AREA), np.uint8)
         if self._place is None:
-            found = self._choose(image, size, scale)
+            found = self._choose(people, size, scale)
             if found is None:
                 return np.zeros(grey.shape, np.uint8)
             self.reset()
             self._place = found
-        elif self._away or (self.lost and self.hidden % SEARCH_EVERY == 0):
-            again = self._search(image, size, scale)
-            if again is not None:
-                self._place, self._matte = again
-                self._grey, self.hidden, self._away = grey, 0, False
-        if self._away:
+        self._away |= cut
+        frame = _Frame(image, small, grey, people, scale)
+        place, matte = self._place, np.zeros(grey.shape, np.uint8)
+        trusted = not (self._away or self.hidden)
+        if not self._away and self.hidden % SEARCH_EVERY == 0:
+            matte = self._followed(frame, place)
+        if not self._is_it(small, matte, place, trusted=trusted):
+            again = self._search(frame, place)
+            matte = np.zeros(grey.shape, np.uint8)
             self.hidden += 1
-            return np.zeros(grey.shape, np.uint8)
-        place, motion, before = self._place, None, None
-        if self._grey is not None and self._matte is not None:
+        else:
+            again, self.hidden = None, 0
+        if again is not None:
+            self._place, matte = again
+            self._usual_area, self.hidden, self._away = 0.0, 0, False
+        if not self._away:
+            self._learn(small, matte, self._place)
+        self._grey, self._matte = grey, matte
+        return matte
+
+    def _followed(self, frame: _Frame, place: _Place, *, found: bool = False) -> Alpha:
+        """The matte of what is where the subject should be now. `found`: it is not where it was a frame ago."""
+        motion, before = None, None
+        grey, size = frame.grey, (frame.grey.shape[1], frame.grey.shape[0])
+        first = self._grey is None or self._matte is None
+        if found:
+            before = np.zeros(grey.shape, np.uint8)
+        elif not first:
             motion = -self._flow.calc(grey, self._grey, None)  # type: ignore[call-overload]
             before = self._move(place, motion)
         place.keep_inside(size)
         distance = place.distance(grey.shape)
-        odds = self._network_odds(image, place, scale, before, grey.shape)
-        if self._colours is not None:
-            odds += self._weights.colour * self._colours.odds(small)
-        if motion is not None and before is not None:
-            odds += self._weights.motion * self._motion_odds(motion, place, distance)
+        expected = self._expected(before, place, distance)
+        odds = self._network_odds(frame, place, before, expected)
+        if first and isinstance(self._chosen, np.ndarray):
+            odds = _log_odds(self._shown_to(size), DOUBT)
+        if first and isinstance(self._chosen, tuple):
+            odds[distance > BOX_SLACK] = np.log(DOUBT / (1 - DOUBT))
+        if self._colours is None:
+            around = (distance > BOX_SLACK) & (distance < AROUND)
+            self._colours = Colours(frame.small, odds > 0, around & (odds < 0))
+        odds += self._weights.colour * self._colours.odds(frame.small)
+        if motion is not None and before is not None and not self.hidden:
+            odds += self._weights.motion * self._motion_odds(motion, place)
             odds += self._weights.memory * _log_odds(cv2.GaussianBlur(before, (0, 0), 2), 0.1)
         odds -= np.clip((distance - self._weights.reach) * 4, 0, 8)
         matte = (255 / (1 + np.exp(-odds))).astype(np.uint8)
         matte[distance > 2 * self._weights.reach] = 0
-        matte = _without_strangers(matte, self._expected(before, place, distance))
-        self._learn(small, matte, place, distance)
-        self._grey, self._matte = grey, matte
-        return matte
+        return agreed(_without_strangers(matte, expected), frame.people, distance < self._weights.reach)
 
     def _is_cut(self, grey: NDArray[np.uint8]) -> bool:
         """Whether this frame shows another scene than the last one."""
-        tiny = np.asarray(cv2.resize(grey, (CUT_SIDE, CUT_SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+        tiny = np.asarray(cv2.resize(grey, (CUT_SIDE, CUT_SIDE), interpolation=cv2.INTER_AREA), np.float32)
         before, self._tiny = self._tiny, tiny
-        return before is not None and float(np.mean(cv2.absdiff(tiny, before) > CUT_LEVELS)) > CUT_SHARE
+        return before is not None and float(cv2.matchTemplate(tiny, before, cv2.TM_CCOEFF_NORMED)[0, 0]) < CUT_LIKE
 
-    def _search(self, image: Image, size: Size, scale: float) -> tuple[_Place, Alpha] | None:
-        """Somebody in the frame who looks as the subject did, and their matte; None when all are others."""
-        matte = cv2.resize(self._segment(quick_shrink(image, self._input_size)), size, interpolation=cv2.INTER_AREA)
-        count, spots, stats, _ = cv2.connectedComponentsWithStats((matte >= SUBJECT_FROM).astype(np.uint8))
-        found = []
-        for n in range(1, count):
-            left, top, width, height, area = (float(value) for value in stats[n])
-            if area < LEAST_SHARE * matte.size:
-                continue
-            place = _Place(left + width / 2, top + height / 2, width, height)
-            alone = np.where(spots == n, matte, 0).astype(np.uint8)
-            x, y, side = place.square()
-            crop = _cropped(image, round(x * scale), round(y * scale), round(side * scale))
-            found.append((self._memory.alike(crop, _cut(alone, x, y, side)), place, alone))
-        best = max(found, key=lambda one: one[0], default=None)
-        return None if best is None or best[0] < LIKE_SHARE else best[1:]
+    def _is_it(self, small: Image, matte: Alpha, place: _Place, *, trusted: bool) -> bool:
+        """Whether what a matte shows looks like the subject; who comes out of hiding is looked at more closely."""
+        if np.count_nonzero(matte >= SUBJECT_FROM) < max(8, SEEN_SHARE * place.width * place.height):
+            return False
+        unlike = self._portraits.unlike(portrait_of(small, matte), part=True)
+        return unlike < (UNLIKE_FROM if trusted else self._like_up_to())
 
-    def _choose(self, image: Image, size: Size, scale: float) -> _Place | None:
+    def _like_up_to(self) -> float:
+        """Levels between portraits up to which somebody is the subject."""
+        return max(LIKE_UP_TO, USUAL_TIMES * self._portraits.usual)
+
+    def _search(self, frame: _Frame, place: _Place) -> tuple[_Place, Alpha] | None:
+        """Who in the whole frame looks as the subject did, and their matte; None when all are others."""
+        tried = [(_Place.around(box), alone) for alone, box in _spots(frame.people)]
+        if self._colours is not None:  # the network for whole frames does not see everybody
+            x, y = self._colours.most_likely(frame.small, (place.width, place.height))
+            there = _Place(x, y, place.width, place.height)
+            tried.append((there, self._followed(frame, there, found=True)))
+        found = [(self._portraits.unlike(portrait_of(frame.small, matte)), there, matte) for there, matte in tried]
+        unlike, there, matte = min(found, key=lambda one: one[0], default=(np.inf, place, frame.people))
+        return (there, matte) if unlike < self._like_up_to() else None
+
+    def _choose(self, people: Alpha, size: Size, scale: float) -> _Place | None:
         if isinstance(self._chosen, np.ndarray):
-            left, top, width, height = cv2.boundingRect((self._shown_to(size) >= SUBJECT_FROM).astype(np.uint8))
-            return _Place(left + width / 2, top + height / 2, max(4.0, width), max(4.0, height)) if width else None
+            box = cv2.boundingRect((self._shown_to(size) >= SUBJECT_FROM).astype(np.uint8))
+            return _Place.around(box) if box[2] else None
         if isinstance(self._chosen, tuple):
-            left, top, width, height = (value / scale for value in self._chosen)
-            return _Place(left + width / 2, top + height / 2, max(4.0, width), max(4.0, height))
-        matte = cv2.resize(self._segment(quick_shrink(image, self._input_size)), size, interpolation=cv2.INTER_AREA)
-        count, _, stats, centres = cv2.connectedComponentsWithStats((matte >= SUBJECT_FROM).astype(np.uint8))
-        spots = [n for n in range(1, count) if stats[n, cv2.CC_STAT_AREA] >= LEAST_SHARE * matte.size]
+            return _Place.around([value / scale for value in self._chosen])
+        spots = _spots(people)
         if not spots:
             return None
         if self._chosen == "largest":
-            best = max(spots, key=lambda n: stats[n, cv2.CC_STAT_AREA])
+            _, box = max(spots, key=lambda spot: np.count_nonzero(spot[0]))
         else:
-            best = min(spots, key=lambda n: np.hypot(*(centres[n] - (size[0] / 2, size[1] / 2))))
-        left, top, width, height, _ = (float(value) for value in stats[best])
-        return _Place(left + width / 2, top + height / 2, width, height)
+            _, box = min(spots, key=lambda spot: np.hypot(*(_middle(spot[0]) - (size[0] / 2, size[1] / 2))))
+        return _Place.around(box)
 
     def _shown_to(self, size: Size) -> Alpha:
         """The alpha that shows the subject, at a size."""
@@ -206,50 +252,61 @@ class Follower:
         """Brings the box to where the subject went, and gives the last matte there."""
         matte = self._matte if self._matte is not None else np.zeros(motion.shape[:2], np.uint8)
         there = cv2.warpAffine(matte, place.shift(), matte.shape[::-1]) > 140
-        along = there
-        if place.moved:  # before, nobody knows how fast it is
-            along = there & (place.unlike(motion) < 1.5 * self._weights.same_motion_px)
+        distance = place.distance(motion.shape)
+        place.look_around(motion, (distance > NEAR[0]) & (distance < NEAR[1]))
+        # Before it is known how fast it is, a matte may hold as much of what stands behind it.
+        own = place.unlike(motion) < 1.5 * self._weights.same_motion_px
+        if not place.moved:
+            own = place.unlike_scene(motion) > self._weights.same_motion_px
+            own |= np.count_nonzero(there & own) < 0.25 * np.count_nonzero(there)
+        along = there & own
         # What is left of somebody who goes behind a tree seems to slow down: only the whole subject tells its speed.
         whole = np.count_nonzero(there) > WHOLE_SHARE * self._usual_area
         if whole and np.count_nonzero(along) > max(20, 0.25 * np.count_nonzero(there)):
-            self.hidden = 0
             place.turn(float(np.median(motion[:, :, 0][along])), float(np.median(motion[:, :, 1][along])))
         else:
-            self.hidden += 1
             place.slow()
         shifted = cv2.warpAffine(matte, place.shift(), matte.shape[::-1])
         place.step()
         return np.asarray(shifted, np.uint8)
 
     def _network_odds(
-        self, image: Image, place: _Place, scale: float, before: Alpha | None, shape: tuple[int, ...]
+        self,
+        frame: _Frame,
+        place: _Place,
+        before: Alpha | None,
+        expected: NDArray[np.bool_],
     ) -> Plane:
         """What the networks say of the square around the subject, in a plane of the working size."""
         left, top, side = place.square()
+        image, people, scale = frame.image, frame.people, frame.scale
+        shape, weights = people.shape, self._weights
         crop = _cropped(image, round(left * scale), round(top * scale), round(side * scale))
         if before is None and isinstance(self._chosen, np.ndarray):
             before = self._shown_to((shape[1], shape[0]))
         prior = None if before is None else _cut(before, left, top, side)
         box = place.x - place.width / 2 - left, place.y - place.height / 2 - top, place.width, place.height
-        whole = self._segment(_fitted(crop, self._input_size))
-        known = self._memory(crop, prior, tuple(round(value * self._knows.side / side) for value in box))
-        weights, said = self._weights, np.zeros((side, side), np.float32)
-        for weight, matte in ((weights.whole, whole), (weights.known, known)):
-            said += weight * _log_odds(cv2.resize(matte, (side, side), interpolation=cv2.INTER_AREA), DOUBT)
-        nothing = (weights.whole + weights.known) * np.log(DOUBT / (1 - DOUBT))
-        odds = np.full(shape[:2], nothing, np.float32)
+        seen = _fitted(crop, self._input_size)
+        near = self._segment(seen)
+        known = self._memory(seen, prior, tuple(round(value * self._knows.side / side) for value in box))
         x0, y0, x1, y1 = max(0, left), max(0, top), min(shape[1], left + side), min(shape[0], top + side)
-        odds[y0:y1, x0:x1] = said[y0 - top : y1 - top, x0 - left : x1 - left]
+        inside = np.s_[y0:y1, x0:x1]
+        said = []
+        for matte in (near, known):
+            full = cv2.resize(matte, (side, side), interpolation=cv2.INTER_AREA)
+            plane = np.full(shape, np.log(DOUBT / (1 - DOUBT)), np.float32)
+            plane[inside] = _log_odds(full[y0 - top : y1 - top, x0 - left : x1 - left], DOUBT)
+            said.append(plane)
+        # Who does not see the subject at all has no say in where it ends.
+        if expected.any() and float(np.mean(people[expected])) >= SUBJECT_FROM:
+            said[0] = (said[0] + _log_odds(people, DOUBT)) / 2
         self._square = left, top, side
-        return odds
+        return np.asarray(weights.whole * said[0] + weights.known * said[1], np.float32)
 
-    def _motion_odds(self, motion: Plane, place: _Place, distance: Plane) -> Plane:
-        """For what moves with the subject; silent where the surroundings move like it."""
-        unlike = place.unlike(motion)
-        around = unlike[(distance > 1.2) & (distance < 2)]
-        tells = float(np.mean(around > 3)) if around.size else 0.0
-        said = tells * np.clip(1.5 - unlike / self._weights.same_motion_px, -1, 1.5)
-        return np.asarray(cv2.blur(said, (5, 5)), np.float32)
+    def _motion_odds(self, motion: Plane, place: _Place) -> Plane:
+        """For what moves with the subject and not with its surroundings; silent where it moves like both or neither."""
+        gain = (place.unlike_scene(motion) - place.unlike(motion)) / self._weights.same_motion_px
+        return np.asarray(cv2.blur(np.clip(gain, -1.5, 1.5), (5, 5)), np.float32)
 
     def _expected(self, before: Alpha | None, place: _Place, distance: Plane) -> NDArray[np.bool_]:
         """Where the subject was; the whole box when it has just been chosen, or comes out of hiding."""
@@ -259,17 +316,18 @@ class Follower:
                 return there
         return distance < 1
 
-    def _learn(self, small: Image, matte: Alpha, place: _Place, distance: Plane) -> None:
-        subject = matte >= SUBJECT_FROM
+    def _learn(self, small: Image, matte: Alpha, place: _Place) -> None:
+        subject, distance = matte >= SUBJECT_FROM, place.distance(matte.shape)
         area, room = np.count_nonzero(subject), place.width * place.height
-        if self._colours is None:
-            self._colours = Colours(small, distance < 0.6, (matte < 60) & (distance < 2.5))
         if max(SEEN_SHARE * room, WHOLE_SHARE * self._usual_area) < area < 1.2 * room:
-            self._usual_area += (0.1 if self._usual_area else 1.0) * (area - self._usual_area)
             place.follow(subject, self._weights)
-            if not self.hidden:
+            if not self.hidden and self._colours is not None:
                 self._colours.learn(small, matte > 180, self._weights.colour_rate)
-        self._colours.learn_around(small, (matte < 60) & (distance < 2.5))
+        if not self.hidden:
+            self._usual_area = max(float(area), FADES * self._usual_area)
+            self._portraits.learn(portrait_of(small, matte))
+        if self._colours is not None:
+            self._colours.learn_around(small, (matte < 60) & (distance < AROUND))
         self._memory.learn(_cut(matte, *self._square), sure=not self.hidden)
 
 
@@ -278,7 +336,6 @@ class _Memory:
 
     def __init__(self, knows: Knows) -> None:
         self._knows, self._looks, self._random, self._frames = knows, Looks.none(), np.random.default_rng(0), 0
-        self._usual = 0.0  # likeness of what is seen of it
         self._places = places_of(np.zeros((GRID, GRID, 3), np.uint8))
 
     def __call__(self, crop: Image, prior: Alpha | None, box: tuple[int, ...]) -> Alpha:
@@ -302,22 +359,11 @@ class _Memory:
         like = cv2.resize(looks.likeness(self._places).reshape(GRID, GRID), (side, side))
         return self._knows(np.asarray(np.dstack([seen, soft, like]), np.uint8))
 
-    def alike(self, crop: Image, matte: Alpha) -> float:
-        """How like the subject somebody (n, n, 3) with a matte (m, m) is, in parts of what is usual."""
-        small = cv2.resize(crop, (GRID, GRID), interpolation=cv2.INTER_AREA)
-        return self._likeness(places_of(np.asarray(small, np.uint8)), matte) / max(self._usual, 0.1)
-
-    def _likeness(self, places: NDArray[np.float32], matte: Alpha) -> float:
-        """Mean over what the matte shows: 1 like the subject, −1 like what was around it."""
-        where = _on_grid(matte).reshape(-1) >= SUBJECT_FROM
-        return float(np.mean(self._looks.likeness(places[where]))) / 128 - 1 if where.any() else -1.0
-
     def learn(self, matte: Alpha, *, sure: bool) -> None:
         """The matte (m, m) of the square that was seen last."""
         if not self._frames:
             self._looks = Looks.of(self._places, _on_grid(matte), self._random)
         elif sure and self._frames % LEARN_EVERY == 0:
-            self._usual += (0.1 if self._usual else 1.0) * (self._likeness(self._places, matte) - self._usual)
             self._looks.learn(self._places, _on_grid(matte), self._random)
         self._frames += 1
 
@@ -328,7 +374,14 @@ class _Place:
     def __init__(self, x: float, y: float, width: float, height: float) -> None:
         self.x, self.y, self.width, self.height = x, y, width, height
         self._dx = self._dy = 0.0  # per frame
+        self._scene = (0.0, 0.0)  # the same of what is around it
         self.moved = False  # whether its speed is known
+
+    @classmethod
+    def around(cls, box: Sequence[float]) -> _Place:
+        """Left, top, width and height → that, not too small."""
+        left, top, width, height = box
+        return cls(left + width / 2, top + height / 2, max(4.0, width), max(4.0, height))
 
     def square(self) -> tuple[int, int, int]:
         """Left, top and side of what the networks see."""
@@ -340,6 +393,13 @@ class _Place:
 
     def unlike(self, motion: Plane) -> Plane:
         return np.hypot(motion[:, :, 0] - self._dx, motion[:, :, 1] - self._dy).astype(np.float32)
+
+    def unlike_scene(self, motion: Plane) -> Plane:
+        return np.hypot(motion[:, :, 0] - self._scene[0], motion[:, :, 1] - self._scene[1]).astype(np.float32)
+
+    def look_around(self, motion: Plane, around: NDArray[np.bool_]) -> None:
+        if around.any():
+            self._scene = float(np.median(motion[:, :, 0][around])), float(np.median(motion[:, :, 1][around]))
 
     def turn(self, dx: float, dy: float) -> None:
         share = 0.5 if self.moved else 1.0
@@ -395,8 +455,43 @@ def parse_follow(text: str) -> Choice | Box | Alpha:
 
 def _cut(matte: Alpha, left: int, top: int, side: int) -> Alpha:
     """A square of a plane; beyond it there is nothing."""
-    around = cv2.copyMakeBorder(matte, side, side, side, side, cv2.BORDER_CONSTANT, value=0)
-    return np.asarray(around[top + side : top + 2 * side, left + side : left + 2 * side], np.uint8)
+    cut = np.zeros((side, side), np.uint8)
+    inside = matte[max(0, top) : max(0, top + side), max(0, left) : max(0, left + side)]
+    cut[max(0, -top) :, max(0, -left) :][: inside.shape[0], : inside.shape[1]] = inside
+    return cut
+
+
+def _spots(people: Alpha) -> list[tuple[Alpha, Box]]:
+    """Everybody large enough to be a subject: their matte alone, and their box."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((people >= SUBJECT_FROM).astype(np.uint8))
+    return [
+        (np.where(labels == n, people, 0).astype(np.uint8), (int(left), int(top), int(width), int(height)))
+        for n, (left, top, width, height, area) in enumerate(stats)
+        if n and area >= LEAST_SHARE * people.size
+    ]
+
+
+def _middle(matte: Alpha) -> NDArray[np.floating]:
+    return np.mean(np.nonzero(matte), axis=1)[::-1]
+
+
+def agreed(matte: Alpha, people: Alpha, near: NDArray[np.bool_]) -> Alpha:
+    """The whole frame's own matte, where that shows one subject alone and it is the one followed."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((people >= SUBJECT_FROM).astype(np.uint8))
+    if count < 2:
+        return matte
+    largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    alone, area = labels == largest, float(stats[largest, cv2.CC_STAT_AREA])
+    followed = matte >= SUBJECT_FROM
+    both = np.count_nonzero(alone & followed)
+    if area < ALONE_SHARE * stats[1:, cv2.CC_STAT_AREA].sum():
+        return matte
+    # It may show much that was lost on the way, but nothing far from the subject: that is somebody joined to it.
+    if both < max(AGREED_SHARE * np.count_nonzero(followed), 0.5 * area):
+        return matte
+    if np.count_nonzero(alone & near) < ALONE_SHARE * area:
+        return matte
+    return np.where(alone | (people < SUBJECT_FROM), people, 0).astype(np.uint8)
 
 
 def _on_grid(matte: Alpha) -> Alpha:

@@ -24,6 +24,16 @@ class Colours:
         ratio = np.log((self._subject + 1e-5) / (self._around + 1e-5))
         return np.asarray(cv2.blur(np.clip(ratio, -2.5, 2.5).astype(np.float32)[_numbers(small)], (3, 3)), np.float32)
 
+    def most_likely(self, small: Image, box: tuple[float, float]) -> tuple[float, float]:
+        """The middle of the box (width, height) that holds most of the subject's colours, rare ones before others."""
+        numbers = _numbers(small)
+        frame = np.bincount(numbers.reshape(-1), minlength=COLOURS**3) / numbers.size
+        ratio = np.log((self._subject + 1e-3) / (frame + 1e-3)).astype(np.float32)
+        sides = (max(1, round(box[0])), max(1, round(box[1])))
+        held = cv2.blur(ratio[numbers], sides, borderType=cv2.BORDER_REPLICATE)
+        y, x = np.unravel_index(int(np.argmax(held)), held.shape)
+        return float(x), float(y)
+
     def learn(self, small: Image, inside: NDArray[np.bool_], rate: float) -> None:
         if np.count_nonzero(inside) > 30:
             self._subject += rate * (self._shares(small, inside) - self._subject)
@@ -38,5 +48,5 @@ class Colours:
 
 
 def _numbers(small: Image) -> NDArray[np.intp]:
-    levels = small.astype(np.intp) * COLOURS >> 8
-    return (levels[:, :, 0] * COLOURS + levels[:, :, 1]) * COLOURS + levels[:, :, 2]
+    levels = small.astype(np.uint16) * COLOURS >> 8
+    return ((levels[:, :, 0] * COLOURS + levels[:, :, 1]) * COLOURS + levels[:, :, 2]).astype(np.intp)

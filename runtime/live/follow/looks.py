@@ -25,6 +25,9 @@ LEAST_LIKE = 150  # likeness to the first looks from which a place may be learne
 SUBJECT_FROM, AROUND_UP_TO = 200, 30  # alpha of places that are remembered
 FIRST, LATEST = 96, 96  # places of the first frame, and of those since, of the subject and as many around it
 
+PORTRAIT, PORTRAIT_SIDE = 96, 24  # places, and pixels along each side of the box that they are from
+PORTRAITS, PORTRAIT_EVERY, PORTRAIT_UNLIKE = 4, 12, 14.0  # kept, frames, levels
+
 Places = NDArray[np.float32]  # (n, FEATURES)
 
 
@@ -106,3 +109,51 @@ def _joined(known: Places, new: Places, first: int) -> Places:
 
 def _some(numbers: NDArray[np.intp], most: int, random: np.random.Generator) -> NDArray[np.intp]:
     return numbers if len(numbers) <= most else random.choice(numbers, most, replace=False)
+
+
+def portrait_of(image: Image, alpha: Alpha) -> Places | None:
+    """What somebody looks like, wherever and how large they are; None when hardly anything of them is seen.
+
+    (h, w, 3) RGB and (h, w) → at most `PORTRAIT` places of the box around them, told by colours and by their height.
+    """
+    left, top, width, height = cv2.boundingRect((alpha >= 128).astype(np.uint8))
+    if width < 3 or height < 3:
+        return None
+    part = np.s_[top : top + height, left : left + width]
+    size = PORTRAIT_SIDE, PORTRAIT_SIDE
+    lab = cv2.cvtColor(cv2.resize(image[part], size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2Lab)
+    known = (cv2.resize(alpha[part], size, interpolation=cv2.INTER_AREA) >= SUBJECT_FROM).astype(np.float32)
+    near = cv2.blur(lab * known[:, :, np.newaxis], (5, 5)) / np.maximum(cv2.blur(known, (5, 5)), 0.01)[:, :, np.newaxis]
+    down = _where(*size)[:, 1:].reshape(*size, 1)
+    places = np.concatenate([lab, near * BLURS[1][1], down], axis=2).astype(np.float32)[known > 0]
+    return places[:: -(-len(places) // PORTRAIT)] if len(places) >= 8 else None
+
+
+class Portraits:
+    """How a subject has looked: at first, and a few times since."""
+
+    def __init__(self) -> None:
+        self._kept: list[Places] = []
+        self._since = 0
+        self.usual = 0.0  # levels from one frame to the portraits of before: much for the small and the colourful
+
+    def unlike(self, seen: Places | None, *, part: bool = False) -> float:
+        """Levels between somebody and the subject as it is known. `part`: it is no matter what of it is not seen."""
+        if seen is None:
+            return np.inf
+        ways = [(_nearest(seen, known), _nearest(known, seen)) for known in self._kept]
+        return min(
+            (float(there.mean() if part else max(there.mean(), back.mean())) for there, back in ways), default=0.0
+        )
+
+    def learn(self, seen: Places | None) -> None:
+        """Remembers how it looks now, every few frames; what is much unlike all before may be a mistake."""
+        self._since += 1
+        if seen is None:
+            return
+        unlike = self.unlike(seen)
+        self.usual += 0.1 * (unlike - self.usual)
+        if self._kept and (self._since < PORTRAIT_EVERY or unlike > PORTRAIT_UNLIKE):
+            return
+        self._since = 0
+        self._kept = [*self._kept[:1], *self._kept[1:][-PORTRAITS + 2 :], seen]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgematte.runtime.errors import UsageError
-from edgematte.runtime.live.follow.follower import LOST_FROM, Follower, parse_follow
+from edgematte.runtime.live.follow.follower import LOST_FROM, Follower, agreed, parse_follow
 from edgematte.runtime.live.follow.network import FollowNetwork
 from edgematte.runtime.network.store import MODELS_VARIABLE
 from edgematte.runtime.picture.images import Alpha, Image
@@ -52,6 +52,12 @@ def anybody(picture: Image) -> Alpha:
     return np.where(picture[:, :, 0] > 130, 255, 0).astype(np.uint8)
 
 
+def near_only(picture: Image) -> Alpha:
+    """The same, but somebody small in a wide view is not seen: as networks do."""
+    matte = anybody(picture)
+    return matte if np.count_nonzero(matte) > 0.15 * matte.size else np.zeros_like(matte)
+
+
 def overlap(alpha: Alpha, truth: Alpha) -> float:
     mask, true = alpha >= 128, truth >= 128
     return np.count_nonzero(mask & true) / max(1, np.count_nonzero(mask | true))
@@ -70,6 +76,7 @@ def test_somebody_who_walks_past_behind_is_not_taken_along() -> None:
 
 def test_a_tree_in_between_does_not_lose_the_subject() -> None:
     follower = Follower(anybody, NETWORK, (60, 70, SIDE, SIDE))
+    matte, truth = WALL[:, :, 0], WALL[:, :, 0]
     for number in range(45):
         image, truth = scene(60 + 4 * number, tree=150)
         matte = follower(image)
@@ -119,6 +126,48 @@ def test_who_is_hidden_is_said_to_be_lost() -> None:
     for _ in range(LOST_FROM + 8):
         follower(WALL)
     assert follower.lost
+
+
+def test_who_comes_out_elsewhere_is_found_again_and_the_stranger_is_not_taken() -> None:
+    follower = Follower(near_only, NETWORK, scene(60)[1])
+    for number in range(6):
+        follower(scene(60 + number)[0])
+    for number in range(LOST_FROM + 2):
+        assert follower(scene(-SIDE, stranger=60 + number)[0]).max() < 128
+    assert follower.lost
+    matte, truth = WALL[:, :, 0], WALL[:, :, 0]
+    for number in range(4):
+        image, truth = scene(230 - number, stranger=66)
+        matte = follower(image)
+    assert overlap(matte, truth) > 0.5
+    assert not follower.lost
+
+
+def test_another_scene_as_dark_as_the_first_shows_somebody_else() -> None:
+    follower = Follower(lambda picture: anybody(np.asarray(picture * 4, np.uint8)), NETWORK, scene(60)[1])
+    for number in range(6):
+        follower(scene(60 + number)[0] // 4)
+    others = np.ascontiguousarray(WALL[::-1, ::-1])
+    others[70:130, 66:126] = STRANGER
+    for _ in range(LOST_FROM):
+        assert follower(others // 4).max() < 128
+
+
+def test_what_is_unsure_of_one_alone_is_seen_in_the_whole_frame() -> None:
+    _, truth = scene(100)
+    everywhere = np.ones(truth.shape, np.bool_)
+    unsure = truth.copy()
+    unsure[118:130] //= 4
+    assert overlap(unsure, truth) < 0.85
+    assert overlap(agreed(unsure, truth, everywhere), truth) > 0.99
+    with_stranger = truth.copy()
+    with_stranger[70:130, 200:260] = 255
+    assert np.array_equal(agreed(unsure, with_stranger, everywhere), unsure), "somebody else is there"
+    joined = truth.copy()
+    joined[70:130, 160:190] = 255
+    near = everywhere.copy()
+    near[:, 165:] = False
+    assert np.array_equal(agreed(unsure, joined, near), unsure), "they are one spot with somebody else"
 
 
 def test_a_device_without_the_network_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
-from edgematte.runtime.live.follow.looks import FEATURES, GRID, LATEST, Looks, places_of
+from edgematte.runtime.live.follow.looks import FEATURES, GRID, LATEST, Looks, Portraits, places_of, portrait_of
 from edgematte.runtime.picture.images import Image
 
 RED, GREEN, BLUE = (200, 40, 40), (40, 160, 60), (40, 60, 190)
@@ -67,3 +68,33 @@ def test_memory_is_bounded_and_keeps_the_first_looks() -> None:
     likeness = looks.likeness(places_of(picture(RED)))
     assert likeness[0] < 60, "what was around it at first still is"
     assert looks.likeness(places_of(picture(RED, BLUE)))[0] < 60, "and so is what is around it now"
+
+
+def test_a_portrait_knows_the_same_at_another_place_and_size() -> None:
+    known = Portraits()
+    known.learn(portrait_of(dressed(RED, BLUE), alpha()))
+    larger = cv2.resize(dressed(RED, BLUE), (GRID * 3, GRID * 3))
+    far = np.roll(larger, 20, axis=1)
+    where = np.asarray(np.roll(cv2.resize(alpha(), (GRID * 3, GRID * 3)), 20, axis=1), np.uint8)
+    same = known.unlike(portrait_of(np.asarray(far, np.uint8), where))
+    swapped = known.unlike(portrait_of(dressed(BLUE, RED), alpha()))
+    other = known.unlike(portrait_of(dressed(GREEN, GREEN), alpha()))
+    assert same < 5
+    assert other > 40
+    assert swapped > 2 * same + 5, "the same colours, but the shirt is the trousers"
+
+
+def test_what_is_seen_of_somebody_half_hidden_is_like_them() -> None:
+    known = Portraits()
+    known.learn(portrait_of(dressed(RED, BLUE), alpha()))
+    upper = alpha()
+    upper[16:] = 0
+    seen = portrait_of(dressed(RED, BLUE), upper)
+    assert known.unlike(seen, part=True) < 0.7 * known.unlike(seen)
+    assert known.unlike(portrait_of(dressed(RED, BLUE), np.zeros_like(upper))) == np.inf, "nothing is nobody"
+
+
+def dressed(shirt: tuple[int, int, int], trousers: tuple[int, int, int]) -> Image:
+    image = picture(shirt, (128, 128, 128))
+    image[16:24, 8:24] = trousers
+    return image

@@ -41,8 +41,6 @@ def test_the_astronaut_is_cut_from_the_wall_behind_her(live: Segmenter, astronau
     assert rgba[5, 5].tolist()[3] <= 30
 
 
-# Strict: the day a better network is shipped this fails until the mark is taken away.
-@pytest.mark.xfail(strict=True, reason="unet-photo leaves straps of her suit out: models/README.md")
 def test_the_astronaut_s_suit_is_whole(live: Segmenter, astronaut: Path) -> None:
     assert live(read(astronaut))[330:490, 130:300].min() >= 200, "the suit's breast"
 
@@ -54,14 +52,16 @@ def test_the_default_model_follows_the_contract(live: Segmenter) -> None:
     assert file.tensors[file.inputs[0]].shape[0::3] == (1, 3)
 
 
-def test_both_portraits_are_cut_out(live: Segmenter, photos: Path) -> None:
-    overlaps = {}
-    for name in ("astronaut", "hopper"):
-        mask = cv2.imread(str(photos / "masks" / f"{name}.png"), cv2.IMREAD_GRAYSCALE) > 127
-        found = live(read(photos / "images" / f"{name}.jpg")) > 127
-        overlaps[name] = (mask & found).sum() / (mask | found).sum()
+# Strict: the day a better network is shipped this fails until the mark is taken away.
+HALF_A_HELMET = pytest.mark.xfail(strict=True, reason="unet-photo loses half of her helmet: models/README.md")
+
+
+@pytest.mark.parametrize("name", [pytest.param("astronaut", marks=HALF_A_HELMET), "hopper"])
+def test_both_portraits_are_cut_out(live: Segmenter, photos: Path, name: str) -> None:
+    mask = cv2.imread(str(photos / "masks" / f"{name}.png"), cv2.IMREAD_GRAYSCALE) > 127
+    found = live(read(photos / "images" / f"{name}.jpg")) > 127
     # Our masks are within two or three pixels: 0.9 is a clearly right cut-out, a missing arm or hat costs more.
-    assert min(overlaps.values()) >= 0.9, overlaps
+    assert (mask & found).sum() / (mask | found).sum() >= 0.9
 
 
 def test_the_alpha_has_the_photos_size_and_the_matte_the_networks(model: Path, flag: NDArray[np.uint8]) -> None:

@@ -15,7 +15,7 @@ and where its colours are. After a scene cut it is only looked for.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -30,13 +30,13 @@ from ..backdrop import quick_shrink
 from .likelihood import Colours
 from .looks import GRID, Looks, Portraits, box_marks, places_of, portrait_of
 from .network import BOX_LEVEL, PRIOR_BLUR, FollowNetwork
+from .place import Place, cropped, fitted, part_of
 
 Choice = Literal["largest", "centre"]
 Box = tuple[int, int, int, int]  # left, top, width, height in pixels of the frame
 Plane = NDArray[np.float32]
 
 WORKING_SIDE = 427  # px, of the frame's long side where motion and colours are compared
-GROW = 1.6  # side of the square that the network sees, in long sides of the subject
 SUBJECT_FROM = 128
 LEAST_SHARE = 0.002  # of the frame; smaller spots are no subject
 SEEN_SHARE = 0.06  # of its box; a subject of which less is seen is hidden
@@ -117,7 +117,7 @@ class Follower:
 
     def reset(self) -> None:
         """Chooses anew in the next frame, as in the first."""
-        self._place: _Place | None = None
+        self._place: Place | None = None
         self._matte: Alpha | None = None
         self._grey: NDArray[np.uint8] | None = None
         self._colours: Colours | None = None
@@ -171,7 +171,7 @@ class Follower:
         self._grey, self._matte = grey, matte
         return matte
 
-    def _followed(self, frame: _Frame, place: _Place, *, found: bool = False) -> Alpha:
+    def _followed(self, frame: _Frame, place: Place, *, found: bool = False) -> Alpha:
         """The matte of what is where the subject should be now. `found`: it is not where it was a frame ago."""
         motion, before = None, None
         grey, size = frame.grey, (frame.grey.shape[1], frame.grey.shape[0])
@@ -207,7 +207,7 @@ class Follower:
         before, self._tiny = self._tiny, tiny
         return before is not None and float(cv2.matchTemplate(tiny, before, cv2.TM_CCOEFF_NORMED)[0, 0]) < CUT_LIKE
 
-    def _is_it(self, small: Image, matte: Alpha, place: _Place, *, trusted: bool) -> bool:
+    def _is_it(self, small: Image, matte: Alpha, place: Place, *, trusted: bool) -> bool:
         """Whether what a matte shows looks like the subject; who comes out of hiding is looked at more closely."""
         if np.count_nonzero(matte >= SUBJECT_FROM) < max(8, SEEN_SHARE * place.width * place.height):
             return False
@@ -218,23 +218,23 @@ class Follower:
         """Levels between portraits up to which somebody is the subject."""
         return max(LIKE_UP_TO, USUAL_TIMES * self._portraits.usual)
 
-    def _search(self, frame: _Frame, place: _Place) -> tuple[_Place, Alpha] | None:
+    def _search(self, frame: _Frame, place: Place) -> tuple[Place, Alpha] | None:
         """Who in the whole frame looks as the subject did, and their matte; None when all are others."""
-        tried = [(_Place.around(box), alone) for alone, box in _spots(frame.people)]
+        tried = [(Place.around(box), alone) for alone, box in _spots(frame.people)]
         if self._colours is not None:  # the network for whole frames does not see everybody
             x, y = self._colours.most_likely(frame.small, (place.width, place.height))
-            there = _Place(x, y, place.width, place.height)
+            there = Place(x, y, place.width, place.height)
             tried.append((there, self._followed(frame, there, found=True)))
         found = [(self._portraits.unlike(portrait_of(frame.small, matte)), there, matte) for there, matte in tried]
         unlike, there, matte = min(found, key=lambda one: one[0], default=(np.inf, place, frame.people))
         return (there, matte) if unlike < self._like_up_to() else None
 
-    def _choose(self, people: Alpha, size: Size, scale: float) -> _Place | None:
+    def _choose(self, people: Alpha, size: Size, scale: float) -> Place | None:
         if isinstance(self._chosen, np.ndarray):
             box = cv2.boundingRect((self._shown_to(size) >= SUBJECT_FROM).astype(np.uint8))
-            return _Place.around(box) if box[2] else None
+            return Place.around(box) if box[2] else None
         if isinstance(self._chosen, tuple):
-            return _Place.around([value / scale for value in self._chosen])
+            return Place.around([value / scale for value in self._chosen])
         spots = _spots(people)
         if not spots:
             return None
@@ -242,13 +242,13 @@ class Follower:
             _, box = max(spots, key=lambda spot: np.count_nonzero(spot[0]))
         else:
             _, box = min(spots, key=lambda spot: np.hypot(*(_middle(spot[0]) - (size[0] / 2, size[1] / 2))))
-        return _Place.around(box)
+        return Place.around(box)
 
     def _shown_to(self, size: Size) -> Alpha:
         """The alpha that shows the subject, at a size."""
         return np.asarray(cv2.resize(np.asarray(self._chosen, np.uint8), size, interpolation=cv2.INTER_AREA), np.uint8)
 
-    def _move(self, place: _Place, motion: Plane) -> Alpha:
+    def _move(self, place: Place, motion: Plane) -> Alpha:
         """Brings the box to where the subject went, and gives the last matte there."""
         matte = self._matte if self._matte is not None else np.zeros(motion.shape[:2], np.uint8)
         there = cv2.warpAffine(matte, place.shift(), matte.shape[::-1]) > 140
@@ -273,7 +273,7 @@ class Follower:
     def _network_odds(
         self,
         frame: _Frame,
-        place: _Place,
+        place: Place,
         before: Alpha | None,
         expected: NDArray[np.bool_],
     ) -> Plane:
@@ -281,12 +281,12 @@ class Follower:
         left, top, side = place.square()
         image, people, scale = frame.image, frame.people, frame.scale
         shape, weights = people.shape, self._weights
-        crop = _cropped(image, round(left * scale), round(top * scale), round(side * scale))
+        crop = cropped(image, round(left * scale), round(top * scale), round(side * scale))
         if before is None and isinstance(self._chosen, np.ndarray):
             before = self._shown_to((shape[1], shape[0]))
-        prior = None if before is None else _cut(before, left, top, side)
+        prior = None if before is None else part_of(before, left, top, side)
         box = place.x - place.width / 2 - left, place.y - place.height / 2 - top, place.width, place.height
-        seen = _fitted(crop, self._input_size)
+        seen = fitted(crop, self._input_size)
         near = self._segment(seen)
         known = self._memory(seen, prior, tuple(round(value * self._knows.side / side) for value in box))
         x0, y0, x1, y1 = max(0, left), max(0, top), min(shape[1], left + side), min(shape[0], top + side)
@@ -303,12 +303,12 @@ class Follower:
         self._square = left, top, side
         return np.asarray(weights.whole * said[0] + weights.known * said[1], np.float32)
 
-    def _motion_odds(self, motion: Plane, place: _Place) -> Plane:
+    def _motion_odds(self, motion: Plane, place: Place) -> Plane:
         """For what moves with the subject and not with its surroundings; silent where it moves like both or neither."""
         gain = (place.unlike_scene(motion) - place.unlike(motion)) / self._weights.same_motion_px
         return np.asarray(cv2.blur(np.clip(gain, -1.5, 1.5), (5, 5)), np.float32)
 
-    def _expected(self, before: Alpha | None, place: _Place, distance: Plane) -> NDArray[np.bool_]:
+    def _expected(self, before: Alpha | None, place: Place, distance: Plane) -> NDArray[np.bool_]:
         """Where the subject was; the whole box when it has just been chosen, or comes out of hiding."""
         if before is not None:
             there = before >= SUBJECT_FROM
@@ -316,11 +316,17 @@ class Follower:
                 return there
         return distance < 1
 
-    def _learn(self, small: Image, matte: Alpha, place: _Place) -> None:
+    def _learn(self, small: Image, matte: Alpha, place: Place) -> None:
         subject, distance = matte >= SUBJECT_FROM, place.distance(matte.shape)
         area, room = np.count_nonzero(subject), place.width * place.height
         if max(SEEN_SHARE * room, WHOLE_SHARE * self._usual_area) < area < 1.2 * room:
-            place.follow(subject, self._weights)
+            weights = self._weights
+            place.follow(
+                subject,
+                place_rate=weights.place_rate,
+                size_rate=weights.size_rate,
+                growth_rate=weights.growth_rate,
+            )
             if not self.hidden and self._colours is not None:
                 self._colours.learn(small, matte > 180, self._weights.colour_rate)
         if not self.hidden:
@@ -328,7 +334,7 @@ class Follower:
             self._portraits.learn(portrait_of(small, matte))
         if self._colours is not None:
             self._colours.learn_around(small, (matte < 60) & (distance < AROUND))
-        self._memory.learn(_cut(matte, *self._square), sure=not self.hidden)
+        self._memory.learn(part_of(matte, *self._square), sure=not self.hidden)
 
 
 class _Memory:
@@ -368,74 +374,6 @@ class _Memory:
         self._frames += 1
 
 
-class _Place:
-    """A box that moves; pixels of the working size."""
-
-    def __init__(self, x: float, y: float, width: float, height: float) -> None:
-        self.x, self.y, self.width, self.height = x, y, width, height
-        self._dx = self._dy = 0.0  # per frame
-        self._scene = (0.0, 0.0)  # the same of what is around it
-        self.moved = False  # whether its speed is known
-
-    @classmethod
-    def around(cls, box: Sequence[float]) -> _Place:
-        """Left, top, width and height → that, not too small."""
-        left, top, width, height = box
-        return cls(left + width / 2, top + height / 2, max(4.0, width), max(4.0, height))
-
-    def square(self) -> tuple[int, int, int]:
-        """Left, top and side of what the networks see."""
-        side = max(8, round(max(self.width, self.height) * GROW))
-        return round(self.x - side / 2), round(self.y - side / 2), side
-
-    def shift(self) -> Plane:
-        return np.array([[1, 0, self._dx], [0, 1, self._dy]], np.float32)
-
-    def unlike(self, motion: Plane) -> Plane:
-        return np.hypot(motion[:, :, 0] - self._dx, motion[:, :, 1] - self._dy).astype(np.float32)
-
-    def unlike_scene(self, motion: Plane) -> Plane:
-        return np.hypot(motion[:, :, 0] - self._scene[0], motion[:, :, 1] - self._scene[1]).astype(np.float32)
-
-    def look_around(self, motion: Plane, around: NDArray[np.bool_]) -> None:
-        if around.any():
-            self._scene = float(np.median(motion[:, :, 0][around])), float(np.median(motion[:, :, 1][around]))
-
-    def turn(self, dx: float, dy: float) -> None:
-        share = 0.5 if self.moved else 1.0
-        self._dx, self._dy = self._dx + share * (dx - self._dx), self._dy + share * (dy - self._dy)
-        self.moved = True
-
-    def slow(self) -> None:
-        self._dx, self._dy = 0.97 * self._dx, 0.97 * self._dy
-
-    def step(self) -> None:
-        self.x, self.y = self.x + self._dx, self.y + self._dy
-
-    def keep_inside(self, size: Size) -> None:
-        self.x, self.y = min(max(self.x, 0.0), size[0] - 1.0), min(max(self.y, 0.0), size[1] - 1.0)
-
-    def distance(self, shape: tuple[int, ...]) -> Plane:
-        """Of every pixel from the centre, in half boxes: 1 on the box."""
-        across = np.abs(np.arange(shape[1], dtype=np.float32) - self.x) / (self.width / 2)
-        down = np.abs(np.arange(shape[0], dtype=np.float32) - self.y) / (self.height / 2)
-        return np.maximum(across[np.newaxis, :], down[:, np.newaxis]).astype(np.float32)
-
-    def follow(self, subject: NDArray[np.bool_], weights: Weights) -> None:
-        rows, columns = np.nonzero(subject)
-        left, right = np.percentile(columns, (2, 98))
-        top, bottom = np.percentile(rows, (2, 98))
-        by = 0.2 * self.width, 0.2 * self.height
-        self.x += weights.place_rate * float(np.clip((left + right) / 2 - self.x, -by[0], by[0]))
-        self.y += weights.place_rate * float(np.clip((top + bottom) / 2 - self.y, -by[1], by[1]))
-        for side, found in (("width", right - left), ("height", bottom - top)):
-            now = getattr(self, side)
-            wished = float(np.clip(1.1 * found, 0.7 * now, 1.3 * now))
-            # It grows at once: what turns its side to the camera would be cut off.
-            rate = weights.size_rate if wished < now else weights.growth_rate
-            setattr(self, side, max(4.0, now + rate * (wished - now)))
-
-
 def parse_follow(text: str) -> Choice | Box | Alpha:
     """`largest`, `centre`, `X,Y,WIDTH,HEIGHT`, or a mask's file, for the first frame. Raises UsageError, ImageError."""
     if text == "largest" or text == "centre":
@@ -451,14 +389,6 @@ def parse_follow(text: str) -> Choice | Box | Alpha:
     if match is None or "0" in (match[3], match[4]):
         raise UsageError(f"--follow {text}; expected largest, centre, a box as X,Y,WIDTH,HEIGHT in pixels, or MASK.png")
     return int(match[1]), int(match[2]), int(match[3]), int(match[4])
-
-
-def _cut(matte: Alpha, left: int, top: int, side: int) -> Alpha:
-    """A square of a plane; beyond it there is nothing."""
-    cut = np.zeros((side, side), np.uint8)
-    inside = matte[max(0, top) : max(0, top + side), max(0, left) : max(0, left + side)]
-    cut[max(0, -top) :, max(0, -left) :][: inside.shape[0], : inside.shape[1]] = inside
-    return cut
 
 
 def _spots(people: Alpha) -> list[tuple[Alpha, Box]]:
@@ -502,23 +432,6 @@ def _log_odds(alpha: NDArray[np.uint8] | cv2.typing.MatLike, doubt: float) -> Pl
     """Of an alpha that is right but for `doubt` of all cases."""
     share = np.clip(np.asarray(alpha, np.float32) / 255, doubt, 1 - doubt)
     return np.log(share / (1 - share))
-
-
-def _cropped(image: Image, left: int, top: int, side: int) -> Image:
-    """A square of the picture, its border continued where the square sticks out."""
-    height, width = image.shape[:2]
-    inside = image[max(0, top) : max(0, top + side), max(0, left) : max(0, left + side)]
-    missing = max(0, -top), max(0, top + side - height), max(0, -left), max(0, left + side - width)
-    if any(missing):
-        inside = np.asarray(cv2.copyMakeBorder(inside, *missing, cv2.BORDER_REPLICATE), np.uint8)
-    return inside
-
-
-def _fitted(crop: Image, size: Size) -> Image:
-    """Of the network's input size, whether that is smaller or larger."""
-    if crop.shape[1] >= size[0] and crop.shape[0] >= size[1]:
-        return quick_shrink(crop, size)
-    return np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _without_strangers(matte: Alpha, expected: NDArray[np.bool_]) -> Alpha:

@@ -211,7 +211,7 @@ def main(
     model: Annotated[str, typer.Option("-m", "--model", help="A bundled model or a .tflite file.")] = LIVE_MODEL,
     threads: Annotated[int, typer.Option(help="As many as --threads of `edgematte camera`.")] = 2,
     stabilise: Annotated[bool, typer.Option(help="Steady mattes.")] = True,
-    refine: Annotated[str, typer.Option(metavar="off|fast|best", help="How edges are drawn.")] = "fast",
+    refine: Annotated[str, typer.Option(metavar="off|fast", help="How edges are drawn.")] = "fast",
     rounds: Annotated[int, typer.Option(help="Turns of each.")] = 9,
     follow: Annotated[bool, typer.Option("--follow", help="Only what following one subject costs.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here as well.")] = None,

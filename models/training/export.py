@@ -17,7 +17,7 @@ import onnx
 import torch
 
 from .fit import load_averaged
-from .gain import fold
+from .gain import SHIPPED, fold
 from .recipes import RECIPES
 from .train import ROUNDED
 from .unet import UNet
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, nargs="+", help="these instead of the run folder's; their mean")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument(
-        "--gain", type=float, default=1.0, help="on the logits, folded into the last layer; see gain.py"
+        "--gain", type=float, default=SHIPPED, help="on the logits, folded into the last layer; see gain.py"
     )
     arguments = parser.parse_args()
     recipe = RECIPES[arguments.recipe]

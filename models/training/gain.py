@@ -23,6 +23,7 @@ from .scores import Case, Figures, Float, enlarged, mean, measured, read_sets
 from .unet import UNet
 
 GAINS = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
+SHIPPED = 2.0  # of the networks that are exported for use; a training begins without it
 SMALLEST = 1e-6  # an alpha of 0 or 1 has no logit
 
 

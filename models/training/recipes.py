@@ -8,7 +8,7 @@ from typing import Literal
 from ...runtime.live.follow.network import CHANNELS as FOLLOW_CHANNELS
 from .follow.motion import Mix as FollowMix
 from .samples.augment import Mix
-from .unet import LIVE, PHOTO, UNet, UNetShape
+from .unet import FOLLOW, PHOTO, UNet, UNetShape
 
 STRIDE = 32  # sides of training pictures are multiples of it: networks halve them five times
 
@@ -117,7 +117,18 @@ ANYTHING = Mix(
 )
 
 RECIPES: dict[str, Recipe | FollowRecipe] = {
-    "unet-live": Recipe(shape=LIVE, size=(256, 256), mix=PEOPLE, rule="people", steps=60_000, twins=4),
+    # The weights of unet-people, trained on at the size of a camera's network.
+    "unet-live": Recipe(
+        shape=PHOTO,
+        size=(192, 160),
+        mix=PEOPLE,
+        rule="people",
+        steps=20_000,
+        growth=((0.0, 1.0),),
+        learning_rate=1.5e-3,
+        rest=0.1,
+        twins=4,
+    ),
     "unet-people": Recipe(
         shape=PHOTO,
         size=(384, 320),
@@ -144,12 +155,13 @@ RECIPES: dict[str, Recipe | FollowRecipe] = {
         average=0.9995,
     ),
     "unet-follow": FollowRecipe(
-        shape=LIVE,
+        shape=FOLLOW,
         size=(128, 128),
         mix=FollowMix(),
         rule="anything",
         steps=12_000,
-        growth=((0.0, 0.75), (0.8, 1.0)),
-        learning_rate=1e-3,
+        growth=((0.0, 1.0),),
+        learning_rate=6e-4,
+        rest=0.1,
     ),
 }

@@ -24,6 +24,7 @@ from torch.utils.data import IterableDataset
 from .fake_quant import fake_quantise
 from .fit import Batch, fit, has_bfloat16, load_averaged
 from .follow.train import train_follow
+from .gain import SHIPPED, fold
 from .lite_encoder import start_from_imagenet
 from .onnx_weights import fix_statistics, load_onnx
 from .photos import Photo, packed_photos, read_photos
@@ -135,8 +136,8 @@ def train(
 
 
 def load(network: UNet, path: Path) -> UNet:
-    """`network` with the weights of a checkpoint or of an ONNX file, in evaluation mode."""
-    return load_onnx(network, path) if path.suffix == ".onnx" else load_averaged(network, path)
+    """`network` with the weights of a checkpoint or of a shipped ONNX file, in evaluation mode."""
+    return fold(load_onnx(network, path), 1 / SHIPPED) if path.suffix == ".onnx" else load_averaged(network, path)
 
 
 def continued(recipe: Recipe) -> Recipe:

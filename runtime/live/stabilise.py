@@ -23,7 +23,7 @@ class Steadiness:
     sure: float = 0.85  # weight of the past, 0…1, where the network says 0 or 255
     unsure: float = 0.97  # weight where it says 128
     likeness: float = 20.0  # grey levels by which the moved picture may differ before the past hardly counts
-    flow_side: int = 256  # px, of the square that the motion is found in
+    flow_side: int = 256  # px; the motion is found in no longer sides than this
     still_levels: int = 3  # grey levels up to which a place counts as unchanged
     cut_share: float = 0.5  # share of the picture that must look different for it to be another scene
     cut_levels: int = 40  # grey levels that count as different
@@ -79,11 +79,11 @@ class Stabiliser:
         return np.asarray(cv2.convertScaleAbs(self._memory), np.uint8)
 
     def _greys(self, image: Image, size: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        side = self._steadiness.flow_side
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         if (grey.shape[1], grey.shape[0]) != size:
             grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-        small = cv2.resize(grey, (side, side), interpolation=cv2.INTER_AREA)
+        side = self._steadiness.flow_side
+        small = cv2.resize(grey, (min(side, size[0]), min(side, size[1])), interpolation=cv2.INTER_AREA)
         return np.asarray(grey, np.uint8), np.asarray(small, np.uint8)
 
     def _moved(
@@ -91,14 +91,14 @@ class Stabiliser:
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """The memory as it would lie in the new frame, and by how many grey levels the picture differs there."""
         height, width = grey.shape
-        side = self._steadiness.flow_side
+        rows, columns = grey_small.shape
         # Backwards, from the new frame to the old: each new pixel asks where it came from.
         small = self._flow.calc(grey_small, self._grey_small, None)  # type: ignore[call-overload]
         motion = small
-        if (width, height) != (side, side):
+        if (width, height) != (columns, rows):
             enlarged = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
             # NumPy would take five times as long to multiply pairs.
-            motion = cv2.multiply(enlarged, (width / side, height / side, 0, 0))  # type: ignore[call-overload]
+            motion = cv2.multiply(enlarged, (width / columns, height / rows, 0, 0))  # type: ignore[call-overload]
         # Where nothing is to be seen the flow wanders; what looks the same where it stood has not moved.
         changed = cv2.blur(cv2.absdiff(grey, self._grey), (5, 5))
         moving = cv2.threshold(changed, self._steadiness.still_levels, 255, cv2.THRESH_BINARY)[1]

@@ -33,8 +33,8 @@ def test_a_shipped_network_computes_the_same_in_pytorch(name: str, root: Path, a
 
 
 def test_fixed_statistics_compute_the_same_in_training(root: Path) -> None:
-    network = onnx_weights.load_onnx(unet.UNet(unet.LIVE), root / "models" / "unet-live.onnx")
-    x = torch.rand(2, 3, 64, 64)
+    network = onnx_weights.load_onnx(recipes.RECIPES["unet-follow"].network(), root / "models" / "unet-follow.onnx", channels=5)
+    x = torch.rand(2, 5, 64, 64)
     expected = network(x)
     onnx_weights.fix_statistics(network)
     assert torch.equal(network.train()(x), expected)
@@ -42,4 +42,4 @@ def test_fixed_statistics_compute_the_same_in_training(root: Path) -> None:
 
 def test_the_file_of_another_network_is_refused(root: Path) -> None:
     with pytest.raises(SystemExit, match="convolutions, not the"):
-        onnx_weights.load_onnx(unet.UNet(unet.PHOTO), root / "models" / "unet-live.onnx")
+        onnx_weights.load_onnx(unet.UNet(unet.PHOTO), root / "models" / "unet-follow.onnx")

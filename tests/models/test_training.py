@@ -179,17 +179,19 @@ def test_a_motion_kernel_keeps_the_brightness() -> None:
     assert spoiling.motion_kernel(7, 0.4).sum() == pytest.approx(1.0, abs=1e-6)
 
 
-def test_the_live_network_has_the_size_its_card_says() -> None:
-    network = unet.UNet(unet.LIVE)
-    assert unet.parameter_count(network) == 1_625_217
-    assert unet.multiply_accumulates(network, (256, 256)) == 345_112_576
-    assert network(torch.zeros(1, 3, 256, 256)).shape == (1, 1, 256, 256)
+def test_the_following_network_has_the_size_its_card_says() -> None:
+    recipe = recipes.RECIPES["unet-follow"]
+    network = recipe.network()
+    assert unet.parameter_count(network) == 1_625_505
+    assert unet.multiply_accumulates(network, (128, 128), channels=5) == 87_457_792
+    assert network(torch.zeros(1, 5, 128, 128)).shape == (1, 1, 128, 128)
 
 
 def test_the_photo_network_has_the_size_its_card_says() -> None:
     network = unet.UNet(unet.PHOTO)
     assert unet.parameter_count(network) == 3_860_329
     assert unet.multiply_accumulates(network, (320, 320)) == 1_378_497_600
+    assert unet.multiply_accumulates(network, (160, 192)) == 413_549_280
     assert network(torch.zeros(1, 3, 320, 320)).shape == (1, 1, 320, 320)
 
 
@@ -206,9 +208,9 @@ def test_a_new_training_can_begin_with_the_weights_of_an_earlier_one(
 
 
 def test_a_training_that_continues_is_slower_and_leaves_out_the_smallest_pictures() -> None:
-    recipe = recipes.RECIPES["unet-live"]
+    recipe = recipes.RECIPES["unet-photo"]
     on = train.continued(recipe)
-    assert on.size_at(0.0) == (192, 192)
+    assert on.size_at(0.0) == (224, 224)
     assert on.size_at(0.99) == recipe.size
     assert on.learning_rate == pytest.approx(train.CONTINUED_PACE * recipe.learning_rate)
     coarse = train.continued(replace(recipe, growth=((0.0, 0.5),)))
@@ -300,7 +302,7 @@ def test_of_several_checkpoints_the_mean_is_exported(recipe: recipes.Recipe, tmp
     with pytest.raises(SystemExit, match="train first"):
         fit.load_averaged(recipe.network(), tmp_path / "3.pt")
     with pytest.raises(SystemExit, match="another network"):
-        fit.load_averaged(unet.UNet(unet.LIVE), tmp_path / "1.pt")
+        fit.load_averaged(unet.UNet(unet.PHOTO), tmp_path / "1.pt")
 
 
 def test_fine_tuning_goes_on_from_the_trained_weights_under_int8_s_rounding(

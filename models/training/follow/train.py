@@ -14,10 +14,11 @@ from torch.utils.data import IterableDataset
 
 from ....runtime.live.follow.network import PRIOR_BLUR
 from ..fit import Batch, fit, has_bfloat16
+from ..gain import SHIPPED, fold
 from ..onnx_weights import fix_statistics, load_onnx
 from ..photos import Photo
 from ..recipes import FollowRecipe
-from ..unet import INPUT_MEAN, INPUT_STD, UNet
+from ..unet import INPUT_MEAN, INPUT_STD, PHOTO, UNet
 from .motion import Moments
 
 PRIOR = 3  # channel of the last matte
@@ -51,7 +52,7 @@ def train_follow(
     device: torch.device,
     start: Path | None = None,
 ) -> UNet:
-    """Train on moments made of `photos`; see `fit`. `start`: an ONNX file of a network of this shape that takes RGB."""
+    """Train on moments made of `photos`; see `fit`. `start`: unet-photo's ONNX file."""
     torch.manual_seed(recipe.seed)
     network = recipe.network()
     if start is not None:
@@ -65,13 +66,14 @@ def train_follow(
 
 
 def begin_with(network: UNet, path: Path) -> None:
-    """Give `network` the weights of a network of its shape that takes RGB; further channels begin without a voice."""
-    other = load_onnx(UNet(network.shape), path)
-    weights = other.state_dict()
-    first = "encoder.0.0.0.weight"
-    wider = torch.zeros_like(network.state_dict()[first])
-    wider[:, : weights[first].shape[1]] = weights[first]
-    network.load_state_dict({**weights, first: wider})
+    """Give `network` the weights of unet-photo: the same but for its own blocks, and for RGB alone."""
+    photo = load_onnx(UNet(PHOTO), path)
+    fold(photo, 1 / SHIPPED)
+    weights = photo.state_dict()
+    own = network.state_dict()
+    stem = "encoder.0.layers.0.weight"
+    weights[stem] = torch.cat([weights[stem], torch.zeros_like(own[stem][:, 3:])], dim=1)
+    network.load_state_dict({name: weights.get(name, value) for name, value in own.items()})
 
 
 def loss_of(network: UNet, batch: Batch) -> Tensor:

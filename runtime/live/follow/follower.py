@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -30,7 +31,7 @@ from ..backdrop import quick_shrink
 from .likelihood import Colours
 from .looks import GRID, Looks, Portraits, box_marks, places_of, portrait_of
 from .network import BOX_LEVEL, PRIOR_BLUR, FollowNetwork
-from .place import Place, cropped, fitted, part_of
+from .place import Place, carried, cropped, fitted, moved_since, part_of
 
 Choice = Literal["largest", "centre"]
 Box = tuple[int, int, int, int]  # left, top, width, height in pixels of the frame
@@ -42,6 +43,7 @@ LEAST_SHARE = 0.002  # of the frame; smaller spots are no subject
 SEEN_SHARE = 0.06  # of its box; a subject of which less is seen is hidden
 WHOLE_SHARE = 0.6  # of its usual area
 LOST_FROM = 3  # frames in hiding
+WHOLE_EVERY = 2  # frames: how often the network for whole frames looks
 SEARCH_EVERY = 2  # frames in hiding: between them it is expected where its speed would have brought it
 USUAL_TIMES = 1.3  # what it is unlike itself from frame to frame, and it is still the same
 LIKE_UP_TO, UNLIKE_FROM = 14.0, 20.0  # levels between portraits: the same subject, somebody else
@@ -59,7 +61,8 @@ class Weights:
     """How loud the witnesses are beside the network; measured with the study `video`."""
 
     whole: float = 0.5  # the network for whole frames
-    known: float = 0.5  # the one that knows this subject
+    known: float = 0.5  # the one that knows this subject …
+    alone: float = 1.0  # … and the same where the other does not see it
     colour: float = 0.6
     motion: float = 1.0
     memory: float = 0.6
@@ -89,6 +92,7 @@ class _Frame:
     small: Image
     grey: NDArray[np.uint8]
     people: Alpha
+    motion: Plane | None  # since the frame before; None for the first one
     scale: float
 
 
@@ -123,6 +127,8 @@ class Follower:
         self._colours: Colours | None = None
         self._memory = _Memory(self._knows)
         self._tiny: Plane | None = None
+        self._people: Alpha | None = None  # in the frame before
+        self._since_whole = 0
         self._portraits = Portraits()
         self._away = False  # since a cut: it is not where it was, and is only searched for
         self._usual_area = 0.0
@@ -143,8 +149,8 @@ class Follower:
         if self._matte is not None and self._matte.shape != grey.shape:
             self.reset()
         cut = self._is_cut(grey)
-        people = self._segment(quick_shrink(image, self._input_size))
-        people = np.asarray(cv2.resize(people, size, interpolation=cv2.INTER_AREA), np.uint8)
+        motion = None if self._grey is None else moved_since(self._flow, self._grey, grey)
+        people = self._everybody(image, motion, size, cut=cut)
         if self._place is None:
             found = self._choose(people, size, scale)
             if found is None:
@@ -152,7 +158,7 @@ class Follower:
             self.reset()
             self._place = found
         self._away |= cut
-        frame = _Frame(image, small, grey, people, scale)
+        frame = _Frame(image, small, grey, people, motion, scale)
         place, matte = self._place, np.zeros(grey.shape, np.uint8)
         trusted = not (self._away or self.hidden)
         if not self._away and self.hidden % SEARCH_EVERY == 0:
@@ -175,11 +181,11 @@ class Follower:
         """The matte of what is where the subject should be now. `found`: it is not where it was a frame ago."""
         motion, before = None, None
         grey, size = frame.grey, (frame.grey.shape[1], frame.grey.shape[0])
-        first = self._grey is None or self._matte is None
+        first = frame.motion is None or self._matte is None
         if found:
             before = np.zeros(grey.shape, np.uint8)
         elif not first:
-            motion = -self._flow.calc(grey, self._grey, None)  # type: ignore[call-overload]
+            motion = frame.motion
             before = self._move(place, motion)
         place.keep_inside(size)
         distance = place.distance(grey.shape)
@@ -197,9 +203,21 @@ class Follower:
             odds += self._weights.motion * self._motion_odds(motion, place)
             odds += self._weights.memory * _log_odds(cv2.GaussianBlur(before, (0, 0), 2), 0.1)
         odds -= np.clip((distance - self._weights.reach) * 4, 0, 8)
-        matte = (255 / (1 + np.exp(-odds))).astype(np.uint8)
+        matte = (255 / (1 + cv2.exp(-odds))).astype(np.uint8)
         matte[distance > 2 * self._weights.reach] = 0
         return agreed(_without_strangers(matte, expected), frame.people, distance < self._weights.reach)
+
+    def _everybody(self, image: Image, motion: Plane | None, size: Size, *, cut: bool) -> Alpha:
+        """What the network for whole frames sees; between two looks, that moved along, while nothing is in doubt."""
+        sure = self._place is not None and not (cut or self._away or self.hidden)
+        if sure and motion is not None and self._people is not None and self._since_whole < WHOLE_EVERY - 1:
+            self._since_whole += 1
+            self._people = carried(self._people, motion)
+        else:
+            self._since_whole = 0
+            people = self._segment(quick_shrink(image, self._input_size))
+            self._people = np.asarray(cv2.resize(people, size, interpolation=cv2.INTER_AREA), np.uint8)
+        return self._people
 
     def _is_cut(self, grey: NDArray[np.uint8]) -> bool:
         """Whether this frame shows another scene than the last one."""
@@ -250,9 +268,9 @@ class Follower:
 
     def _move(self, place: Place, motion: Plane) -> Alpha:
         """Brings the box to where the subject went, and gives the last matte there."""
-        matte = self._matte if self._matte is not None else np.zeros(motion.shape[:2], np.uint8)
+        matte = self._matte if self._matte is not None else np.zeros(motion.shape[1:], np.uint8)
         there = cv2.warpAffine(matte, place.shift(), matte.shape[::-1]) > 140
-        distance = place.distance(motion.shape)
+        distance = place.distance(matte.shape)
         place.look_around(motion, (distance > NEAR[0]) & (distance < NEAR[1]))
         # Before it is known how fast it is, a matte may hold as much of what stands behind it.
         own = place.unlike(motion) < 1.5 * self._weights.same_motion_px
@@ -263,7 +281,7 @@ class Follower:
         # What is left of somebody who goes behind a tree seems to slow down: only the whole subject tells its speed.
         whole = np.count_nonzero(there) > WHOLE_SHARE * self._usual_area
         if whole and np.count_nonzero(along) > max(20, 0.25 * np.count_nonzero(there)):
-            place.turn(float(np.median(motion[:, :, 0][along])), float(np.median(motion[:, :, 1][along])))
+            place.turn(float(np.median(motion[0][along])), float(np.median(motion[1][along])))
         else:
             place.slow()
         shifted = cv2.warpAffine(matte, place.shift(), matte.shape[::-1])
@@ -297,10 +315,12 @@ class Follower:
             plane = np.full(shape, np.log(DOUBT / (1 - DOUBT)), np.float32)
             plane[inside] = _log_odds(full[y0 - top : y1 - top, x0 - left : x1 - left], DOUBT)
             said.append(plane)
-        # Who does not see the subject at all has no say in where it ends.
-        if expected.any() and float(np.mean(people[expected])) >= SUBJECT_FROM:
-            said[0] = (said[0] + _log_odds(people, DOUBT)) / 2
         self._square = left, top, side
+        # Who does not see the subject at all, because it is no person, has no say in where it ends.
+        if not expected.any() or float(np.mean(said[0][expected])) < 0:
+            return np.asarray(weights.alone * said[1], np.float32)
+        if float(np.mean(people[expected])) >= SUBJECT_FROM:
+            said[0] = (said[0] + _log_odds(people, DOUBT)) / 2
         return np.asarray(weights.whole * said[0] + weights.known * said[1], np.float32)
 
     def _motion_odds(self, motion: Plane, place: Place) -> Plane:
@@ -430,7 +450,12 @@ def _on_grid(matte: Alpha) -> Alpha:
 
 def _log_odds(alpha: NDArray[np.uint8] | cv2.typing.MatLike, doubt: float) -> Plane:
     """Of an alpha that is right but for `doubt` of all cases."""
-    share = np.clip(np.asarray(alpha, np.float32) / 255, doubt, 1 - doubt)
+    return np.asarray(cv2.LUT(alpha, _odds_of_levels(doubt)), np.float32)
+
+
+@cache
+def _odds_of_levels(doubt: float) -> Plane:
+    share = np.clip(np.arange(256, dtype=np.float32) / 255, doubt, 1 - doubt)
     return np.log(share / (1 - share))
 
 
@@ -438,8 +463,7 @@ def _without_strangers(matte: Alpha, expected: NDArray[np.bool_]) -> Alpha:
     """Only spots of which a fifth lies where the subject was."""
     subject = (matte >= SUBJECT_FROM).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(subject)
-    spots = np.asarray(labels, np.intp)
-    inside = np.bincount(spots[expected], minlength=count)
+    inside = np.bincount(labels[expected], minlength=count)
     keep = inside > 0.2 * stats[:, cv2.CC_STAT_AREA]
     keep[0] = True
-    return np.where(keep[spots], matte, 0).astype(np.uint8)
+    return matte if keep.all() else np.where(keep[labels], matte, 0).astype(np.uint8)

@@ -40,14 +40,14 @@ class Place:
         return np.array([[1, 0, self._dx], [0, 1, self._dy]], np.float32)
 
     def unlike(self, motion: Plane) -> Plane:
-        return np.hypot(motion[:, :, 0] - self._dx, motion[:, :, 1] - self._dy).astype(np.float32)
+        return _unlike(motion, (self._dx, self._dy))
 
     def unlike_scene(self, motion: Plane) -> Plane:
-        return np.hypot(motion[:, :, 0] - self._scene[0], motion[:, :, 1] - self._scene[1]).astype(np.float32)
+        return _unlike(motion, self._scene)
 
     def look_around(self, motion: Plane, around: NDArray[np.bool_]) -> None:
         if around.any():
-            self._scene = float(np.median(motion[:, :, 0][around])), float(np.median(motion[:, :, 1][around]))
+            self._scene = float(np.median(motion[0][around])), float(np.median(motion[1][around]))
 
     def turn(self, dx: float, dy: float) -> None:
         share = 0.5 if self.moved else 1.0
@@ -71,9 +71,8 @@ class Place:
 
     def follow(self, subject: NDArray[np.bool_], *, place_rate: float, size_rate: float, growth_rate: float) -> None:
         """So much of the way to the box around `subject`, in place and in size."""
-        rows, columns = np.nonzero(subject)
-        left, right = np.percentile(columns, (2, 98))
-        top, bottom = np.percentile(rows, (2, 98))
+        left, right = _ends(np.count_nonzero(subject, axis=0))
+        top, bottom = _ends(np.count_nonzero(subject, axis=1))
         by = 0.2 * self.width, 0.2 * self.height
         self.x += place_rate * float(np.clip((left + right) / 2 - self.x, -by[0], by[0]))
         self.y += place_rate * float(np.clip((top + bottom) / 2 - self.y, -by[1], by[1]))
@@ -83,6 +82,29 @@ class Place:
             # It grows at once: what turns its side to the camera would be cut off.
             rate = size_rate if wished < now else growth_rate
             setattr(self, side, max(4.0, now + rate * (wished - now)))
+
+
+def moved_since(flow: cv2.DISOpticalFlow, before: NDArray[np.uint8], now: NDArray[np.uint8]) -> Plane:
+    """How far every pixel of a grey picture has come since the one before: across and down, (2, H, W) in pixels."""
+    return np.stack(cv2.split(-flow.calc(now, before, None)))  # type: ignore[call-overload]
+
+
+def carried(matte: Alpha, motion: Plane) -> Alpha:
+    """A matte of the frame before, moved along with everything."""
+    rows, columns = np.indices(matte.shape, np.float32)
+    there = columns - motion[0], rows - motion[1]
+    return np.asarray(cv2.remap(matte, *there, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def _unlike(motion: Plane, speed: tuple[float, float]) -> Plane:
+    return np.asarray(cv2.magnitude(motion[0] - np.float32(speed[0]), motion[1] - np.float32(speed[1])), np.float32)
+
+
+def _ends(counts: NDArray[np.intp]) -> tuple[float, float]:
+    """Between which positions all but two hundredths at either end of what was counted at each lie."""
+    reached = np.cumsum(counts)
+    first, last = np.searchsorted(reached, (0.02 * reached[-1], 0.98 * reached[-1]))
+    return float(first), float(last)
 
 
 def part_of(matte: Alpha, left: int, top: int, side: int) -> Alpha:

@@ -2,6 +2,7 @@
 
     DATA/2026-11-23/184455-000122/session.json                                what the guests had chosen
                                   20261123-184507-000122.original.jpg         as the camera gave it: written first
+                                  20261123-184507-000122.followed.png         where who alone was wanted is, if so
                                   20261123-184507-000122.cutout.png           .picture.jpg, .sheet.jpg
                                   20261123-184507-000122.reel.mjpeg           of a recording: grows under a hidden name
                                   20261123-184507-000122.video.mp4            .loop.webp, .small.gif, .sound.mka
@@ -33,12 +34,12 @@ from .moving.reel import ReelWriter, rescue
 
 JOURNAL = "pictures.jsonl"
 SESSION = "session.json"
-_NAME = re.compile(r"\d{8}-\d{6}-(\d{6,})\.(original|cutout|picture|sheet|reel|sound|video|loop|small)\.\w+")
+_NAME = re.compile(r"\d{8}-\d{6}-(\d{6,})\.(original|followed|cutout|picture|sheet|reel|sound|video|loop|small)\.\w+")
 _DAYS, _SESSIONS = "[0-9]*-[0-9]*-[0-9]*", "[0-9]*-[0-9]*"
 
-Part = Literal["original", "cutout", "picture", "sheet", "reel", "sound", "video", "loop", "small"]
+Part = Literal["original", "followed", "cutout", "picture", "sheet", "reel", "sound", "video", "loop", "small"]
 _SUFFIX: dict[Part, str] = {
-    "original": ".jpg", "cutout": ".png", "picture": ".jpg", "sheet": ".jpg",
+    "original": ".jpg", "followed": ".png", "cutout": ".png", "picture": ".jpg", "sheet": ".jpg",
     "reel": ".mjpeg", "sound": ".mka", "video": ".mp4", "loop": ".webp", "small": ".gif",
 }  # fmt: skip
 
@@ -172,11 +173,16 @@ class Album:
         with self._change:
             return Session(self.root / f"{now:%Y-%m-%d}" / f"{now:%H%M%S}-{self._next:06d}", order)
 
-    def take(self, session: Session, original: bytes, now: datetime) -> Shot:
-        """An original, as JPEG. On the disk, whatever happens next, when this returns. Raises StorageError."""
+    def take(self, session: Session, original: bytes, now: datetime, *, followed: bytes | None = None) -> Shot:
+        """An original, as JPEG, and the PNG of who alone is wanted of it.
+
+        On the disk, whatever happens next, when this returns. Raises StorageError.
+        """
         with self._change:
             shot = Shot(session, f"{now:%Y%m%d-%H%M%S}-{self._next:06d}", now.isoformat(timespec="milliseconds"))
             files = {shot.path("original"): original}
+            if followed is not None:
+                files = {shot.path("followed"): followed, **files}
             note = session.folder / SESSION
             if not note.exists():
                 files = {note: json.dumps(asdict(session.order)).encode(), **files}

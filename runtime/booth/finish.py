@@ -30,6 +30,7 @@ from .paper.layout import Design, Layout
 
 SCREEN_SIDE = 1920  # px; also more than a photo on a sheet has
 POSE_SIDE = 1280  # px; of a film
+NEAR_SHARE = 0.025  # of the diagonal: the live matte, a moment before the photo, is no finer than that
 FILM_NICE = 2  # guests look at the animation, and fetch the film later
 log = logging.getLogger(__name__)
 
@@ -50,11 +51,11 @@ class Finisher:
         self.layouts, self.effects = layouts, {effect.key: effect for effect in effects}
         self._segment, self._backgrounds, self._design, self._threads = segmenter, backgrounds, design, threads
 
-    def for_screen(self, image: Image, order: Order) -> Image:
-        """(H, W, 3) → the finished picture, its long side `SCREEN_SIDE` at most."""
+    def for_screen(self, image: Image, order: Order, followed: Alpha | None = None) -> Image:
+        """(H, W, 3) → the finished picture, its long side `SCREEN_SIDE` at most; of who is `followed` (h, w) alone."""
         image = shrunk(image, SCREEN_SIDE)
         if self._needs_alpha(order):
-            alpha = self._segment(image)
+            alpha = only(self._segment(image), followed)
             return self._mixed(image, foreground(image, alpha, threads=self._threads), alpha, order)
         return self._changed(image, order)
 
@@ -85,7 +86,8 @@ class Finisher:
         order, image = shot.session.order, read(shot.path("original"))
         if self._needs_alpha(order):
             yield
-            alpha = self._segment(image)
+            seen = shot.path("followed")
+            alpha = only(self._segment(image), read(seen)[:, :, 0] if seen.is_file() else None)
             yield
             subject = foreground(image, alpha, threads=self._threads)
             yield
@@ -212,6 +214,19 @@ class Finisher:
             picture = picture.copy()
             overlay.paint(picture)
         return picture
+
+
+def only(alpha: Alpha, followed: Alpha | None) -> Alpha:
+    """(H, W), as far as it is near who is followed, (h, w): others go, hair that the coarse matte missed stays."""
+    if followed is None or not followed.any():
+        return alpha
+    size = alpha.shape[::-1]
+    near = round(NEAR_SHARE * float(np.hypot(*size)))
+    # At a quarter of the size: an ellipse this large is slow, and its border need not be sharp.
+    small = cv2.resize(followed, (max(1, size[0] // 4), max(1, size[1] // 4)), interpolation=cv2.INTER_LINEAR)
+    grown = cv2.dilate((small >= 128).astype(np.uint8) * 255, np.ones((near // 2 + 1, near // 2 + 1), np.uint8))
+    soft = cv2.resize(cv2.GaussianBlur(grown, (0, 0), 1 + near / 16), size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.multiply(alpha, soft, scale=1 / 255), np.uint8)
 
 
 def _missing(shot: Shot) -> set[Part]:

@@ -13,6 +13,7 @@ from ..errors import EdgeMatteError, StorageError
 from ..picture.images import Image, encode
 from .album import Album, Order, Shot
 from .camera.preview import Preview
+from .camera.still import Exposure
 from .finish import Finisher, screen_jpeg
 from .moving.encode import Moment, animation, decoded
 from .moving.microphone import Sound
@@ -82,7 +83,8 @@ class Party:
         try:
             exposure = self._make.preview.expose(self._stage.frozen, number=seen)
             original = exposure.file or encode(exposure.image, ".jpg")
-            self.shots.append(self._make.album.take(self._session, original, datetime.now()))
+            followed = None if exposure.followed is None else encode(exposure.followed, ".png")
+            self.shots.append(self._make.album.take(self._session, original, datetime.now(), followed=followed))
             # The original is on the disk. Guests see what they saw; the finished picture takes its place.
             self._photos.append(decoded(exposure.shown))
             self._sketch()
@@ -90,7 +92,7 @@ class Party:
             self._stage.fail(error)
             return
         number = len(self._photos) - 1
-        self._make.work.put(NOW, lambda: self._finish(number, exposure.image))
+        self._make.work.put(NOW, lambda: self._finish(number, exposure))
 
     def record(self) -> None:
         """Every frame that is shown from now on is kept."""
@@ -162,11 +164,11 @@ class Party:
         self._sheet = self._make.finisher.sheet(self._photos, self._session, date)
         return self._sheet
 
-    def _finish(self, number: int, image: Image) -> None:
+    def _finish(self, number: int, exposure: Exposure) -> None:
         """The finished photo takes the sketch's place."""
         if self._stage.left(self):
             return
-        self._photos[number] = self._make.finisher.for_screen(image, self._order)
+        self._photos[number] = self._make.finisher.for_screen(exposure.image, self._order, exposure.followed)
         if number < len(self._photos) - 1:
             return
         seen, whole = self._seen(), len(self._photos) == self._layout.shots

@@ -53,7 +53,7 @@ StabiliseOption = Annotated[
 ]
 FollowOption = Annotated[
     str | None,
-    typer.Option(metavar="largest|centre|X,Y,W,H|MASK.png", help="Keep to one subject, even when others pass by."),
+    typer.Option(metavar="largest|centre|X,Y|X,Y,W,H|MASK.png", help="Keep to one subject, even when others pass by."),
 ]
 RefineOption = Annotated[str, typer.Option(metavar="off|fast", help="Edges that follow the picture.")]
 DeviceOption = Annotated[

@@ -33,7 +33,9 @@ def test_a_shipped_network_computes_the_same_in_pytorch(name: str, root: Path, a
 
 
 def test_fixed_statistics_compute_the_same_in_training(root: Path) -> None:
-    network = onnx_weights.load_onnx(recipes.RECIPES["unet-follow"].network(), root / "models" / "unet-follow.onnx", channels=5)
+    network = onnx_weights.load_onnx(
+        recipes.RECIPES["unet-follow"].network(), root / "models" / "unet-follow.onnx", channels=5
+    )
     x = torch.rand(2, 5, 64, 64)
     expected = network(x)
     onnx_weights.fix_statistics(network)

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...live.frames import Buffers
-from ...picture.images import Image
+from ...picture.images import Alpha, Image
 
-FRESH_S = 0.3  # an older one is not what guests do now: the camera came to a stop, or was not looked through
-SEEN_S = 1.5  # but one that they had before them when they pressed is: a busy device shows frames late
+FRESH_S = 0.3  # shown longer ago, it is not what guests do now: the camera came to a stop, or was not looked through
+SEEN_S = 1.5  # since it was taken: a busy device shows frames late, and guests press at what they see
 MOST_UNDER_WAY = 6  # between the camera and the screen, those that were overtaken on the way included
 RECENT_BYTES = 20_000_000  # seven frames of 720p: what a page still shows when word of a press on it arrives
 FEWEST_RECENT, MOST_RECENT = 2, 8  # a page is one frame behind, however large they are
@@ -28,8 +28,10 @@ class Negative:
     image: Image | None  # (H, W, 3); None where the photo is taken in another way
     taken_s: float  # by the monotonic clock
     picture: NDArray[np.uint8] | None = None  # what is to be shown of it
+    followed: Alpha | None = None  # where who alone is wanted is
     jpeg: bytes = b""  # what was shown
     shown: int = 0  # the number that pages know it by
+    shown_s: float = 0.0  # since when
 
     @property
     def age_s(self) -> float:
@@ -58,12 +60,12 @@ class Negatives:
         with self._lock:
             return any(one.number == number for one in self._under_way)
 
-    def develop(self, number: int, picture: NDArray[np.uint8]) -> None:
+    def develop(self, number: int, picture: NDArray[np.uint8], *, followed: Alpha | None = None) -> None:
         """What will be shown of the latest frame with that number, for sources begin anew."""
         with self._lock:
             of_it = (one for one in reversed(self._under_way) if one.number == number)
             if (found := next(of_it, None)) is not None:
-                found.picture = picture
+                found.picture, found.followed = picture, followed
 
     def arrived(self, picture: NDArray[np.uint8]) -> Negative | None:
         """The frame whose picture is to be shown now; older ones were overtaken."""
@@ -80,7 +82,7 @@ class Negatives:
 
     def show(self, negative: Negative, jpeg: bytes, number: int) -> None:
         """It is on the screen, under that number."""
-        negative.jpeg, negative.shown = jpeg, number
+        negative.jpeg, negative.shown, negative.shown_s = jpeg, number, time.monotonic()
         with self._lock:
             self._recent.append(negative)
             while len(self._recent) > FEWEST_RECENT and (
@@ -96,7 +98,9 @@ class Negatives:
         """The one that a page knows by that number, else the newest; it belongs to who asked. None: none is fresh."""
         with self._lock:
             seen = [one for one in self._recent if one.shown == shown and one.age_s <= SEEN_S]
-            chosen = seen or [one for one in self._recent if one.age_s <= FRESH_S]
+            # How long a slow device needed for the frame is no matter, but since when it is on the screen.
+            now_s = time.monotonic()
+            chosen = seen or [one for one in self._recent if now_s - one.shown_s <= FRESH_S and one.age_s <= SEEN_S]
             if not chosen:
                 return None
             self._recent.remove(chosen[-1])

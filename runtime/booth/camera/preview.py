@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -20,6 +21,8 @@ from numpy.typing import NDArray
 from ...errors import EdgeMatteError, SourceError
 from ...live.backdrop import quick_shrink
 from ...live.edge import LiveEdge
+from ...live.follow.follower import Follower
+from ...live.follow.network import FollowNetwork
 from ...live.frames import Buffers, Frame
 from ...live.matte import LiveMatte
 from ...live.pipeline import LiveOptions, Pipeline
@@ -63,6 +66,10 @@ class Preview(Sink):
         self._segmenter, self._buffers, self._fps = segmenter, buffers, fps
         self._look = Look()
         self._renderer = self._new_renderer()
+        self._tapped: tuple[float, float] | None = None  # who alone is wanted was there, in shares of the frame
+        self._knows: FollowNetwork | None = None
+        self._follower: Follower | None = None
+        self._everybody = self._one = self._new_matte()
         self._paused, self._warm = True, False
         self._asked_s = self._wide_asked_s = self._beat_s = self._seen_s = self._rested_s = self._watched_s = 0.0
         self._posing = False  # somebody waits for the next frame
@@ -149,8 +156,28 @@ class Preview(Sink):
         after = replace(before, **{name: value for name, value in told.items() if value is not None})
         if after != before:
             self.framed.current = after
+            self.follow(None)  # the point is no longer where it was
             self._renderer = self._new_renderer()
             self._negatives.forget()
+
+    def follow(self, point: tuple[float, float] | None) -> None:
+        """From now on only who is there, in shares of the frame, and is followed from there; None: everybody.
+
+        While they are out of sight, everybody. Raises UsageError where the network that follows is not installed.
+        """
+        with self._change:
+            if point is not None and self._knows is None:
+                self._knows = FollowNetwork()
+            self._tapped, self._follower = point, None
+            self._everybody = self._new_matte()
+
+    @property
+    def following(self) -> Literal["everybody", "one", "lost"]:
+        """Whom the frames show."""
+        follower = self._follower
+        if self._tapped is None:
+            return "everybody"
+        return "lost" if follower is not None and follower.lost else "one"
 
     def go_on(self) -> None:
         """Frames are worth the work again."""
@@ -192,10 +219,10 @@ class Preview(Sink):
             self.shown.go_back(chosen.shown, chosen.jpeg)
         seen()
         if self.still is not None:
-            return replace(self.still(framing), shown=chosen.jpeg)
+            return replace(self.still(framing), shown=chosen.jpeg, followed=chosen.followed)
         if chosen.image is None:
             raise SourceError("the camera gave no picture")
-        return Exposure(chosen.image, shown=chosen.jpeg)
+        return Exposure(chosen.image, shown=chosen.jpeg, followed=chosen.followed)
 
     def set_aside(self, take: Callable[[], Exposure]) -> Exposure:
         """Closes the camera while `take` has it."""
@@ -219,14 +246,13 @@ class Preview(Sink):
                 self._resting.set()
                 self._stop.wait(0.02)
                 continue
-            wanted = input_size(self._segmenter.network.inputs[0])
-            matte = LiveMatte(self._segmenter.matte, wanted, stabiliser=Stabiliser())
+            self.follow(self._tapped)
             self._pipeline = Pipeline(
                 self.framed,
                 self._render,
                 [self],
                 buffers=self._buffers,
-                prepare=lambda frame, quality, matte=matte: self._prepare(frame, quality, matte),
+                prepare=self._prepare,
                 options=LiveOptions(fps=self._fps, ladder=LADDER[1:]),
             )
             try:
@@ -239,10 +265,15 @@ class Preview(Sink):
     def _idle(self) -> bool:
         return self._paused and not self._posing
 
-    def _prepare(self, frame: Frame, quality: Quality, matte: LiveMatte) -> Frame:
+    def _prepare(self, frame: Frame, quality: Quality) -> Frame:
         self._seen_s = time.monotonic()
         watched = self._seen_s - self._watched_s < WATCHED_S
-        if self._idle and not watched and not (self._warm and self._seen_s - self._rested_s >= REST_EVERY_S):
+        if (
+            self._idle
+            and not watched
+            and self._tapped is None
+            and not (self._warm and self._seen_s - self._rested_s >= REST_EVERY_S)
+        ):
             return frame
         self._rested_s = self._seen_s
         whole, (height, width) = frame.image, frame.image.shape[:2]
@@ -258,7 +289,18 @@ class Preview(Sink):
             self._negatives.keep(frame.number, None, frame.taken_s)
             if scale < 1.0:
                 self._buffers.give(whole)
-        return matte(frame, quality) if self._look.needs_matte else frame
+        with self._change:
+            if self._tapped is not None and self._follower is None:
+                height, width = frame.image.shape[:2]
+                point = round(self._tapped[0] * width), round(self._tapped[1] * height)
+                self._follower = Follower(self._segmenter.matte, self._input_size, point, knows=self._knows)
+                self._one = self._new_matte(self._follower)
+            follower, one, everybody = self._follower, self._one, self._everybody
+        if follower is not None:
+            followed = one(frame, quality)
+            if not follower.lost:
+                return followed
+        return everybody(frame, quality) if self._look.needs_matte else frame
 
     def _render(self, frame: Frame, quality: Quality) -> NDArray[np.uint8]:
         if not self._negatives.expects(frame.number):
@@ -270,7 +312,8 @@ class Preview(Sink):
             picture = self._buffers.take(frame.image.shape)
             np.copyto(picture, frame.image)
         look.finish(picture)
-        self._negatives.develop(frame.number, picture)
+        alone = self._tapped is not None and not frame.lost
+        self._negatives.develop(frame.number, picture, followed=frame.matte if alone else None)
         return picture
 
     def write(self, picture: NDArray[np.uint8], time_s: float) -> None:  # noqa: ARG002 - live: now
@@ -301,6 +344,13 @@ class Preview(Sink):
 
     def finish(self, *, whole: bool) -> None:
         """Nothing to close: pages stay and wait."""
+
+    @property
+    def _input_size(self) -> Size:
+        return input_size(self._segmenter.network.inputs[0])
+
+    def _new_matte(self, follower: Follower | None = None) -> LiveMatte:
+        return LiveMatte(self._segmenter.matte, self._input_size, stabiliser=Stabiliser(), follower=follower)
 
     def _new_renderer(self) -> Renderer:
         return Renderer(LiveEdge(), buffers=self._buffers, backdrop=self._look if self._look.needs_matte else None)

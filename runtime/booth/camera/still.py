@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ...errors import SourceError
 from ...live.frames import Buffers
 from ...live.sources.words import Opener
-from ...picture.images import Image, decode
+from ...picture.images import Alpha, Image, decode
 from .framing import Framing
 
 COMMAND_S = 30.0  # a camera's own program: it focuses, exposes and transfers
@@ -25,6 +25,7 @@ class Exposure:
     image: Image  # (H, W, 3)
     file: bytes | None = None  # the camera's own JPEG, where it is of the whole image
     shown: bytes = b""  # JPEG: what guests saw at that moment, cut out as the live matte has it
+    followed: Alpha | None = None  # (h, w), of the same part: where who alone is wanted was; None: all are
 
 
 Still = Callable[[Framing], Exposure]

@@ -113,6 +113,7 @@ class Desk:
             "statistics": asdict(statistics(booth.album.entries())),
             "targets": [str(path) for path in self.export.targets()],
             "export": asdict(self.export.progress),
+            "following": booth.preview.following,
             "settings": self.settings(),
             "unapplied": self.unapplied(),
             "file": None if self._settings.path is None else str(self._settings.path),
@@ -157,6 +158,10 @@ class Desk:
             if self._booth.sheet(value) is None:
                 raise RefusedError("no_picture", f"there is no picture {value[:80]}", value[:80])
             self._booth.remove(value)
+        elif what == "follow":
+            self._booth.preview.follow(_point(value))
+        elif what == "everybody":
+            self._booth.preview.follow(None)
         elif what in deeds:
             deeds[what]()
         else:
@@ -212,6 +217,17 @@ class Desk:
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip() or f"code {done.returncode}"
             raise RefusedError("no_power", f"the system refuses to shut down: {said}", said)
+
+
+def _point(text: str) -> tuple[float, float]:
+    """`0.3,0.5`: across and down, in shares of the live picture. Raises UsageError."""
+    try:
+        across, down = (float(share) for share in text.split(","))
+    except ValueError:
+        across = down = math.nan
+    if not (0 <= across <= 1 and 0 <= down <= 1):
+        raise UsageError(f"{text[:80]} is no point of the picture; expected two shares such as 0.3,0.5")
+    return across, down
 
 
 def _value(config: Config, key: str) -> Any:

@@ -205,6 +205,8 @@ function show() {
   table("backgrounds", statistics.backgrounds, backgroundName);
   table("effects", statistics.effects, effectName);
   list("disk", [[word("free"), word("free_gb", ...[disk.free, disk.total].map((bytes) => (bytes / 1e9).toFixed(1)))]]);
+  document.getElementById("following").textContent = word(`following_${latest.following}`);
+  document.querySelector("[data-act=everybody]").hidden = latest.following === "everybody";
   showExport(targets);
 }
 
@@ -289,6 +291,13 @@ async function followCamera() {
   }
   following = false;
 }
+
+document.getElementById("live").addEventListener("click", ({ clientX, clientY, target }) => {
+  const { left, top, width, height } = target.getBoundingClientRect();
+  const across = (clientX - left) / width;
+  const point = [mirrored() ? 1 - across : across, (clientY - top) / height];
+  act("follow", point.map((share) => Math.min(1, Math.max(0, share)).toFixed(3)).join());
+});
 
 function moved([left, top, width, height], how) {
   const step = 0.05;

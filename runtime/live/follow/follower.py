@@ -35,6 +35,7 @@ from .place import Place, carried, cropped, fitted, moved_since, part_of
 
 Choice = Literal["largest", "centre"]
 Box = tuple[int, int, int, int]  # left, top, width, height in pixels of the frame
+Point = tuple[int, int]  # across, down in pixels of the frame
 Plane = NDArray[np.float32]
 
 WORKING_SIDE = 427  # px, of the frame's long side where motion and colours are compared
@@ -103,14 +104,15 @@ class Follower:
         self,
         segment: Callable[[Image], Alpha],
         input_size: Size,
-        chosen: Choice | Box | Alpha,
+        chosen: Choice | Point | Box | Alpha,
         *,
         knows: Knows | None = None,
         weights: Weights | None = None,
     ) -> None:
         """`segment`: a picture of `input_size` → its matte. `chosen`: how to pick the subject in the first frame.
 
-        An alpha (h, w) shows it there. `knows`: the network that knows it again; without it, the bundled one.
+        A point is on it, or near it. An alpha (h, w) shows it there. `knows`: the network that knows it again;
+        without it, the bundled one.
         """
         self._knows = knows or FollowNetwork()
         self._segment, self._input_size, self._chosen = segment, input_size, chosen
@@ -184,7 +186,7 @@ class Follower:
         first = frame.motion is None or self._matte is None
         if found:
             before = np.zeros(grey.shape, np.uint8)
-        elif not first:
+        elif frame.motion is not None and not first:
             motion = frame.motion
             before = self._move(place, motion)
         place.keep_inside(size)
@@ -193,7 +195,7 @@ class Follower:
         odds = self._network_odds(frame, place, before, expected)
         if first and isinstance(self._chosen, np.ndarray):
             odds = _log_odds(self._shown_to(size), DOUBT)
-        if first and isinstance(self._chosen, tuple):
+        if first and isinstance(self._chosen, tuple) and len(self._chosen) == 4:
             odds[distance > BOX_SLACK] = np.log(DOUBT / (1 - DOUBT))
         if self._colours is None:
             around = (distance > BOX_SLACK) & (distance < AROUND)
@@ -251,12 +253,15 @@ class Follower:
         if isinstance(self._chosen, np.ndarray):
             box = cv2.boundingRect((self._shown_to(size) >= SUBJECT_FROM).astype(np.uint8))
             return Place.around(box) if box[2] else None
-        if isinstance(self._chosen, tuple):
+        if isinstance(self._chosen, tuple) and len(self._chosen) == 4:
             return Place.around([value / scale for value in self._chosen])
         spots = _spots(people)
         if not spots:
             return None
-        if self._chosen == "largest":
+        if isinstance(self._chosen, tuple):
+            x, y = round(self._chosen[0] / scale), round(self._chosen[1] / scale)
+            _, box = min(spots, key=lambda spot: _away(spot[0], x, y))
+        elif self._chosen == "largest":
             _, box = max(spots, key=lambda spot: np.count_nonzero(spot[0]))
         else:
             _, box = min(spots, key=lambda spot: np.hypot(*(_middle(spot[0]) - (size[0] / 2, size[1] / 2))))
@@ -394,8 +399,11 @@ class _Memory:
         self._frames += 1
 
 
-def parse_follow(text: str) -> Choice | Box | Alpha:
-    """`largest`, `centre`, `X,Y,WIDTH,HEIGHT`, or a mask's file, for the first frame. Raises UsageError, ImageError."""
+def parse_follow(text: str) -> Choice | Point | Box | Alpha:
+    """`largest`, `centre`, `X,Y`, `X,Y,WIDTH,HEIGHT`, or a mask's file, for the first frame.
+
+    Raises UsageError, ImageError.
+    """
     if text == "largest" or text == "centre":
         return text
     if Path(text).suffix.lower() in PHOTO_SUFFIXES:
@@ -405,10 +413,13 @@ def parse_follow(text: str) -> Choice | Box | Alpha:
                 f"--follow {text} is black; expected a mask of the first frame, white where the subject is"
             )
         return mask
-    match = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", text)
-    if match is None or "0" in (match[3], match[4]):
-        raise UsageError(f"--follow {text}; expected largest, centre, a box as X,Y,WIDTH,HEIGHT in pixels, or MASK.png")
-    return int(match[1]), int(match[2]), int(match[3]), int(match[4])
+    match = re.fullmatch(r"(\d+),(\d+)(?:,([1-9]\d*),([1-9]\d*))?", text)
+    if match is None:
+        raise UsageError(
+            f"--follow {text}; expected largest, centre, in pixels a point X,Y or a box X,Y,WIDTH,HEIGHT, or MASK.png"
+        )
+    x, y = int(match[1]), int(match[2])
+    return (x, y) if match[3] is None else (x, y, int(match[3]), int(match[4]))
 
 
 def _spots(people: Alpha) -> list[tuple[Alpha, Box]]:
@@ -423,6 +434,12 @@ def _spots(people: Alpha) -> list[tuple[Alpha, Box]]:
 
 def _middle(matte: Alpha) -> NDArray[np.floating]:
     return np.mean(np.nonzero(matte), axis=1)[::-1]
+
+
+def _away(matte: Alpha, x: int, y: int) -> float:
+    """How far a point is from somebody, in pixels; 0 on them."""
+    rows, columns = np.nonzero(matte >= SUBJECT_FROM)
+    return float(np.hypot(columns - x, rows - y).min())
 
 
 def agreed(matte: Alpha, people: Alpha, near: NDArray[np.bool_]) -> Alpha:
@@ -466,4 +483,4 @@ def _without_strangers(matte: Alpha, expected: NDArray[np.bool_]) -> Alpha:
     inside = np.bincount(labels[expected], minlength=count)
     keep = inside > 0.2 * stats[:, cv2.CC_STAT_AREA]
     keep[0] = True
-    return matte if keep.all() else np.where(keep[labels], matte, 0).astype(np.uint8)
+    return matte if keep.all() else np.where(keep[np.asarray(labels, np.intp)], matte, 0).astype(np.uint8)

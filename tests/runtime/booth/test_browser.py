@@ -147,6 +147,12 @@ def test_the_owner_changes_a_setting_and_the_booth_starts_anew_with_it(
         seen.page.click("nav [data-room=camera]")
         seen.until("Number(document.getElementById('live').dataset.frames ?? 0) > 3")
         seen.picture("owner-camera")
+        assert not seen.page.is_visible("[data-act=everybody]")
+        seen.page.click("#live", position={"x": 60, "y": 90})
+        seen.until("document.getElementById('following').textContent.startsWith('Only one')")
+        seen.picture("owner-follows")
+        seen.page.click("[data-act=everybody]")
+        seen.until("document.getElementById('following').textContent.startsWith('Everybody')")
         seen.page.click("[data-move=in]")
         seen.until("document.getElementById('why-camera.crop').textContent.includes('written')")
         assert seen.page.input_value('[id="camera.crop"]') == "0.05,0.05,0.9,0.9"

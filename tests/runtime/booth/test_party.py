@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from edgematte.runtime.booth.album import Album, Order, Part
@@ -20,6 +22,7 @@ from edgematte.runtime.booth.work import NOW, Work
 from edgematte.runtime.live.frames import Buffers
 from edgematte.runtime.live.sources.virtual import VirtualCamera
 from edgematte.runtime.matting.segmenter import Segmenter
+from edgematte.runtime.network.store import bundled_models
 from edgematte.runtime.picture.images import read
 
 from ..live_parts import wait_until
@@ -95,6 +98,40 @@ def test_who_has_left_leaves_no_picture_in_memory_though_the_full_size_waits(
         assert work._heap, "its full size still waits"
         work.close()
     assert (wall.taken_count, wall.failed) == (1, [])
+
+
+def test_only_who_was_touched_is_on_the_photo_and_whom_is_on_the_disk_with_it(tmp_path: Path, photos: Path) -> None:
+    """Where one person is wanted, another beside them is cut away: at once, and after a crash before the cut."""
+    left, right = (read(photos / "images" / f"{name}.jpg") for name in ("astronaut", "hopper"))
+    both = np.hstack([left, cv2.resize(right, left.shape[1::-1])])
+    cv2.imwrite(str(tmp_path / "both.png"), both[:, :, ::-1])
+    model, buffers, wall = bundled_models()["unet-live"], Buffers(), Wall()
+    camera = VirtualCamera(str(tmp_path / "both.png"), size=(640, 360), fps=10)
+    preview = Preview(lambda: camera.open(buffers), Segmenter(model, threads=1), buffers=buffers, fps=10)
+    preview.start()
+    preview.go_on()
+    assert preview.following == "everybody"
+    asyncio.run(asyncio.wait_for(preview.after(0), 30))  # a page looks
+    preview.follow((0.27, 0.6))
+    with Album(tmp_path / "album") as album:
+        makers = Makers(album, preview, finisher(model), Work(failed=wall.failed.append))
+        party = Party(Order("#008080", "single"), makers, wall)
+        wait_until(lambda: any(one.followed is not None for one in preview._negatives._recent))
+        assert preview.following == "one"
+        party.expose(None)
+        preview.close()
+        assert not wall.failed
+        (shot,) = album.unfinished()
+        assert shot.path("followed").is_file()
+        list(finisher(model).recover(album, [shot]))
+        alpha = cv2.imread(str(shot.path("cutout")), cv2.IMREAD_UNCHANGED)[:, :, 3]
+        everybody = finisher(model)._segment(read(shot.path("original")))
+    middle = alpha.shape[1] // 2
+    kept, lost = (np.count_nonzero(part >= 128) for part in (alpha[:, :middle], alpha[:, middle:]))
+    there = [np.count_nonzero(part >= 128) for part in (everybody[:, :middle], everybody[:, middle:])]
+    assert kept > 0.97 * there[0]
+    assert there[1] > 0.2 * alpha[:, middle:].size, "the other one is cut out as well otherwise"
+    assert lost < 0.1 * there[1]
 
 
 @pytest.mark.parametrize("lost", ["loop", "video", "small"])

@@ -6,7 +6,14 @@ import time
 
 import numpy as np
 
-from edgematte.runtime.booth.camera.negatives import MOST_RECENT, MOST_UNDER_WAY, RECENT_BYTES, SEEN_S, Negatives
+from edgematte.runtime.booth.camera.negatives import (
+    FRESH_S,
+    MOST_RECENT,
+    MOST_UNDER_WAY,
+    RECENT_BYTES,
+    SEEN_S,
+    Negatives,
+)
 from edgematte.runtime.live.frames import Buffers
 
 SHAPE = (4, 4, 3)
@@ -42,8 +49,18 @@ def test_what_is_not_happening_any_more_is_not_taken() -> None:
     assert negatives.choose(101) is None
     assert negatives.choose(None) is None
     slow = shown(negatives, 2, ago_s=SEEN_S / 2)  # a slow device shows late what guests do
+    negatives._recent[-1].shown_s -= 2 * FRESH_S
     assert negatives.choose(None) is None, "without a page's word it may be an old one of a camera that hangs"
     chosen = negatives.choose(102)
+    assert chosen is not None
+    assert chosen.image is slow
+
+
+def test_a_button_takes_what_a_slow_device_has_just_shown() -> None:
+    """It names no frame, and every frame of this device is older than half a second when it is on the screen."""
+    negatives = Negatives(Buffers())
+    slow = shown(negatives, 1, ago_s=SEEN_S / 2)
+    chosen = negatives.choose(None)
     assert chosen is not None
     assert chosen.image is slow
 

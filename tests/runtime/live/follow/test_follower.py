@@ -88,6 +88,9 @@ def test_the_largest_or_the_one_in_the_centre_is_chosen() -> None:
     centre = Follower(anybody, NETWORK, "centre")(image)
     assert centre[100, 160] > 200
     assert centre[100, 50] < 50
+    touched = Follower(anybody, NETWORK, (60, 95))(image)
+    assert touched[100, 50] > 200
+    assert touched[100, 160] < 50
     image[70:130, 80:95] = RIDER[:, :15]
     truth[70:130, 80:95] = 255
     largest = Follower(anybody, NETWORK, "largest")(image)
@@ -102,8 +105,9 @@ def test_nobody_there_gives_an_empty_matte() -> None:
 def test_a_choice_is_read_or_refused() -> None:
     assert parse_follow("largest") == "largest"
     assert parse_follow("10,20,30,40") == (10, 20, 30, 40)
+    assert parse_follow("10,0") == (10, 0)
     for words in ("me", "1,2,3", "1,2,0,4", "me.txt"):
-        with pytest.raises(UsageError, match="expected largest, centre, a box as"):
+        with pytest.raises(UsageError, match="expected largest, centre, in pixels a point X,Y or a box"):
             parse_follow(words)
 
 

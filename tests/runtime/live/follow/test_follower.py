@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgematte.runtime.errors import UsageError
-from edgematte.runtime.live.follow.follower import LOST_FROM, Follower, agreed, parse_follow
+from edgematte.runtime.live.follow.follower import LOST_FROM, WHOLE_EVERY, Follower, agreed, parse_follow
 from edgematte.runtime.live.follow.network import FollowNetwork
 from edgematte.runtime.network.store import MODELS_VARIABLE
 from edgematte.runtime.picture.images import Alpha, Image
@@ -96,6 +96,35 @@ def test_the_largest_or_the_one_in_the_centre_is_chosen() -> None:
     largest = Follower(anybody, NETWORK, "largest")(image)
     assert largest[100, 50] > 200
     assert largest[100, 160] < 50
+
+
+def test_the_whole_frame_is_looked_at_every_second_frame_and_moved_along_between() -> None:
+    """The network is most of what following costs. Who is hidden is looked for in every frame."""
+    looked: list[Image] = []
+
+    def segment(picture: Image) -> Alpha:
+        looked.append(picture)
+        return anybody(picture)
+
+    follower = Follower(segment, NETWORK, "largest")
+    for number in range(12):
+        image, truth = scene(60 + 4 * number)
+        matte = follower(image)
+    assert len(looked) <= 12 + 12 // WHOLE_EVERY + 1, "the square around the subject, and the frame"
+    assert overlap(matte, truth) > 0.9
+    follower(WALL)  # it is gone
+    looked.clear()
+    for _ in range(4):
+        follower(WALL)
+    assert len(looked) >= 4
+
+
+def test_an_animal_that_the_network_for_people_does_not_see_is_followed_by_its_looks() -> None:
+    follower = Follower(lambda picture: np.zeros(picture.shape[:2], np.uint8), NETWORK, scene(60)[1])
+    for number in range(12):
+        image, truth = scene(60 + 2 * number)
+        matte = follower(image)
+    assert overlap(matte, truth) > 0.7
 
 
 def test_nobody_there_gives_an_empty_matte() -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .network import LIVE_MODEL, PEOPLE_MODEL, PHOTO_MODEL
+from .network import ANY_MODEL, LIVE_MODEL, PEOPLE_MODEL, PHOTO_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +25,7 @@ USES = {
     PHOTO_MODEL: " (default for photos)",
     PEOPLE_MODEL: " (default for booths)",
     LIVE_MODEL: " (default for cameras)",
+    ANY_MODEL: " (default with --follow)",
 }
 PIPE_WIDTH = 160  # characters; a pipe has no width of its own, and a table folded to 80 cannot be searched
 

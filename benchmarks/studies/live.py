@@ -40,7 +40,7 @@ from ...runtime.live.sources.virtual import VirtualCamera
 from ...runtime.live.stabilise import Stabiliser
 from ...runtime.matting.refine import Refine, check_mode
 from ...runtime.matting.segmenter import Segmenter
-from ...runtime.network import LIVE_MODEL
+from ...runtime.network import ANY_MODEL, LIVE_MODEL
 from ...runtime.network.tensors import input_size
 from ...runtime.picture.images import Image, Size
 from ..measure.live_rate import Drawn
@@ -143,9 +143,9 @@ def beside_network_ms(segmenter: Segmenter, frames: NDArray[np.uint8], *, steady
 
 def follow_costs(model: str, frames: NDArray[np.uint8]) -> tuple[float, float]:
     """Median CPU milliseconds of a frame to its plain matte, and to its largest subject's, followed; one thread."""
-    segmenter = Segmenter(model, threads=1)
+    segmenter, seeing = Segmenter(model, threads=1), Segmenter(ANY_MODEL, threads=1)
     size = input_size(segmenter.network.inputs[0])
-    follower = Follower(segmenter.matte, size, "largest", knows=FollowNetwork(threads=1))
+    follower = Follower(seeing.matte, input_size(seeing.network.inputs[0]), "largest", knows=FollowNetwork(threads=1))
     plain, followed = list[float](), list[float]()
     for number in range(FRAMES):
         image = np.ascontiguousarray(frames[number % len(frames)][:, :, ::-1])

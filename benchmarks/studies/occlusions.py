@@ -25,7 +25,7 @@ from rich.table import Table
 from ...runtime.errors import UsageError
 from ...runtime.live.follow.follower import Follower
 from ...runtime.matting.segmenter import Segmenter
-from ...runtime.network import LIVE_MODEL
+from ...runtime.network import ANY_MODEL
 from ...runtime.network.tensors import input_size
 from ...runtime.picture.folders import find_photos
 from ...runtime.picture.images import Alpha, Image, read
@@ -198,7 +198,7 @@ def _taken(scene: Image, random: np.random.Generator) -> Image:
 def main(
     people: Annotated[Path, typer.Argument(help="A folder with images/ and alphas/ or masks/ of the same stems.")],
     backgrounds: Annotated[Path, typer.Argument(help="A folder of photos of places.")],
-    model: Annotated[str, typer.Option("-m", "--model", help="The network for whole frames.")] = LIVE_MODEL,
+    model: Annotated[str, typer.Option("-m", "--model", help="The network for whole frames.")] = ANY_MODEL,
     count: Annotated[int, typer.Option(min=1, help="Films of every kind.")] = 8,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here as well.")] = None,
 ) -> None:

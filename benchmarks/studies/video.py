@@ -30,7 +30,7 @@ from ...runtime.live.quality import Quality
 from ...runtime.live.stabilise import Stabiliser
 from ...runtime.matting.refine import Refine
 from ...runtime.matting.segmenter import Segmenter
-from ...runtime.network import LIVE_MODEL
+from ...runtime.network import ANY_MODEL, LIVE_MODEL
 from ...runtime.network.tensors import input_size
 from ...runtime.picture.folders import find_photos
 from ...runtime.picture.images import Alpha, Image, read
@@ -138,6 +138,7 @@ def score_ways(clip: Clip, ways: dict[str, Callable[[Frame], Alpha]]) -> list[Ro
 def ways_of(model: str, others: Sequence[Path], threads: int) -> dict[str, Callable[[Clip], Callable[[Frame], Alpha]]]:
     """What to call it → how to make it anew for a clip. Following begins with the box of the first true mask."""
     segmenter = Segmenter(model, threads=threads)
+    seeing = Segmenter(ANY_MODEL, threads=threads) if model == LIVE_MODEL else segmenter
 
     def live(
         segment: Segmenter, *, steady: bool, chosen: Choice | Box | None = None, mode: Refine = "off"
@@ -156,10 +157,8 @@ def ways_of(model: str, others: Sequence[Path], threads: int) -> dict[str, Calla
         f"{segmenter.path.stem}, frame by frame": lambda _: live(segmenter, steady=False),
         f"{segmenter.path.stem}, stabilised": lambda _: live(segmenter, steady=True),
         f"{segmenter.path.stem}, stabilised, refined": lambda _: live(segmenter, steady=True, mode="fast"),
-        f"{segmenter.path.stem}, followed": lambda clip: live(segmenter, steady=False, chosen=first_box(clip)),
-        f"{segmenter.path.stem}, followed, stabilised": lambda clip: live(
-            segmenter, steady=True, chosen=first_box(clip)
-        ),
+        f"{seeing.path.stem}, followed": lambda clip: live(seeing, steady=False, chosen=first_box(clip)),
+        f"{seeing.path.stem}, followed, stabilised": lambda clip: live(seeing, steady=True, chosen=first_box(clip)),
     }
     for path in others:
         other = Segmenter(path, threads=threads)

@@ -19,7 +19,7 @@ import torch
 from .fit import load_averaged
 from .gain import SHIPPED, fold
 from .recipes import RECIPES
-from .train import ROUNDED
+from .train import ROUNDED, load
 from .unet import UNet
 
 OPSET = 17
@@ -66,7 +66,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recipe", choices=sorted(RECIPES), required=True)
     parser.add_argument("--run", type=Path, help="run folder of the training (default: training-runs/RECIPE)")
-    parser.add_argument("--checkpoint", type=Path, nargs="+", help="these instead of the run folder's; their mean")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        nargs="+",
+        help="these instead of the run folder's, their mean; or a shipped .onnx file, for another size",
+    )
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument(
         "--gain", type=float, default=SHIPPED, help="on the logits, folded into the last layer; see gain.py"
@@ -75,9 +80,9 @@ def main() -> None:
     recipe = RECIPES[arguments.recipe]
     run = arguments.run or Path("training-runs") / arguments.recipe
     fine_tuned = run / ROUNDED / "checkpoint.pt"
-    network = load_averaged(
-        recipe.network(), *(arguments.checkpoint or [fine_tuned if fine_tuned.exists() else run / "checkpoint.pt"])
-    )
+    checkpoints = arguments.checkpoint or [fine_tuned if fine_tuned.exists() else run / "checkpoint.pt"]
+    network = recipe.network()
+    network = load(network, *checkpoints) if len(checkpoints) == 1 else load_averaged(network, *checkpoints)
     fold(network, arguments.gain)
     export(network, arguments.output, size=recipe.size, channels=recipe.channels)
     print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB")

@@ -117,19 +117,12 @@ class Level(nn.Module):
             return self.layers(x)
 
 
-def lite_levels(*, inputs: int = 3, deepest: int = LEVELS[-1][0][0]) -> nn.ModuleList:
-    """The five levels with random weights, `CHANNELS` wide; for RGB normalised to −1…1.
-
-    Channels after RGB have no voice here. `deepest`: blocks of the innermost level, which holds most of the weights.
-    """
-    levels, stem = nn.ModuleList(), Padded(inputs, STEM_CHANNELS, 3, 2)
-    with torch.no_grad():
-        stem.weight[:, 3:] = 0
-    inputs = STEM_CHANNELS
+def lite_levels() -> nn.ModuleList:
+    """The five levels with random weights, `CHANNELS` wide; for RGB normalised to −1…1."""
+    levels, inputs = nn.ModuleList(), STEM_CHANNELS
     for index, level in enumerate(LEVELS):
-        layers: list[nn.Module] = [stem, nn.ReLU6()] if not index else []
+        layers: list[nn.Module] = [Padded(3, STEM_CHANNELS, 3, 2), nn.ReLU6()] if not index else []
         for blocks, outputs, kernel, stride, expansion in level:
-            blocks = deepest if index == len(LEVELS) - 1 else blocks
             for block in range(blocks):
                 layers.append(Bottleneck(inputs, outputs, kernel, 1 if block else stride, expansion))
                 inputs = outputs

@@ -129,6 +129,19 @@ RECIPES: dict[str, Recipe | FollowRecipe] = {
         rest=0.1,
         twins=4,
     ),
+    # The same of unet-photo.
+    "unet-any": Recipe(
+        shape=PHOTO,
+        size=(192, 160),
+        mix=ANYTHING,
+        rule="anything",
+        steps=20_000,
+        growth=((0.0, 1.0),),
+        learning_rate=1.5e-3,
+        rest=0.4,
+        average=0.9995,
+        twins=4,
+    ),
     "unet-people": Recipe(
         shape=PHOTO,
         size=(384, 320),
@@ -160,8 +173,7 @@ RECIPES: dict[str, Recipe | FollowRecipe] = {
         mix=FollowMix(),
         rule="anything",
         steps=12_000,
-        growth=((0.0, 1.0),),
-        learning_rate=6e-4,
-        rest=0.1,
+        growth=((0.0, 0.75), (0.8, 1.0)),
+        learning_rate=1e-3,
     ),
 }

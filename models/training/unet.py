@@ -11,7 +11,7 @@ high resolution memory traffic, not arithmetic, is what an int8 network pays for
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +33,6 @@ class UNetShape:
     residuals: tuple[int, ...]  # residual blocks per level, after the convolution with stride 2
     decoder_residuals: tuple[int, ...] = ()  # blocks per level of the decoder, outermost first; none when empty
     lite: bool = False  # the encoder is EfficientNet-Lite2's, started from ImageNet; `residuals` is empty then
-    deepest: int = 5  # blocks of that encoder's innermost level
 
     @property
     def stride(self) -> int:
@@ -41,9 +40,8 @@ class UNetShape:
         return 2 ** len(self.encoder)
 
 
+FOLLOW = UNetShape(encoder=(16, 24, 48, 96, 160), residuals=(0, 0, 1, 2, 2))
 PHOTO = UNetShape(encoder=CHANNELS, residuals=(), decoder_residuals=(0, 1, 1, 0), lite=True)
-FOLLOW = replace(PHOTO, deepest=3)
-HINTS, HINTED = 16, 1  # channels that read what is told besides RGB, and after which level it is heard
 
 
 def convolution(inputs: int, outputs: int, *, stride: int = 1, kernel: int = 3) -> nn.Sequential:
@@ -80,11 +78,7 @@ class UNet(nn.Module):
     def __init__(self, shape: UNetShape, *, inputs: int = 3) -> None:
         super().__init__()
         self.shape = shape
-        if shape.lite:
-            self.encoder = lite_levels(inputs=inputs, deepest=shape.deepest)
-        else:
-            self.encoder = _plain_levels(shape, inputs)
-        self.hints = _hints(inputs, shape.encoder[HINTED]) if shape.lite and inputs > 3 else None
+        self.encoder = lite_levels() if shape.lite else _plain_levels(shape, inputs)
         self.narrow, self.decoder = nn.ModuleList(), nn.ModuleList()
         inputs = shape.encoder[-1]
         decoder_residuals = shape.decoder_residuals or (0,) * (len(shape.encoder) - 1)
@@ -97,11 +91,8 @@ class UNet(nn.Module):
     def logits(self, x: Tensor) -> Tensor:
         """`(N, 3, H, W)` normalised RGB → `(N, 1, H, W)` logits of alpha."""
         levels: list[Tensor] = []
-        seen = x
-        for index, level in enumerate(self.encoder):
+        for level in self.encoder:
             x = level(x)
-            if self.hints is not None and index == HINTED:
-                x = x + self.hints(seen)
             levels.append(x)
         for narrow, level, skip in zip(self.narrow, self.decoder, reversed(levels[:-1]), strict=True):
             x = functional.interpolate(narrow(x), scale_factor=2, mode="bilinear", align_corners=False)
@@ -111,13 +102,6 @@ class UNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(N, 3, H, W)` normalised RGB → `(N, 1, H, W)` alpha, 0…1."""
         return torch.sigmoid(self.logits(x))
-
-
-def _hints(inputs: int, outputs: int) -> nn.Sequential:
-    """What is told besides RGB, for an encoder that knows only RGB; it begins without a voice."""
-    last = nn.Conv2d(HINTS, outputs, 3, 2, 1)
-    nn.init.zeros_(last.weight)
-    return nn.Sequential(*convolution(inputs, HINTS, stride=2), last)
 
 
 def _plain_levels(shape: UNetShape, inputs: int) -> nn.ModuleList:

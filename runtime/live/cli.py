@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import UsageError
-from ..network import LIVE_MODEL
+from ..network import ANY_MODEL, LIVE_MODEL
 from ..terminal import complain
 
 if TYPE_CHECKING:
@@ -33,7 +33,14 @@ CHROMA_GREEN = "#00b140"  # what video people put where transparency should be a
 JSON_EVERY_S = 10.0  # a line a second would fill a journal in months
 
 ModelOption = Annotated[
-    str, typer.Option("-m", "--model", metavar="NAME|FILE.tflite", help="A bundled model or a file of your own.")
+    str | None,
+    typer.Option(
+        "-m",
+        "--model",
+        metavar="NAME|FILE.tflite",
+        help="A bundled model or a file of your own.",
+        show_default=f"{LIVE_MODEL}, with --follow {ANY_MODEL}",
+    ),
 ]
 BackgroundOption = Annotated[
     str | None,
@@ -72,7 +79,7 @@ def camera(
     ] = None,
     background: BackgroundOption = None,
     only_mask: MaskOption = False,
-    model: ModelOption = LIVE_MODEL,
+    model: ModelOption = None,
     size: SizeOption = None,
     fps: FpsOption = None,
     pixel_format: PixelOption = "rgb24",
@@ -160,7 +167,7 @@ def video(
     output: Annotated[str, typer.Option("-o", "--output", metavar="OUT", help="A video, a folder for PNGs, or -.")],
     background: BackgroundOption = None,
     only_mask: MaskOption = False,
-    model: ModelOption = LIVE_MODEL,
+    model: ModelOption = None,
     size: SizeOption = None,
     fps: FpsOption = None,
     pixel_format: PixelOption = "rgb24",
@@ -211,7 +218,7 @@ def _pipeline(
     words: list[str],
     options: SourceOptions,
     *,
-    model: str,
+    model: str | None,
     background: str,
     only_mask: bool,
     stabilise: str,
@@ -250,6 +257,7 @@ def _pipeline(
     if only_mask and background not in ("none", "blur"):
         raise UsageError("--only-mask and --background exclude each other; leave one out")
     buffers = Buffers()
+    model = model or (LIVE_MODEL if follow is None else ANY_MODEL)
     spare_inputs((source, model, background), words)
     opening = opener(source, options, buffers)
     if view is not None:

@@ -14,11 +14,10 @@ from torch.utils.data import IterableDataset
 
 from ....runtime.live.follow.network import PRIOR_BLUR
 from ..fit import Batch, fit, has_bfloat16
-from ..gain import SHIPPED, fold
 from ..onnx_weights import fix_statistics, load_onnx
 from ..photos import Photo
 from ..recipes import FollowRecipe
-from ..unet import INPUT_MEAN, INPUT_STD, PHOTO, UNet
+from ..unet import INPUT_MEAN, INPUT_STD, UNet
 from .motion import Moments
 
 PRIOR = 3  # channel of the last matte
@@ -52,28 +51,17 @@ def train_follow(
     device: torch.device,
     start: Path | None = None,
 ) -> UNet:
-    """Train on moments made of `photos`; see `fit`. `start`: unet-photo's ONNX file."""
+    """Train on moments made of `photos`; see `fit`. `start`: its ONNX file."""
     torch.manual_seed(recipe.seed)
     network = recipe.network()
     if start is not None:
-        begin_with(network, start)
+        load_onnx(network, start, channels=recipe.channels)
         fix_statistics(network)
 
     def batches(size: tuple[int, int], seed: int) -> FollowBatches:
         return FollowBatches(photos, recipe, side=size[0], seed=seed)
 
     return fit(network, recipe, run, batches=batches, loss=loss_of, minutes=minutes, device=device)
-
-
-def begin_with(network: UNet, path: Path) -> None:
-    """Give `network` the weights of unet-photo: the same but for its own blocks, and for RGB alone."""
-    photo = load_onnx(UNet(PHOTO), path)
-    fold(photo, 1 / SHIPPED)
-    weights = photo.state_dict()
-    own = network.state_dict()
-    stem = "encoder.0.layers.0.weight"
-    weights[stem] = torch.cat([weights[stem], torch.zeros_like(own[stem][:, 3:])], dim=1)
-    network.load_state_dict({name: weights.get(name, value) for name, value in own.items()})
 
 
 def loss_of(network: UNet, batch: Batch) -> Tensor:

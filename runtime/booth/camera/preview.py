@@ -49,6 +49,7 @@ REST_EVERY_S = 1.0  # while nobody is there a frame now and then keeps everythin
 HANGS_S = 60.0  # silent for so long; a camera's own program may take half of that
 UNSEEN = (2, 2, 3)  # the shape of a picture that nobody will see
 WATCHED_S = 8.0  # since a page asked for a frame, which it does every five seconds even when none come
+Following = Literal["everybody", "one", "lost"]
 log = logging.getLogger(__name__)
 
 
@@ -172,7 +173,7 @@ class Preview(Sink):
             self._everybody = self._new_matte()
 
     @property
-    def following(self) -> Literal["everybody", "one", "lost"]:
+    def following(self) -> Following:
         """Whom the frames show."""
         follower = self._follower
         if self._tapped is None:

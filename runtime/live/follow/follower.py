@@ -32,15 +32,13 @@ from .likelihood import Colours
 from .looks import GRID, Looks, Portraits, box_marks, places_of, portrait_of
 from .network import BOX_LEVEL, PRIOR_BLUR, FollowNetwork
 from .place import Place, carried, cropped, fitted, moved_since, part_of
+from .spots import SUBJECT_FROM, Box, agreed, away, middle, spots, without_strangers
 
 Choice = Literal["largest", "centre"]
-Box = tuple[int, int, int, int]  # left, top, width, height in pixels of the frame
 Point = tuple[int, int]  # across, down in pixels of the frame
 Plane = NDArray[np.float32]
 
 WORKING_SIDE = 427  # px, of the frame's long side where motion and colours are compared
-SUBJECT_FROM = 128
-LEAST_SHARE = 0.002  # of the frame; smaller spots are no subject
 SEEN_SHARE = 0.06  # of its box; a subject of which less is seen is hidden
 WHOLE_SHARE = 0.6  # of its usual area
 LOST_FROM = 3  # frames in hiding
@@ -52,7 +50,6 @@ CUT_SIDE, CUT_LIKE = 32, 0.5  # px, and the correlation of two frames below whic
 FADES = 0.98  # a frame, of how large the subject is known to be
 NEAR = 1.2, 2.0  # half boxes from the centre: what is there moves as the scene does
 BOX_SLACK, AROUND = 1.05, 2.5  # half boxes: outside a given one nothing is the subject; so far its surroundings reach
-ALONE_SHARE, AGREED_SHARE = 0.9, 0.8  # of all that a frame shows, and of what is followed
 LEARN_EVERY = 3  # frames
 DOUBT = 0.03  # of what a network says
 
@@ -62,8 +59,7 @@ class Weights:
     """How loud the witnesses are beside the network; measured with the study `video`."""
 
     whole: float = 0.5  # the network for whole frames
-    known: float = 0.5  # the one that knows this subject …
-    alone: float = 1.0  # … and the same where the other does not see it
+    known: float = 0.5  # the one that knows this subject
     colour: float = 0.6
     motion: float = 1.0
     memory: float = 0.6
@@ -207,7 +203,7 @@ class Follower:
         odds -= np.clip((distance - self._weights.reach) * 4, 0, 8)
         matte = (255 / (1 + cv2.exp(-odds))).astype(np.uint8)
         matte[distance > 2 * self._weights.reach] = 0
-        return agreed(_without_strangers(matte, expected), frame.people, distance < self._weights.reach)
+        return agreed(without_strangers(matte, expected), frame.people, distance < self._weights.reach)
 
     def _everybody(self, image: Image, motion: Plane | None, size: Size, *, cut: bool) -> Alpha:
         """What the network for whole frames sees; between two looks, that moved along, while nothing is in doubt."""
@@ -240,7 +236,7 @@ class Follower:
 
     def _search(self, frame: _Frame, place: Place) -> tuple[Place, Alpha] | None:
         """Who in the whole frame looks as the subject did, and their matte; None when all are others."""
-        tried = [(Place.around(box), alone) for alone, box in _spots(frame.people)]
+        tried = [(Place.around(box), alone) for alone, box in spots(frame.people)]
         if self._colours is not None:  # the network for whole frames does not see everybody
             x, y = self._colours.most_likely(frame.small, (place.width, place.height))
             there = Place(x, y, place.width, place.height)
@@ -255,16 +251,16 @@ class Follower:
             return Place.around(box) if box[2] else None
         if isinstance(self._chosen, tuple) and len(self._chosen) == 4:
             return Place.around([value / scale for value in self._chosen])
-        spots = _spots(people)
-        if not spots:
+        found = spots(people)
+        if not found:
             return None
         if isinstance(self._chosen, tuple):
             x, y = round(self._chosen[0] / scale), round(self._chosen[1] / scale)
-            _, box = min(spots, key=lambda spot: _away(spot[0], x, y))
+            _, box = min(found, key=lambda spot: away(spot[0], x, y))
         elif self._chosen == "largest":
-            _, box = max(spots, key=lambda spot: np.count_nonzero(spot[0]))
+            _, box = max(found, key=lambda spot: np.count_nonzero(spot[0]))
         else:
-            _, box = min(spots, key=lambda spot: np.hypot(*(_middle(spot[0]) - (size[0] / 2, size[1] / 2))))
+            _, box = min(found, key=lambda spot: np.hypot(*(middle(spot[0]) - (size[0] / 2, size[1] / 2))))
         return Place.around(box)
 
     def _shown_to(self, size: Size) -> Alpha:
@@ -321,10 +317,8 @@ class Follower:
             plane[inside] = _log_odds(full[y0 - top : y1 - top, x0 - left : x1 - left], DOUBT)
             said.append(plane)
         self._square = left, top, side
-        # Who does not see the subject at all, because it is no person, has no say in where it ends.
-        if not expected.any() or float(np.mean(said[0][expected])) < 0:
-            return np.asarray(weights.alone * said[1], np.float32)
-        if float(np.mean(people[expected])) >= SUBJECT_FROM:
+        # Who does not see the subject at all has no say in where it ends.
+        if expected.any() and float(np.mean(people[expected])) >= SUBJECT_FROM:
             said[0] = (said[0] + _log_odds(people, DOUBT)) / 2
         return np.asarray(weights.whole * said[0] + weights.known * said[1], np.float32)
 
@@ -422,45 +416,6 @@ def parse_follow(text: str) -> Choice | Point | Box | Alpha:
     return (x, y) if match[3] is None else (x, y, int(match[3]), int(match[4]))
 
 
-def _spots(people: Alpha) -> list[tuple[Alpha, Box]]:
-    """Everybody large enough to be a subject: their matte alone, and their box."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats((people >= SUBJECT_FROM).astype(np.uint8))
-    return [
-        (np.where(labels == n, people, 0).astype(np.uint8), (int(left), int(top), int(width), int(height)))
-        for n, (left, top, width, height, area) in enumerate(stats)
-        if n and area >= LEAST_SHARE * people.size
-    ]
-
-
-def _middle(matte: Alpha) -> NDArray[np.floating]:
-    return np.mean(np.nonzero(matte), axis=1)[::-1]
-
-
-def _away(matte: Alpha, x: int, y: int) -> float:
-    """How far a point is from somebody, in pixels; 0 on them."""
-    rows, columns = np.nonzero(matte >= SUBJECT_FROM)
-    return float(np.hypot(columns - x, rows - y).min())
-
-
-def agreed(matte: Alpha, people: Alpha, near: NDArray[np.bool_]) -> Alpha:
-    """The whole frame's own matte, where that shows one subject alone and it is the one followed."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((people >= SUBJECT_FROM).astype(np.uint8))
-    if count < 2:
-        return matte
-    largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
-    alone, area = labels == largest, float(stats[largest, cv2.CC_STAT_AREA])
-    followed = matte >= SUBJECT_FROM
-    both = np.count_nonzero(alone & followed)
-    if area < ALONE_SHARE * stats[1:, cv2.CC_STAT_AREA].sum():
-        return matte
-    # It may show much that was lost on the way, but nothing far from the subject: that is somebody joined to it.
-    if both < max(AGREED_SHARE * np.count_nonzero(followed), 0.5 * area):
-        return matte
-    if np.count_nonzero(alone & near) < ALONE_SHARE * area:
-        return matte
-    return np.where(alone | (people < SUBJECT_FROM), people, 0).astype(np.uint8)
-
-
 def _on_grid(matte: Alpha) -> Alpha:
     return np.asarray(cv2.resize(matte, (GRID, GRID), interpolation=cv2.INTER_AREA), np.uint8)
 
@@ -474,13 +429,3 @@ def _log_odds(alpha: NDArray[np.uint8] | cv2.typing.MatLike, doubt: float) -> Pl
 def _odds_of_levels(doubt: float) -> Plane:
     share = np.clip(np.arange(256, dtype=np.float32) / 255, doubt, 1 - doubt)
     return np.log(share / (1 - share))
-
-
-def _without_strangers(matte: Alpha, expected: NDArray[np.bool_]) -> Alpha:
-    """Only spots of which a fifth lies where the subject was."""
-    subject = (matte >= SUBJECT_FROM).astype(np.uint8)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(subject)
-    inside = np.bincount(labels[expected], minlength=count)
-    keep = inside > 0.2 * stats[:, cv2.CC_STAT_AREA]
-    keep[0] = True
-    return matte if keep.all() else np.where(keep[np.asarray(labels, np.intp)], matte, 0).astype(np.uint8)

@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import pytest
 
+from edgematte.runtime.booth.camera.preview import Following
 from edgematte.runtime.booth.config import Config, OneOf
 from edgematte.runtime.booth.flow import Step
 from edgematte.runtime.booth.offer import LANGUAGES, words_of
@@ -77,7 +78,11 @@ def owners_keys() -> set[str]:
     used |= {f"did_{what}" for what in re.findall(r'data-act="(\w+)"', (PAGE / "owner.html").read_text())}
     used |= {f"refused_{word}" for word in re.findall(r'RefusedError\(\s*"(\w+)"', sources)}
     used |= {f"export_{word}" for word in get_args(Ended)} | {f"fault_{DIFFERS}"}
-    used |= {f"trouble_{word}" for word in PROBLEMS}
+    used |= (
+        {f"trouble_{word}" for word in PROBLEMS}
+        | {f"following_{whom}" for whom in get_args(Following)}
+        | {"did_follow"}
+    )
     for key in offered:
         check = check_of(key)
         texts = [word for word in check.words if isinstance(word, str)] if isinstance(check, OneOf) else []

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from edgematte.runtime.errors import UsageError
-from edgematte.runtime.live.follow.follower import LOST_FROM, WHOLE_EVERY, Follower, agreed, parse_follow
+from edgematte.runtime.live.follow.follower import LOST_FROM, WHOLE_EVERY, Follower, parse_follow
 from edgematte.runtime.live.follow.network import FollowNetwork
+from edgematte.runtime.live.follow.spots import agreed
 from edgematte.runtime.network.store import MODELS_VARIABLE
 from edgematte.runtime.picture.images import Alpha, Image
 
@@ -117,14 +118,6 @@ def test_the_whole_frame_is_looked_at_every_second_frame_and_moved_along_between
     for _ in range(4):
         follower(WALL)
     assert len(looked) >= 4
-
-
-def test_an_animal_that_the_network_for_people_does_not_see_is_followed_by_its_looks() -> None:
-    follower = Follower(lambda picture: np.zeros(picture.shape[:2], np.uint8), NETWORK, scene(60)[1])
-    for number in range(12):
-        image, truth = scene(60 + 2 * number)
-        matte = follower(image)
-    assert overlap(matte, truth) > 0.7
 
 
 def test_nobody_there_gives_an_empty_matte() -> None:

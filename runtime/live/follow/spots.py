@@ -1,0 +1,64 @@
+"""A matte → the spots that it consists of: who is there, and which of them is the one that is followed."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ...picture.images import Alpha
+
+Box = tuple[int, int, int, int]  # left, top, width, height in pixels
+
+SUBJECT_FROM = 128
+LEAST_SHARE = 0.002  # of the frame; smaller spots are no subject
+ALONE_SHARE, AGREED_SHARE = 0.9, 0.8  # of all that a frame shows, and of what is followed
+
+
+def spots(people: Alpha) -> list[tuple[Alpha, Box]]:
+    """Everybody large enough to be a subject: their matte alone, and their box."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((people >= SUBJECT_FROM).astype(np.uint8))
+    return [
+        (np.where(labels == n, people, 0).astype(np.uint8), (int(left), int(top), int(width), int(height)))
+        for n, (left, top, width, height, area) in enumerate(stats)
+        if n and area >= LEAST_SHARE * people.size
+    ]
+
+
+def middle(matte: Alpha) -> NDArray[np.floating]:
+    return np.mean(np.nonzero(matte), axis=1)[::-1]
+
+
+def away(matte: Alpha, x: int, y: int) -> float:
+    """How far a point is from somebody, in pixels; 0 on them."""
+    rows, columns = np.nonzero(matte >= SUBJECT_FROM)
+    return float(np.hypot(columns - x, rows - y).min())
+
+
+def agreed(matte: Alpha, people: Alpha, near: NDArray[np.bool_]) -> Alpha:
+    """The whole frame's own matte, where that shows one subject alone and it is the one followed."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((people >= SUBJECT_FROM).astype(np.uint8))
+    if count < 2:
+        return matte
+    largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    alone, area = labels == largest, float(stats[largest, cv2.CC_STAT_AREA])
+    followed = matte >= SUBJECT_FROM
+    both = np.count_nonzero(alone & followed)
+    if area < ALONE_SHARE * stats[1:, cv2.CC_STAT_AREA].sum():
+        return matte
+    # It may show much that was lost on the way, but nothing far from the subject: that is somebody joined to it.
+    if both < max(AGREED_SHARE * np.count_nonzero(followed), 0.5 * area):
+        return matte
+    if np.count_nonzero(alone & near) < ALONE_SHARE * area:
+        return matte
+    return np.where(alone | (people < SUBJECT_FROM), people, 0).astype(np.uint8)
+
+
+def without_strangers(matte: Alpha, expected: NDArray[np.bool_]) -> Alpha:
+    """Only spots of which a fifth lies where the subject was."""
+    subject = (matte >= SUBJECT_FROM).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(subject)
+    inside = np.bincount(labels[expected], minlength=count)
+    keep = inside > 0.2 * stats[:, cv2.CC_STAT_AREA]
+    keep[0] = True
+    return matte if keep.all() else np.where(keep[np.asarray(labels, np.intp)], matte, 0).astype(np.uint8)

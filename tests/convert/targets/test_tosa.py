@@ -48,7 +48,7 @@ def in_reference_model(model: Path, picture: NDArray[np.uint8], programs: dict[s
     return np.load(folder / "output.npy").view(np.uint8)
 
 
-# Name, width and height and channels of its input, most levels on average that the matte may differ from LiteRT's, least IoU.
+# Name, size and channels of its input, most levels on average that the matte may differ from LiteRT's, least IoU.
 @pytest.mark.parametrize(
     ("name", "size", "channels", "mean"),
     [("unet-live", (192, 160), 3, 2.5), ("unet-photo", (320, 320), 3, 2.5)],

@@ -58,7 +58,7 @@ def test_without_it_the_way_to_get_it_is_said(
         load(make_integer_network())
 
 
-# Name, width and height and channels of its input, most levels that a pixel may differ from LiteRT's, most on average. A step of
+# Name, size and channels of its input, most levels that a pixel may differ from LiteRT's, most on average. A step of
 # the scores is worth up to 16 levels where the sigmoid is steep; differences of one step pile up over the layers.
 BUNDLED = [("unet-live", (192, 160), 3, 96, 2.5), ("unet-photo", (320, 320), 3, 96, 2.5)]
 
@@ -66,7 +66,14 @@ BUNDLED = [("unet-live", (192, 160), 3, 96, 2.5), ("unet-photo", (320, 320), 3, 
 @needs_it
 @pytest.mark.parametrize(("name", "size", "channels", "most", "mean"), BUNDLED)
 def test_bundled_networks_give_nearly_the_same_matte(
-    root: Path, astronaut: Path, micro: Callable, name: str, size: tuple[int, int], channels: int, most: int, mean: float
+    root: Path,
+    astronaut: Path,
+    micro: Callable,
+    name: str,
+    size: tuple[int, int],
+    channels: int,
+    most: int,
+    mean: float,
 ) -> None:
     model = (root / "models" / f"{name}.tflite").read_bytes()
     picture = photo(astronaut, size, channels)

@@ -68,7 +68,9 @@ def test_a_picture_from_the_first_touch_to_disk_paper_and_telephone(
         alpha = cv2.imread(str(folder / f"{name}.cutout.png"), cv2.IMREAD_UNCHANGED)[:, :, 3]
         assert 0.05 < (alpha > 127).mean() < 0.6, "somebody is in the picture"
         opaque = alpha == 255
-        assert np.abs(frozen_picture[opaque].astype(int) - subject[opaque]).mean() < 12, "what froze is what was kept"
+        # The median: here and there the preview's small network loses what the photo's keeps.
+        apart = np.abs(frozen_picture[opaque].astype(int) - subject[opaque])
+        assert np.median(apart) < 8, "what froze is what was kept"
         assert near(np.median(picture[alpha == 0], axis=0), GREEN), "before the background that was chosen"
 
         assert guest.act("print", f"{name}*2") == 200

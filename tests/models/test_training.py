@@ -208,9 +208,9 @@ def test_a_new_training_can_begin_with_the_weights_of_an_earlier_one(
 
 
 def test_a_training_that_continues_is_slower_and_leaves_out_the_smallest_pictures() -> None:
-    recipe = recipes.RECIPES["unet-photo"]
+    recipe = replace(recipes.RECIPES["unet-photo"], growth=((0.0, 0.5), (0.4, 0.75), (0.75, 1.0)))
     on = train.continued(recipe)
-    assert on.size_at(0.0) == (224, 224)
+    assert on.size_at(0.0) == (256, 256)
     assert on.size_at(0.99) == recipe.size
     assert on.learning_rate == pytest.approx(train.CONTINUED_PACE * recipe.learning_rate)
     coarse = train.continued(replace(recipe, growth=((0.0, 0.5),)))

@@ -135,10 +135,12 @@ def score_ways(clip: Clip, ways: dict[str, Callable[[Frame], Alpha]]) -> list[Ro
     return [Row(clip.name, way, score_video(frames)) for way, frames in judged.items()]
 
 
-def ways_of(model: str, others: Sequence[Path], threads: int) -> dict[str, Callable[[Clip], Callable[[Frame], Alpha]]]:
+def ways_of(
+    model: str | None, others: Sequence[Path], threads: int
+) -> dict[str, Callable[[Clip], Callable[[Frame], Alpha]]]:
     """What to call it → how to make it anew for a clip. Following begins with the box of the first true mask."""
-    segmenter = Segmenter(model, threads=threads)
-    seeing = Segmenter(ANY_MODEL, threads=threads) if model == LIVE_MODEL else segmenter
+    segmenter = Segmenter(model or LIVE_MODEL, threads=threads)
+    seeing = Segmenter(model or ANY_MODEL, threads=threads)
 
     def live(
         segment: Segmenter, *, steady: bool, chosen: Choice | Box | None = None, mode: Refine = "off"
@@ -213,7 +215,15 @@ def _text(value: float | None, digits: int) -> str:
 
 def main(
     videos: Annotated[Path, typer.Argument(help="A folder of videos, each with frames/ and masks/.")],
-    model: Annotated[str, typer.Option("-m", "--model", help="A bundled model or a .tflite file.")] = LIVE_MODEL,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "-m",
+            "--model",
+            help="A bundled model or a .tflite file.",
+            show_default=f"{LIVE_MODEL}, followed {ANY_MODEL}",
+        ),
+    ] = None,
     against: Annotated[list[Path] | None, typer.Option(help="Other .tflite files, frame by frame.")] = None,
     still: Annotated[Path | None, typer.Option(help="A folder of photos to hold before a trembling camera.")] = None,
     threads: Annotated[int, typer.Option(help="Of the networks.")] = 1,

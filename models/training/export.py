@@ -16,7 +16,6 @@ import numpy as np
 import onnx
 import torch
 
-from .fit import load_averaged
 from .gain import SHIPPED, fold
 from .recipes import RECIPES
 from .train import ROUNDED, load
@@ -81,8 +80,7 @@ def main() -> None:
     run = arguments.run or Path("training-runs") / arguments.recipe
     fine_tuned = run / ROUNDED / "checkpoint.pt"
     checkpoints = arguments.checkpoint or [fine_tuned if fine_tuned.exists() else run / "checkpoint.pt"]
-    network = recipe.network()
-    network = load(network, *checkpoints) if len(checkpoints) == 1 else load_averaged(network, *checkpoints)
+    network = load(recipe.network(), *checkpoints)
     fold(network, arguments.gain)
     export(network, arguments.output, size=recipe.size, channels=recipe.channels)
     print(f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ...runtime.live.follow.network import CHANNELS as FOLLOW_CHANNELS
@@ -116,32 +116,22 @@ ANYTHING = Mix(
     },
 )
 
+# The weights of unet-people, trained on at the size of a camera's network.
+LIVE = Recipe(
+    shape=PHOTO,
+    size=(192, 160),
+    mix=PEOPLE,
+    rule="people",
+    steps=20_000,
+    growth=((0.0, 1.0),),
+    learning_rate=1.5e-3,
+    rest=0.1,
+    twins=4,
+)
+
 RECIPES: dict[str, Recipe | FollowRecipe] = {
-    # The weights of unet-people, trained on at the size of a camera's network.
-    "unet-live": Recipe(
-        shape=PHOTO,
-        size=(192, 160),
-        mix=PEOPLE,
-        rule="people",
-        steps=20_000,
-        growth=((0.0, 1.0),),
-        learning_rate=1.5e-3,
-        rest=0.1,
-        twins=4,
-    ),
-    # The same of unet-photo.
-    "unet-any": Recipe(
-        shape=PHOTO,
-        size=(192, 160),
-        mix=ANYTHING,
-        rule="anything",
-        steps=20_000,
-        growth=((0.0, 1.0),),
-        learning_rate=1.5e-3,
-        rest=0.4,
-        average=0.9995,
-        twins=4,
-    ),
+    "unet-live": LIVE,
+    "unet-any": replace(LIVE, mix=ANYTHING, rule="anything", rest=0.4, average=0.9995),  # the same of unet-photo
     "unet-people": Recipe(
         shape=PHOTO,
         size=(384, 320),

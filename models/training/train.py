@@ -135,9 +135,11 @@ def train(
     return plain.eval()
 
 
-def load(network: UNet, path: Path) -> UNet:
-    """`network` with the weights of a checkpoint or of a shipped ONNX file, in evaluation mode."""
-    return fold(load_onnx(network, path), 1 / SHIPPED) if path.suffix == ".onnx" else load_averaged(network, path)
+def load(network: UNet, *paths: Path) -> UNet:
+    """`network` with the weights of a shipped ONNX file, or the mean of checkpoints, in evaluation mode."""
+    if paths[0].suffix == ".onnx":
+        return fold(load_onnx(network, paths[0]), 1 / SHIPPED)
+    return load_averaged(network, *paths)
 
 
 def continued(recipe: Recipe) -> Recipe:

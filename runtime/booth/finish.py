@@ -222,7 +222,7 @@ def only(alpha: Alpha, followed: Alpha | None) -> Alpha:
         return alpha
     size = alpha.shape[::-1]
     near = round(NEAR_SHARE * float(np.hypot(*size)))
-    # At a quarter of the size: an ellipse this large is slow, and its border need not be sharp.
+    # At a quarter of the size: its border need not be sharp.
     small = cv2.resize(followed, (max(1, size[0] // 4), max(1, size[1] // 4)), interpolation=cv2.INTER_LINEAR)
     grown = cv2.dilate((small >= 128).astype(np.uint8) * 255, np.ones((near // 2 + 1, near // 2 + 1), np.uint8))
     soft = cv2.resize(cv2.GaussianBlur(grown, (0, 0), 1 + near / 16), size, interpolation=cv2.INTER_LINEAR)

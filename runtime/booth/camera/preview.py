@@ -313,8 +313,8 @@ class Preview(Sink):
             picture = self._buffers.take(frame.image.shape)
             np.copyto(picture, frame.image)
         look.finish(picture)
-        alone = self._tapped is not None and not frame.lost
-        self._negatives.develop(frame.number, picture, followed=frame.matte if alone else None)
+        alone = frame.matte if self.following == "one" else None
+        self._negatives.develop(frame.number, picture, followed=alone)
         return picture
 
     def write(self, picture: NDArray[np.uint8], time_s: float) -> None:  # noqa: ARG002 - live: now

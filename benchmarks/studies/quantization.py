@@ -223,7 +223,7 @@ def rows_of(
 
     `only`: the ways whose name ends in one of these; empty for all.
     """
-    name, sha256 = subject.path.stem, hashlib.sha256(subject.path.read_bytes()).hexdigest()
+    name, sha256 = subject.path.stem, _sha256(subject)
     wanted = {way for way in ways() if not only or way.endswith(tuple(only))}
     if all((sha256, count, way) in known for way in wanted):
         return
@@ -328,8 +328,12 @@ def main(
     if resume and json_file and json_file.is_file():
         content = json.loads(json_file.read_text(encoding="utf-8"))
         rows = list(built(tuple[Row, ...], content["rows"], "rows"))
-    known = {(row.sha256, row.photos, row.way): row for row in rows}
     subjects = [found for path in networks for found in gather_networks(path)]
+    files = {subject.path.stem: _sha256(subject) for subject in subjects}
+    # A network that was trained again is another one: its rows go.
+    known = {
+        (row.sha256, row.photos, row.way): row for row in rows if files.get(row.network, row.sha256) == row.sha256
+    }
     for count in counts:
         for subject in subjects:
             for row in rows_of(subject, calibrate, count, data, limit=limit, only=only or (), known=known):
@@ -339,6 +343,10 @@ def main(
                 _write(command, list(known.values()), json_file, markdown_file)
     _write(command, list(known.values()), json_file, markdown_file)
     typer.echo(markdown(command, list(known.values())))
+
+
+def _sha256(subject: Subject) -> str:
+    return hashlib.sha256(subject.path.read_bytes()).hexdigest()
 
 
 def _write(command: str, rows: Sequence[Row], json_file: Path | None, markdown_file: Path | None) -> None:

@@ -46,6 +46,7 @@ WHOLE_EVERY = 2  # frames: how often the network for whole frames looks
 SEARCH_EVERY = 2  # frames in hiding: between them it is expected where its speed would have brought it
 USUAL_TIMES = 1.3  # what it is unlike itself from frame to frame, and it is still the same
 LIKE_UP_TO, UNLIKE_FROM = 14.0, 20.0  # levels between portraits: the same subject, somebody else
+LIKE_OF_A_PART = 18.0  # the same, for what was not seen of it a moment ago
 CUT_SIDE, CUT_LIKE = 32, 0.5  # px, and the correlation of two frames below which they are two scenes
 FADES = 0.98  # a frame, of how large the subject is known to be
 NEAR = 1.2, 2.0  # half boxes from the centre: what is there moves as the scene does
@@ -203,7 +204,15 @@ class Follower:
         odds -= np.clip((distance - self._weights.reach) * 4, 0, 8)
         matte = (255 / (1 + cv2.exp(-odds))).astype(np.uint8)
         matte[distance > 2 * self._weights.reach] = 0
-        return agreed(without_strangers(matte, expected), frame.people, distance < self._weights.reach)
+        matte = without_strangers(matte, expected)
+        if first and isinstance(self._chosen, np.ndarray):
+            return matte  # what it was shown to be, and nobody beside it
+        return agreed(
+            matte,
+            frame.people,
+            distance < self._weights.reach,
+            lambda more: self._portraits.unlike(portrait_of(frame.small, more), part=True) < LIKE_OF_A_PART,
+        )
 
     def _everybody(self, image: Image, motion: Plane | None, size: Size, *, cut: bool) -> Alpha:
         """What the network for whole frames sees; between two looks, that moved along, while nothing is in doubt."""
@@ -349,8 +358,10 @@ class Follower:
             if not self.hidden and self._colours is not None:
                 self._colours.learn(small, matte > 180, self._weights.colour_rate)
         if not self.hidden:
+            whole = area > WHOLE_SHARE * self._usual_area  # half of it behind the frame's edge is no portrait
             self._usual_area = max(float(area), FADES * self._usual_area)
-            self._portraits.learn(portrait_of(small, matte))
+            if whole:
+                self._portraits.learn(portrait_of(small, matte))
         if self._colours is not None:
             self._colours.learn_around(small, (matte < 60) & (distance < AROUND))
         self._memory.learn(part_of(matte, *self._square), sure=not self.hidden)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ Box = tuple[int, int, int, int]  # left, top, width, height in pixels
 SUBJECT_FROM = 128
 LEAST_SHARE = 0.002  # of the frame; smaller spots are no subject
 ALONE_SHARE, AGREED_SHARE = 0.9, 0.8  # of all that a frame shows, and of what is followed
+MORE_SHARE = 0.1  # of a spot: less beyond what is followed was not lost on the way
 
 
 def spots(people: Alpha) -> list[tuple[Alpha, Box]]:
@@ -35,8 +38,11 @@ def away(matte: Alpha, x: int, y: int) -> float:
     return float(np.hypot(columns - x, rows - y).min())
 
 
-def agreed(matte: Alpha, people: Alpha, near: NDArray[np.bool_]) -> Alpha:
-    """The whole frame's own matte, where that shows one subject alone and it is the one followed."""
+def agreed(matte: Alpha, people: Alpha, near: NDArray[np.bool_], is_like: Callable[[Alpha], bool]) -> Alpha:
+    """The whole frame's own matte, where it shows the one followed alone, and more of it: what was lost on the way.
+
+    `is_like`: whether what a matte shows looks like a part of the one followed.
+    """
     count, labels, stats, _ = cv2.connectedComponentsWithStats((people >= SUBJECT_FROM).astype(np.uint8))
     if count < 2:
         return matte
@@ -50,6 +56,10 @@ def agreed(matte: Alpha, people: Alpha, near: NDArray[np.bool_]) -> Alpha:
     if both < max(AGREED_SHARE * np.count_nonzero(followed), 0.5 * area):
         return matte
     if np.count_nonzero(alone & near) < ALONE_SHARE * area:
+        return matte
+    # The square sees more of its edge than the whole frame does. Somebody who touches the subject is none of it.
+    more = alone & ~followed
+    if np.count_nonzero(more) < MORE_SHARE * area or not is_like(np.where(more, 255, 0).astype(np.uint8)):
         return matte
     return np.where(alone | (people < SUBJECT_FROM), people, 0).astype(np.uint8)
 

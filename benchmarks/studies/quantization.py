@@ -331,9 +331,7 @@ def main(
     subjects = [found for path in networks for found in gather_networks(path)]
     files = {subject.path.stem: _sha256(subject) for subject in subjects}
     # A network that was trained again is another one: its rows go.
-    known = {
-        (row.sha256, row.photos, row.way): row for row in rows if files.get(row.network, row.sha256) == row.sha256
-    }
+    known = {(row.sha256, row.photos, row.way): row for row in rows if files.get(row.network, row.sha256) == row.sha256}
     for count in counts:
         for subject in subjects:
             for row in rows_of(subject, calibrate, count, data, limit=limit, only=only or (), known=known):

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -29,10 +29,11 @@ from ...errors import UsageError
 from ...picture.images import PHOTO_SUFFIXES, Alpha, Image, Size, read
 from ..backdrop import quick_shrink
 from .likelihood import Colours
-from .looks import GRID, Looks, Portraits, box_marks, places_of, portrait_of
-from .network import BOX_LEVEL, PRIOR_BLUR, FollowNetwork
+from .looks import Portraits, portrait_of
+from .memory import Knows, Memory
+from .network import FollowNetwork
 from .place import Place, carried, cropped, fitted, moved_since, part_of
-from .spots import SUBJECT_FROM, Box, agreed, away, middle, spots, without_strangers
+from .spots import SUBJECT_FROM, Box, agreed, away, middle, spots, without_newcomers, without_strangers
 
 Choice = Literal["largest", "centre"]
 Point = tuple[int, int]  # across, down in pixels of the frame
@@ -46,12 +47,11 @@ WHOLE_EVERY = 2  # frames: how often the network for whole frames looks
 SEARCH_EVERY = 2  # frames in hiding: between them it is expected where its speed would have brought it
 USUAL_TIMES = 1.3  # what it is unlike itself from frame to frame, and it is still the same
 LIKE_UP_TO, UNLIKE_FROM = 14.0, 20.0  # levels between portraits: the same subject, somebody else
-LIKE_OF_A_PART = 18.0  # the same, for what was not seen of it a moment ago
+NEW_SHARE, NEW_TIMES = 0.06, 3.0  # of its usual area, and of `same_motion_px`: may be somebody who came before it
 CUT_SIDE, CUT_LIKE = 32, 0.5  # px, and the correlation of two frames below which they are two scenes
 FADES = 0.98  # a frame, of how large the subject is known to be
 NEAR = 1.2, 2.0  # half boxes from the centre: what is there moves as the scene does
 BOX_SLACK, AROUND = 1.05, 2.5  # half boxes: outside a given one nothing is the subject; so far its surroundings reach
-LEARN_EVERY = 3  # frames
 DOUBT = 0.03  # of what a network says
 
 
@@ -70,16 +70,6 @@ class Weights:
     size_rate: float = 0.05
     growth_rate: float = 0.3
     reach: float = 1.5  # half boxes from the centre up to which a pixel may belong to it
-
-
-class Knows(Protocol):
-    """A network that knows a subject again."""
-
-    side: int
-
-    def __call__(self, seen: NDArray[np.uint8]) -> Alpha:
-        """(side, side, 5), as `FollowNetwork` takes it → (side, side)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -124,13 +114,14 @@ class Follower:
         self._matte: Alpha | None = None
         self._grey: NDArray[np.uint8] | None = None
         self._colours: Colours | None = None
-        self._memory = _Memory(self._knows)
+        self._memory = Memory(self._knows)
         self._tiny: Plane | None = None
         self._people: Alpha | None = None  # in the frame before
         self._since_whole = 0
         self._portraits = Portraits()
         self._away = False  # since a cut: it is not where it was, and is only searched for
         self._usual_area = 0.0
+        self._little = False  # whether much less of it was seen than usual
         self.hidden = 0
 
     @property
@@ -167,7 +158,9 @@ class Follower:
             matte = np.zeros(grey.shape, np.uint8)
             self.hidden += 1
         else:
-            again, self.hidden = None, 0
+            self._little = np.count_nonzero(matte >= SUBJECT_FROM) < WHOLE_SHARE * self._usual_area
+            again = self._elsewhere(frame, matte) if self._little else None
+            self.hidden = 0
         if again is not None:
             self._place, matte = again
             self._usual_area, self.hidden, self._away = 0.0, 0, False
@@ -205,18 +198,20 @@ class Follower:
         matte = (255 / (1 + cv2.exp(-odds))).astype(np.uint8)
         matte[distance > 2 * self._weights.reach] = 0
         matte = without_strangers(matte, expected)
+
+        def unlike(part: Alpha) -> float:
+            return self._portraits.unlike(portrait_of(frame.small, part), part=True)
+
         if first and isinstance(self._chosen, np.ndarray):
             return matte  # what it was shown to be, and nobody beside it
-        return agreed(
-            matte,
-            frame.people,
-            distance < self._weights.reach,
-            lambda more: self._portraits.unlike(portrait_of(frame.small, more), part=True) < LIKE_OF_A_PART,
-        )
+        if motion is not None and before is not None and not self.hidden:
+            new = (before < SUBJECT_FROM) | (place.unlike(motion) > NEW_TIMES * self._weights.same_motion_px)
+            matte = without_newcomers(matte, new, round(NEW_SHARE * self._usual_area), unlike)
+        return agreed(matte, frame.people, distance < self._weights.reach, unlike)
 
     def _everybody(self, image: Image, motion: Plane | None, size: Size, *, cut: bool) -> Alpha:
         """What the network for whole frames sees; between two looks, that moved along, while nothing is in doubt."""
-        sure = self._place is not None and not (cut or self._away or self.hidden)
+        sure = self._place is not None and not (cut or self._away or self.hidden or self._little)
         if sure and motion is not None and self._people is not None and self._since_whole < WHOLE_EVERY - 1:
             self._since_whole += 1
             self._people = carried(self._people, motion)
@@ -253,6 +248,17 @@ class Follower:
         found = [(self._portraits.unlike(portrait_of(frame.small, matte)), there, matte) for there, matte in tried]
         unlike, there, matte = min(found, key=lambda one: one[0], default=(np.inf, place, frame.people))
         return (there, matte) if unlike < self._like_up_to() else None
+
+    def _elsewhere(self, frame: _Frame, matte: Alpha) -> tuple[Place, Alpha] | None:
+        """Somebody whole in the frame who looks more like the subject than the little that is left of it here."""
+        here = min(self._portraits.unlike(portrait_of(frame.small, matte)), self._like_up_to())
+        found = [
+            (self._portraits.unlike(portrait_of(frame.small, alone)), Place.around(box), alone)
+            for alone, box in spots(frame.people)
+            if np.count_nonzero(alone >= SUBJECT_FROM) > WHOLE_SHARE * self._usual_area
+        ]
+        unlike, there, alone = min(found, key=lambda one: one[0], default=(np.inf, None, matte))
+        return (there, alone) if there and unlike < here else None
 
     def _choose(self, people: Alpha, size: Size, scale: float) -> Place | None:
         if isinstance(self._chosen, np.ndarray):
@@ -367,43 +373,6 @@ class Follower:
         self._memory.learn(part_of(matte, *self._square), sure=not self.hidden)
 
 
-class _Memory:
-    """What the subject has looked like in the square, told to the network that knows it again."""
-
-    def __init__(self, knows: Knows) -> None:
-        self._knows, self._looks, self._random, self._frames = knows, Looks.none(), np.random.default_rng(0), 0
-        self._places = places_of(np.zeros((GRID, GRID, 3), np.uint8))
-
-    def __call__(self, crop: Image, prior: Alpha | None, box: tuple[int, ...]) -> Alpha:
-        """A square (n, n, 3) and its last matte (m, m), or only a box in the network's pixels → (side, side)."""
-        side = self._knows.side
-        seen = np.asarray(cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
-        self._places = places_of(np.asarray(cv2.resize(seen, (GRID, GRID), interpolation=cv2.INTER_AREA), np.uint8))
-        looks = self._looks
-        if prior is None:
-            left, top, width, height = box
-            soft = np.zeros((side, side), np.uint8)
-            soft[max(0, top) : top + height, max(0, left) : left + width] = BOX_LEVEL
-            marks = cv2.resize(
-                box_marks(side, (left, top, width, height)), (GRID, GRID), interpolation=cv2.INTER_NEAREST
-            )
-            looks = Looks.of(self._places, np.asarray(marks, np.uint8), self._random)
-        else:
-            soft = cv2.GaussianBlur(cv2.resize(prior, (side, side)), (0, 0), PRIOR_BLUR * side)
-            if not self._frames:
-                looks = Looks.of(self._places, _on_grid(prior), self._random)
-        like = cv2.resize(looks.likeness(self._places).reshape(GRID, GRID), (side, side))
-        return self._knows(np.asarray(np.dstack([seen, soft, like]), np.uint8))
-
-    def learn(self, matte: Alpha, *, sure: bool) -> None:
-        """The matte (m, m) of the square that was seen last."""
-        if not self._frames:
-            self._looks = Looks.of(self._places, _on_grid(matte), self._random)
-        elif sure and self._frames % LEARN_EVERY == 0:
-            self._looks.learn(self._places, _on_grid(matte), self._random)
-        self._frames += 1
-
-
 def parse_follow(text: str) -> Choice | Point | Box | Alpha:
     """`largest`, `centre`, `X,Y`, `X,Y,WIDTH,HEIGHT`, or a mask's file, for the first frame.
 
@@ -425,10 +394,6 @@ def parse_follow(text: str) -> Choice | Point | Box | Alpha:
         )
     x, y = int(match[1]), int(match[2])
     return (x, y) if match[3] is None else (x, y, int(match[3]), int(match[4]))
-
-
-def _on_grid(matte: Alpha) -> Alpha:
-    return np.asarray(cv2.resize(matte, (GRID, GRID), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _log_odds(alpha: NDArray[np.uint8] | cv2.typing.MatLike, doubt: float) -> Plane:

@@ -15,6 +15,7 @@ Box = tuple[int, int, int, int]  # left, top, width, height in pixels
 SUBJECT_FROM = 128
 LEAST_SHARE = 0.002  # of the frame; smaller spots are no subject
 ALONE_SHARE, AGREED_SHARE = 0.9, 0.8  # of all that a frame shows, and of what is followed
+LOST_UP_TO, STRANGE_FROM = 18.0, 24.0  # levels: a part that was lost of the subject, a part of somebody else
 MORE_SHARE = 0.1  # of a spot: less beyond what is followed was not lost on the way
 
 
@@ -38,10 +39,10 @@ def away(matte: Alpha, x: int, y: int) -> float:
     return float(np.hypot(columns - x, rows - y).min())
 
 
-def agreed(matte: Alpha, people: Alpha, near: NDArray[np.bool_], is_like: Callable[[Alpha], bool]) -> Alpha:
+def agreed(matte: Alpha, people: Alpha, near: NDArray[np.bool_], unlike: Callable[[Alpha], float]) -> Alpha:
     """The whole frame's own matte, where it shows the one followed alone, and more of it: what was lost on the way.
 
-    `is_like`: whether what a matte shows looks like a part of the one followed.
+    `unlike`: levels between what a matte shows and the one followed, of whom it may be a part.
     """
     count, labels, stats, _ = cv2.connectedComponentsWithStats((people >= SUBJECT_FROM).astype(np.uint8))
     if count < 2:
@@ -59,7 +60,7 @@ def agreed(matte: Alpha, people: Alpha, near: NDArray[np.bool_], is_like: Callab
         return matte
     # The square sees more of its edge than the whole frame does. Somebody who touches the subject is none of it.
     more = alone & ~followed
-    if np.count_nonzero(more) < MORE_SHARE * area or not is_like(np.where(more, 255, 0).astype(np.uint8)):
+    if np.count_nonzero(more) < MORE_SHARE * area or unlike(np.where(more, 255, 0).astype(np.uint8)) > LOST_UP_TO:
         return matte
     return np.where(alone | (people < SUBJECT_FROM), people, 0).astype(np.uint8)
 
@@ -72,3 +73,14 @@ def without_strangers(matte: Alpha, expected: NDArray[np.bool_]) -> Alpha:
     keep = inside > 0.2 * stats[:, cv2.CC_STAT_AREA]
     keep[0] = True
     return matte if keep.all() else np.where(keep[np.asarray(labels, np.intp)], matte, 0).astype(np.uint8)
+
+
+def without_newcomers(matte: Alpha, new: NDArray[np.bool_], least: int, unlike: Callable[[Alpha], float]) -> Alpha:
+    """Without the parts of at least so many pixels that are `new` and surely somebody else's; `unlike` as above."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((new & (matte >= SUBJECT_FROM)).astype(np.uint8))
+    for number in range(1, count):
+        if stats[number, cv2.CC_STAT_AREA] >= max(8, least):
+            part = np.where(labels == number, 255, 0).astype(np.uint8)
+            if unlike(part) > STRANGE_FROM:
+                matte = np.where(part, 0, matte).astype(np.uint8)
+    return matte

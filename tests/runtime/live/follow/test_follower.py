@@ -11,7 +11,7 @@ import pytest
 from edgematte.runtime.errors import UsageError
 from edgematte.runtime.live.follow.follower import LOST_FROM, WHOLE_EVERY, Follower, parse_follow
 from edgematte.runtime.live.follow.network import FollowNetwork
-from edgematte.runtime.live.follow.spots import agreed
+from edgematte.runtime.live.follow.spots import agreed, without_newcomers
 from edgematte.runtime.network.store import MODELS_VARIABLE
 from edgematte.runtime.picture.images import Alpha, Image
 
@@ -57,6 +57,16 @@ def near_only(picture: Image) -> Alpha:
     """The same, but somebody small in a wide view is not seen: as networks do."""
     matte = anybody(picture)
     return matte if np.count_nonzero(matte) > 0.15 * matte.size else np.zeros_like(matte)
+
+
+def same(_: Alpha) -> float:
+    """Levels by which a part of the subject is unlike it."""
+    return 10.0
+
+
+def other(_: Alpha) -> float:
+    """The same for somebody else."""
+    return 30.0
 
 
 def overlap(alpha: Alpha, truth: Alpha) -> float:
@@ -185,15 +195,67 @@ def test_what_is_unsure_of_one_alone_is_seen_in_the_whole_frame() -> None:
     unsure = truth.copy()
     unsure[118:130] //= 4
     assert overlap(unsure, truth) < 0.85
-    assert overlap(agreed(unsure, truth, everywhere), truth) > 0.99
+    assert overlap(agreed(unsure, truth, everywhere, same), truth) > 0.99
+    assert np.array_equal(agreed(unsure, truth, everywhere, other), unsure), "somebody else touches it"
+    nearly = truth.copy()
+    nearly[128:130] //= 4
+    assert np.array_equal(agreed(nearly, truth, everywhere, same), nearly), "the square sees edges better"
     with_stranger = truth.copy()
     with_stranger[70:130, 200:260] = 255
-    assert np.array_equal(agreed(unsure, with_stranger, everywhere), unsure), "somebody else is there"
+    assert np.array_equal(agreed(unsure, with_stranger, everywhere, same), unsure), "somebody else is there"
     joined = truth.copy()
     joined[70:130, 160:190] = 255
     near = everywhere.copy()
     near[:, 165:] = False
-    assert np.array_equal(agreed(unsure, joined, near), unsure), "they are one spot with somebody else"
+    assert np.array_equal(agreed(unsure, joined, near, same), unsure), "one spot with somebody else"
+
+
+def test_a_mask_is_the_first_matte_and_nobody_who_touches_it() -> None:
+    image, truth = scene(100, stranger=100 + SIDE)
+    assert overlap(Follower(anybody, NETWORK, truth)(image), truth) > 0.99
+
+
+def test_who_walks_before_the_subject_is_no_part_of_it() -> None:
+    follower = Follower(anybody, NETWORK, scene(120)[1])
+    for left in range(-60, 40, 14):
+        image, truth = scene(120)
+        place = slice(max(0, left), left + SIDE)
+        image[70:130, place] = STRANGER[:, place.start - left :]
+        matte = follower(image)
+        assert overlap(matte, truth) > 0.8
+
+
+def test_what_is_new_is_kept_when_it_looks_like_the_subject() -> None:
+    _, truth = scene(100)
+    new = np.zeros(truth.shape, np.bool_)
+    new[:, 140:] = True
+    assert np.array_equal(without_newcomers(truth, new, 50, same), truth)
+    left = without_newcomers(truth, new, 50, other)
+    assert not left[:, 140:].any()
+    assert np.array_equal(left[:, :140], truth[:, :140])
+    assert np.array_equal(without_newcomers(truth, new, 5000, other), truth), "too small to judge"
+
+
+def test_who_jumps_is_taken_where_the_whole_frame_shows_them() -> None:
+    """A part of the wall that is as red stays behind where the subject was."""
+    follower = Follower(anybody, NETWORK, scene(40)[1])
+    for _ in range(4):
+        follower(scene(40)[0])
+    found = 0.0
+    for _ in range(2):
+        image, truth = scene(200)
+        image[100:130, 60:100] = RIDER[30:, :40]
+        found = overlap(follower(image), truth)
+    assert found > 0.7
+
+
+def test_half_of_the_subject_behind_the_edge_is_no_portrait() -> None:
+    follower = Follower(anybody, NETWORK, scene(60)[1])
+    for left in range(60, -SIDE, -6):
+        follower(scene(left)[0])
+    assert follower.lost or follower(WALL).max() < 128
+    for number in range(8):
+        assert follower(scene(-SIDE, stranger=100 + 4 * number)[0]).max() < 128, "the stranger"
 
 
 def test_a_device_without_the_network_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,16 @@ import cv2
 import numpy as np
 import pytest
 
+from edgematte.benchmarks.studies.occlusions import CutOut, film, kept
 from edgematte.runtime.errors import UsageError
 from edgematte.runtime.live.follow.follower import LOST_FROM, WHOLE_EVERY, Follower, parse_follow
 from edgematte.runtime.live.follow.network import FollowNetwork
 from edgematte.runtime.live.follow.spots import agreed, without_newcomers
+from edgematte.runtime.matting.segmenter import Segmenter
+from edgematte.runtime.network import ANY_MODEL
 from edgematte.runtime.network.store import MODELS_VARIABLE
-from edgematte.runtime.picture.images import Alpha, Image
+from edgematte.runtime.network.tensors import input_size
+from edgematte.runtime.picture.images import Alpha, Image, read
 
 SIZE = (320, 200)
 SIDE = 60  # px, of a subject
@@ -210,21 +214,6 @@ def test_what_is_unsure_of_one_alone_is_seen_in_the_whole_frame() -> None:
     assert np.array_equal(agreed(unsure, joined, near, same), unsure), "one spot with somebody else"
 
 
-def test_a_mask_is_the_first_matte_and_nobody_who_touches_it() -> None:
-    image, truth = scene(100, stranger=100 + SIDE)
-    assert overlap(Follower(anybody, NETWORK, truth)(image), truth) > 0.99
-
-
-def test_who_walks_before_the_subject_is_no_part_of_it() -> None:
-    follower = Follower(anybody, NETWORK, scene(120)[1])
-    for left in range(-60, 40, 14):
-        image, truth = scene(120)
-        place = slice(max(0, left), left + SIDE)
-        image[70:130, place] = STRANGER[:, place.start - left :]
-        matte = follower(image)
-        assert overlap(matte, truth) > 0.8
-
-
 def test_what_is_new_is_kept_when_it_looks_like_the_subject() -> None:
     _, truth = scene(100)
     new = np.zeros(truth.shape, np.bool_)
@@ -249,13 +238,23 @@ def test_who_jumps_is_taken_where_the_whole_frame_shows_them() -> None:
     assert found > 0.7
 
 
-def test_half_of_the_subject_behind_the_edge_is_no_portrait() -> None:
-    follower = Follower(anybody, NETWORK, scene(60)[1])
-    for left in range(60, -SIDE, -6):
-        follower(scene(left)[0])
-    assert follower.lost or follower(WALL).max() < 128
-    for number in range(8):
-        assert follower(scene(-SIDE, stranger=100 + 4 * number)[0]).max() < 128, "the stranger"
+@pytest.mark.parametrize(("kind", "similar"), [("leaves", 0.81), ("cut", 0.96)])
+def test_real_people_are_kept_when_they_leave_and_after_a_cut(kind: str, similar: float, photos: Path) -> None:
+    subject, stranger = (cut_out(photos, name) for name in ("hopper", "astronaut"))
+    wall = cv2.resize(WALL, (SIZE[0] * 5 // 2, SIZE[1] * 5 // 2))
+    played = film(kind, subject, stranger, np.asarray(wall, np.uint8), np.random.default_rng(3))
+    segmenter = Segmenter(ANY_MODEL, threads=1)
+    size = input_size(segmenter.network.inputs[0])
+    found = kept(played, Follower(segmenter.matte, size, played.mattes[0]))
+    assert found.similarity > similar
+    assert found.empty == 1.0
+
+
+def cut_out(photos: Path, name: str) -> CutOut:
+    image, mask = read(photos / "images" / f"{name}.jpg"), read(photos / "masks" / f"{name}.png")[:, :, 0]
+    left, top, width, height = cv2.boundingRect((mask >= 128).astype(np.uint8))
+    part = np.s_[top : top + height, left : left + width]
+    return CutOut(image[part], np.ascontiguousarray(mask[part]))
 
 
 def test_a_device_without_the_network_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

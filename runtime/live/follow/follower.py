@@ -41,7 +41,7 @@ Plane = NDArray[np.float32]
 
 WORKING_SIDE = 427  # px, of the frame's long side where motion and colours are compared
 SEEN_SHARE = 0.06  # of its box; a subject of which less is seen is hidden
-WHOLE_SHARE = 0.6  # of its usual area
+WHOLE_SHARE, JOINED_SHARE = 0.6, 1.4  # of its usual area: from here on all of it, from here on more than it
 LOST_FROM = 3  # frames in hiding
 WHOLE_EVERY = 2  # frames: how often the network for whole frames looks
 SEARCH_EVERY = 2  # frames in hiding: between them it is expected where its speed would have brought it
@@ -163,7 +163,7 @@ class Follower:
             self.hidden = 0
         if again is not None:
             self._place, matte = again
-            self._usual_area, self.hidden, self._away = 0.0, 0, False
+            self.hidden, self._away = 0, False
         if not self._away:
             self._learn(small, matte, self._place)
         self._grey, self._matte = grey, matte
@@ -364,7 +364,8 @@ class Follower:
             if not self.hidden and self._colours is not None:
                 self._colours.learn(small, matte > 180, self._weights.colour_rate)
         if not self.hidden:
-            whole = area > WHOLE_SHARE * self._usual_area  # half of it behind the frame's edge is no portrait
+            # Half of it behind the frame's edge is no portrait, nor is what is joined to somebody else.
+            whole = not self._usual_area or WHOLE_SHARE < area / self._usual_area < JOINED_SHARE
             self._usual_area = max(float(area), FADES * self._usual_area)
             if whole:
                 self._portraits.learn(portrait_of(small, matte))

@@ -1,11 +1,11 @@
 """One chosen subject of a moving picture → its matte, while others pass by and things come before it.
 
 Two networks look at a square around the subject, not at the whole frame: a small subject gets all its pixels. The one
-for people has a say for the whole frame as well, where it sees the subject there. unet-follow is told where this
-subject was and how like every place is to what it has looked like. What they say is weighed, as logarithms of odds,
-against three other witnesses: does a pixel move with the subject rather than with the scene, has it the subject's
-colours rather than those around it, and was the subject there a moment ago. Where the whole frame shows one subject
-alone, and that is the one followed, its own matte is the result.
+for pictures of any kind has a say for the whole frame as well, where it sees the subject there. unet-follow is told
+where this subject was and how like every place is to what it has looked like. What they say is weighed, as logarithms
+of odds, against three other witnesses: does a pixel move with the subject rather than with the scene, has it the
+subject's colours rather than those around it, and was the subject there a moment ago. What comes new and looks
+otherwise goes. Where the whole frame shows more of the subject, alone and alike, its own matte is the result.
 
 What comes out is compared with portraits of the subject. If it is somebody else, or next to nothing, the subject is
 hidden: the matte is empty, nothing new is learned of the subject, and it is looked for among the people of the frame

@@ -26,7 +26,7 @@ class Knows(Protocol):
 
 
 class Memory:
-    """What the subject has looked like in the square, told to the network that knows it again."""
+    """The looks and the last matte of one subject, beside every new square. Begins empty."""
 
     def __init__(self, knows: Knows) -> None:
         self._knows, self._looks, self._random, self._frames = knows, Looks.none(), np.random.default_rng(0), 0

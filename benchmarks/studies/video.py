@@ -27,7 +27,6 @@ from ...runtime.live.follow.follower import Box, Choice, Follower
 from ...runtime.live.frames import Frame
 from ...runtime.live.matte import LiveMatte
 from ...runtime.live.quality import Quality
-from ...runtime.live.stabilise import Stabiliser
 from ...runtime.matting.refine import Refine
 from ...runtime.matting.segmenter import Segmenter
 from ...runtime.network import ANY_MODEL, LIVE_MODEL
@@ -149,7 +148,7 @@ def ways_of(
         matte = LiveMatte(
             segment.matte,
             size,
-            stabiliser=Stabiliser() if steady else None,
+            steady=steady,
             follower=Follower(segment.matte, size, chosen) if chosen else None,
         )
         edge = LiveEdge(mode)
@@ -160,6 +159,7 @@ def ways_of(
         f"{segmenter.path.stem}, stabilised": lambda _: live(segmenter, steady=True),
         f"{segmenter.path.stem}, stabilised, refined": lambda _: live(segmenter, steady=True, mode="fast"),
         f"{seeing.path.stem}, followed": lambda clip: live(seeing, steady=False, chosen=first_box(clip)),
+        f"{seeing.path.stem}, largest followed": lambda _: live(seeing, steady=False, chosen="largest"),
         f"{seeing.path.stem}, followed, stabilised": lambda clip: live(seeing, steady=True, chosen=first_box(clip)),
     }
     for path in others:

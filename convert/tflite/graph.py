@@ -176,8 +176,9 @@ class TfliteGraph:
         entry.type = _TYPES[np.dtype(dtype)]
         parameters = schema.QuantizationParametersT()
         stored = np.asarray(scales, np.float32).reshape(-1)  # as the file will hold them
-        parameters.scale = stored.tolist()
-        parameters.zeroPoint = [int(zero_point)] * len(stored)
+        # Arrays: lists would be written number by number, which takes longer than all the rest of a file.
+        parameters.scale = stored
+        parameters.zeroPoint = np.full(len(stored), zero_point, np.int64)
         parameters.quantizedDimension = axis
         entry.quantization = parameters
 

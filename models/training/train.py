@@ -35,7 +35,7 @@ from .teach import taught
 from .unet import INPUT_MEAN, INPUT_STD, UNet, parameter_count
 
 REACH_PX = 3  # a hand-held camera moves between two frames, at the network's size
-CONTINUED_PACE = 0.4  # of the learning rate, for a training that begins with a trained network
+CONTINUED_PACE = 0.2  # of the learning rate, for a training that begins with a trained network
 CONTINUED_PART = 0.7  # of the network's size, the smallest pictures of such a training
 FINE_PACE = 0.05  # of the learning rate, for fine-tuning
 ROUNDED = "rounded"  # folder of that training in the run folder

@@ -248,7 +248,6 @@ def _pipeline(
     from .render import Renderer
     from .sinks.words import open_sink, spare_inputs
     from .sources.words import opener
-    from .stabilise import Stabiliser
 
     if stabilise not in ("on", "off"):
         raise UsageError(f"--stabilise {stabilise}; expected on or off")
@@ -285,7 +284,7 @@ def _pipeline(
     matte = LiveMatte(
         segment,
         wanted,
-        stabiliser=Stabiliser() if stabilise == "on" else None,
+        steady=stabilise == "on",
         follower=None if chosen is None else Follower(segment, wanted, chosen, knows=FollowNetwork(threads=inferring)),
     )
     renderer = Renderer(LiveEdge(mode), buffers=buffers, backdrop=backdrop, only_mask=only_mask)

@@ -22,7 +22,6 @@ from .quality import Quality
 from .render import Renderer
 from .sinks.base import Sink, StreamFormat
 from .sources.words import Source
-from .stabilise import Stabiliser
 
 
 class Nowhere(Sink):
@@ -65,7 +64,7 @@ def measured(
     """
     buffers, nowhere = Buffers(), Nowhere()
     size = input_size(segmenter.network.inputs[0])
-    matte = LiveMatte(segmenter.matte, size, stabiliser=Stabiliser() if steady else None)
+    matte = LiveMatte(segmenter.matte, size, steady=steady)
     renderer = Renderer(LiveEdge(refine), buffers=buffers, backdrop=backdrop)
     best = LiveOptions(ladder=(Quality(),))  # leaving things out would make any number of frames
     pipeline = Pipeline(

@@ -30,6 +30,8 @@ class Steadiness:
 
 
 UNSTEADY = Steadiness(sure=0.0, unsure=0.0)  # mattes as they come; only those that are missing come from the past
+# A followed subject's mattes know the past already.
+FOLLOWED = Steadiness(sure=0.7, likeness=12.0)
 
 
 class Stabiliser:

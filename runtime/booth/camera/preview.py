@@ -30,7 +30,6 @@ from ...live.quality import LADDER, Quality
 from ...live.render import Renderer
 from ...live.sinks.base import Sink, StreamFormat
 from ...live.sources.words import Opener
-from ...live.stabilise import Stabiliser
 from ...matting.segmenter import Segmenter
 from ...network.tensors import input_size
 from ...picture.images import Size
@@ -351,7 +350,7 @@ class Preview(Sink):
         return input_size(self._segmenter.network.inputs[0])
 
     def _new_matte(self, follower: Follower | None = None) -> LiveMatte:
-        return LiveMatte(self._segmenter.matte, self._input_size, stabiliser=Stabiliser(), follower=follower)
+        return LiveMatte(self._segmenter.matte, self._input_size, steady=True, follower=follower)
 
     def _new_renderer(self) -> Renderer:
         return Renderer(LiveEdge(), buffers=self._buffers, backdrop=self._look if self._look.needs_matte else None)

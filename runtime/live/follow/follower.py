@@ -45,11 +45,12 @@ WHOLE_SHARE, JOINED_SHARE = 0.6, 1.4  # of its usual area: from here on all of i
 LOST_FROM = 3  # frames in hiding
 WHOLE_EVERY = 2  # frames: how often the network for whole frames looks
 SEARCH_EVERY = 2  # frames in hiding: between them it is expected where its speed would have brought it
+SURER = 0.75  # of how unlike what is followed has become: who is elsewhere must be more like the subject by so much
 USUAL_TIMES = 1.3  # what it is unlike itself from frame to frame, and it is still the same
 LIKE_UP_TO, UNLIKE_FROM = 14.0, 20.0  # levels between portraits: the same subject, somebody else
 NEW_SHARE, NEW_TIMES = 0.06, 3.0  # of its usual area, and of `same_motion_px`: may be somebody who came before it
 CUT_SIDE, CUT_LIKE = 32, 0.5  # px, and the correlation of two frames below which they are two scenes
-FADES = 0.98  # a frame, of how large the subject is known to be
+FADES, GROWS = 0.98, 1.1  # a frame, of how large the subject is known to be: more is somebody joined to it
 NEAR = 1.2, 2.0  # half boxes from the centre: what is there moves as the scene does
 BOX_SLACK, AROUND = 1.05, 2.5  # half boxes: outside a given one nothing is the subject; so far its surroundings reach
 DOUBT = 0.03  # of what a network says
@@ -65,6 +66,7 @@ class Weights:
     motion: float = 1.0
     memory: float = 0.6
     same_motion_px: float = 2.5  # pixels per frame by which a part of the subject may move differently
+    scene_times: float = 1.5  # of that: moving otherwise than the scene by more speaks no louder for the subject
     colour_rate: float = 0.1  # how fast its colours are learned
     place_rate: float = 0.3  # how fast its box follows its matte
     size_rate: float = 0.05
@@ -159,7 +161,9 @@ class Follower:
             self.hidden += 1
         else:
             self._little = np.count_nonzero(matte >= SUBJECT_FROM) < WHOLE_SHARE * self._usual_area
-            again = self._elsewhere(frame, matte) if self._little else None
+            again = self._elsewhere(frame, matte)
+            if again is not None:
+                again[0].jumped_from(place)
             self.hidden = 0
         if again is not None:
             self._place, matte = again
@@ -245,15 +249,24 @@ class Follower:
             x, y = self._colours.most_likely(frame.small, (place.width, place.height))
             there = Place(x, y, place.width, place.height)
             tried.append((there, self._followed(frame, there, found=True)))
-        found = [(self._portraits.unlike(portrait_of(frame.small, matte)), there, matte) for there, matte in tried]
+        found = [self._compared(frame, there, matte) for there, matte in tried]
         unlike, there, matte = min(found, key=lambda one: one[0], default=(np.inf, place, frame.people))
+        if unlike >= self._like_up_to() and len(found) > 1:  # the best of them, as a square shows them
+            _, there, _ = min(found[:-1], key=lambda one: one[0])
+            unlike, _, matte = self._compared(frame, there, self._followed(frame, there, found=True))
         return (there, matte) if unlike < self._like_up_to() else None
 
+    def _compared(self, frame: _Frame, place: Place, matte: Alpha) -> tuple[float, Place, Alpha]:
+        return self._portraits.unlike(portrait_of(frame.small, matte)), place, matte
+
     def _elsewhere(self, frame: _Frame, matte: Alpha) -> tuple[Place, Alpha] | None:
-        """Somebody whole in the frame who looks more like the subject than the little that is left of it here."""
-        here = min(self._portraits.unlike(portrait_of(frame.small, matte)), self._like_up_to())
+        """Somebody whole in the frame who looks more like the subject than the little or the stranger that is here."""
+        here, limit = self._portraits.unlike(portrait_of(frame.small, matte)), self._like_up_to()
+        if not self._little and here <= limit:
+            return None
+        here = min(here, limit) * (1 if self._little else SURER)
         found = [
-            (self._portraits.unlike(portrait_of(frame.small, alone)), Place.around(box), alone)
+            self._compared(frame, Place.around(box), alone)
             for alone, box in spots(frame.people)
             if np.count_nonzero(alone >= SUBJECT_FROM) > WHOLE_SHARE * self._usual_area
         ]
@@ -338,8 +351,9 @@ class Follower:
         return np.asarray(weights.whole * said[0] + weights.known * said[1], np.float32)
 
     def _motion_odds(self, motion: Plane, place: Place) -> Plane:
-        """For what moves with the subject and not with its surroundings; silent where it moves like both or neither."""
-        gain = (place.unlike_scene(motion) - place.unlike(motion)) / self._weights.same_motion_px
+        """For what moves with the subject and not with its surroundings, against what moves otherwise than it."""
+        same = self._weights.same_motion_px
+        gain = (np.minimum(place.unlike_scene(motion), self._weights.scene_times * same) - place.unlike(motion)) / same
         return np.asarray(cv2.blur(np.clip(gain, -1.5, 1.5), (5, 5)), np.float32)
 
     def _expected(self, before: Alpha | None, place: Place, distance: Plane) -> NDArray[np.bool_]:
@@ -366,7 +380,8 @@ class Follower:
         if not self.hidden:
             # Half of it behind the frame's edge is no portrait, nor is what is joined to somebody else.
             whole = not self._usual_area or WHOLE_SHARE < area / self._usual_area < JOINED_SHARE
-            self._usual_area = max(float(area), FADES * self._usual_area)
+            most = GROWS * self._usual_area or area
+            self._usual_area = float(np.clip(area, FADES * self._usual_area, most))
             if whole:
                 self._portraits.learn(portrait_of(small, matte))
         if self._colours is not None:

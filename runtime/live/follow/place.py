@@ -54,6 +54,10 @@ class Place:
         self._dx, self._dy = self._dx + share * (dx - self._dx), self._dy + share * (dy - self._dy)
         self.moved = True
 
+    def jumped_from(self, before: Place) -> None:
+        """Takes the way from where it was a frame ago for its speed."""
+        self._dx, self._dy, self.moved = self.x - before.x, self.y - before.y, True
+
     def slow(self) -> None:
         self._dx, self._dy = 0.97 * self._dx, 0.97 * self._dy
 

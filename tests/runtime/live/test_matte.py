@@ -8,7 +8,6 @@ import pytest
 from edgematte.runtime.live.frames import Frame
 from edgematte.runtime.live.matte import LiveMatte
 from edgematte.runtime.live.quality import Quality
-from edgematte.runtime.live.stabilise import Stabiliser
 from edgematte.runtime.picture.images import Alpha, Image
 
 from ..live_parts import picture_of
@@ -34,7 +33,7 @@ def frame(number: int) -> Frame:
 @pytest.mark.parametrize("steady", [True, False])
 def test_quality_may_change_between_any_two_frames(steady: bool) -> None:
     network = Network()
-    matte = LiveMatte(network, (96, 64), stabiliser=Stabiliser() if steady else None)
+    matte = LiveMatte(network, (96, 64), steady=steady)
     for number, quality in enumerate([Quality(), SPARSE, SPARSE, SPARSE, Quality(), SPARSE, Quality(network_every=2)]):
         alpha = matte(frame(number), quality).matte
         assert alpha is not None
@@ -45,7 +44,7 @@ def test_quality_may_change_between_any_two_frames(steady: bool) -> None:
 
 def test_a_sparse_network_is_asked_once_in_three_frames() -> None:
     network = Network()
-    matte = LiveMatte(network, (96, 64), stabiliser=Stabiliser())
+    matte = LiveMatte(network, (96, 64), steady=True)
     for number in range(9):
         matte(frame(number), SPARSE)
     assert network.asked == 3
@@ -53,7 +52,7 @@ def test_a_sparse_network_is_asked_once_in_three_frames() -> None:
 
 def test_a_source_that_begins_anew_begins_with_the_network() -> None:
     network = Network()
-    matte = LiveMatte(network, (96, 64), stabiliser=Stabiliser())
+    matte = LiveMatte(network, (96, 64), steady=True)
     matte(frame(5), SPARSE)
     matte(frame(0), SPARSE)
     assert network.asked == 2

@@ -28,7 +28,6 @@ from edgematte.runtime.live.render import Renderer
 from edgematte.runtime.live.sinks.video import VideoSink
 from edgematte.runtime.live.sources.virtual import VirtualCamera, read_number
 from edgematte.runtime.live.sources.words import Opener, SourceOptions, opener
-from edgematte.runtime.live.stabilise import Stabiliser
 from edgematte.runtime.live.status import Status
 from edgematte.runtime.matting.segmenter import Segmenter
 from edgematte.runtime.network.tensors import input_size
@@ -381,7 +380,7 @@ def test_thousands_of_frames_leave_memory_threads_and_descriptors_as_they_were()
     camera, sink = VirtualCamera(size=SMALL, fps=120), Collector()
     sink.pictures, sink.times_s = Forgetful(), Forgetful()
     segmenter = Segmenter(threads=1)
-    matte = LiveMatte(segmenter.matte, input_size(segmenter.network.inputs[0]), stabiliser=Stabiliser())
+    matte = LiveMatte(segmenter.matte, input_size(segmenter.network.inputs[0]), steady=True)
     with Show(camera, sink, prepare=matte) as show:
         show.render = Renderer(LiveEdge(), buffers=show.buffers, backdrop=BlurBackdrop())
         show.more_frames(WARM_UP, seconds=120)

@@ -63,3 +63,26 @@ def test_the_frame_comes_back_with_its_half_for_whoever_looks_from_farther_off()
     assert seen.half is not None
     assert seen.half.shape == (64, 96, 3)
     assert abs(float(seen.half.mean()) - float(seen.image.mean())) < 1, "an average loses no light but by rounding"
+
+
+def test_steadying_a_followed_subject_drags_nothing_along() -> None:
+    """A follower's matte is finer than the network's picture; steadied by that, its edge would lag behind."""
+
+    class Known:
+        lost = False
+
+        def __call__(self, image: Image) -> Alpha:
+            return np.where(image[:, :, 0] > 127, 255, 0).astype(np.uint8)
+
+        def reset(self) -> None: ...
+
+    matte = LiveMatte(Network(), (48, 32), steady=True, follower=Known())  # type: ignore[arg-type]
+    wrong = []
+    for number in range(12):
+        image = np.full((256, 384, 3), 60, np.uint8)
+        image[:, :, 1] += np.random.default_rng(1).integers(0, 40, (256, 384), np.uint8)
+        image[60:200, 20 + 14 * number : 140 + 14 * number, 0] = 200
+        alpha = matte(Frame(image, number, 0.0, 0.0), Quality()).matte
+        assert alpha is not None
+        wrong.append(np.abs(alpha.astype(int) - Known()(image)).mean() / 255)
+    assert max(wrong) < 0.0015

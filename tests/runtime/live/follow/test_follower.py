@@ -37,16 +37,14 @@ STRANGER = texture(3, (210, 190, 40), (SIDE, SIDE))
 TREE = texture(4, (40, 50, 40), (SIZE[1], 30))
 
 
-def scene(
-    rider: int, stranger: int | None = None, tree: int | None = None, *, looks: Image = STRANGER
-) -> tuple[Image, Alpha]:
+def scene(rider: int, stranger: int | None = None, tree: int | None = None) -> tuple[Image, Alpha]:
     """The frame with all at these columns, and the rider's true alpha; the tree stands before it."""
     image, truth = WALL.copy(), np.zeros((SIZE[1], SIZE[0]), np.uint8)
-    for who, left in ((looks, stranger), (RIDER, rider)):
+    for who, left in ((STRANGER, stranger), (RIDER, rider)):
         if left is not None and -SIDE < left < SIZE[0]:
             place = slice(max(0, left), min(SIZE[0], left + SIDE))
             image[70:130, place] = who[:, place.start - left : place.stop - left]
-            if left == rider:
+            if who is RIDER:
                 truth[70:130, place] = 255
     if tree is not None:
         image[:, tree : tree + 30] = TREE
@@ -89,17 +87,6 @@ def test_somebody_who_walks_past_behind_is_not_taken_along() -> None:
         plain.append(overlap(anybody(image), truth))
     assert np.mean(followed) > np.mean(plain) + 0.1
     assert min(followed[-4:]) > 0.7, "after they met it is still the rider"
-
-
-def test_a_twin_who_crosses_the_other_way_is_not_taken_along() -> None:
-    """They look alike and both move otherwise than the scene does: only how they move tells them apart."""
-    follower = Follower(anybody, NETWORK, scene(100)[1])
-    followed = []
-    for number in range(40):
-        image, truth = scene(100 + 2 * number, stranger=300 - 6 * number, looks=RIDER)
-        followed.append(overlap(follower(image), truth))
-    assert min(followed[:22]) > 0.85, "before they meet"
-    assert np.mean(followed[-8:]) > 0.85, "after they met"
 
 
 def test_a_tree_in_between_does_not_lose_the_subject() -> None:
@@ -251,40 +238,25 @@ def test_who_jumps_is_taken_where_the_whole_frame_shows_them() -> None:
     assert found > 0.7
 
 
-def test_who_jumps_on_and_on_is_expected_as_far_on() -> None:
-    follower = Follower(anybody, NETWORK, scene(20)[1])
-    for _ in range(4):
-        follower(scene(20)[0])
-    found = []
-    for left in (80, 140, 200, 250):
-        image, truth = scene(left)
-        image[100:130, left - 55 : left - 15] = RIDER[30:, :40]  # as red as the subject, where it was
-        found.append(overlap(follower(image), truth))
-    assert min(found[1:]) > 0.7
-
-
-def test_a_stranger_who_is_taken_in_the_subjects_place_is_left_when_the_subject_is_seen() -> None:
-    """The stranger is as large as the subject, so nothing seems to be missing."""
-    follower = Follower(anybody, NETWORK, scene(60)[1])
-    for _ in range(6):
-        follower(scene(60)[0])
-    found = 0.0
-    for _ in range(3):
-        image, truth = scene(220, stranger=60, looks=texture(5, (170, 110, 60), (SIDE, SIDE)))
-        found = overlap(follower(image), truth)
-    assert found > 0.7
-
-
-@pytest.mark.parametrize(("kind", "similar"), [("leaves", 0.81), ("cut", 0.96)])
-def test_real_people_are_kept_when_they_leave_and_after_a_cut(kind: str, similar: float, photos: Path) -> None:
-    subject, stranger = (cut_out(photos, name) for name in ("hopper", "astronaut"))
+@pytest.mark.parametrize(
+    ("kind", "other", "similar"),
+    [
+        ("leaves", "astronaut", 0.81),
+        ("leaves", "cameraman", 0.89),
+        ("cut", "astronaut", 0.96),
+        ("passes", "astronaut", 0.87),
+    ],
+)
+def test_real_people_are_kept(kind: str, other: str, similar: float, photos: Path) -> None:
+    """They leave and come back, a scene cut hides them, and others pass before them."""
+    subject, stranger = (cut_out(photos, name) for name in ("hopper", other))
     wall = cv2.resize(WALL, (SIZE[0] * 5 // 2, SIZE[1] * 5 // 2))
     played = film(kind, subject, stranger, np.asarray(wall, np.uint8), np.random.default_rng(3))
     segmenter = Segmenter(ANY_MODEL, threads=1)
     size = input_size(segmenter.network.inputs[0])
     found = kept(played, Follower(segmenter.matte, size, played.mattes[0]))
     assert found.similarity > similar
-    assert found.empty == 1.0
+    assert found.empty == (None if kind == "passes" else 1.0)
 
 
 def cut_out(photos: Path, name: str) -> CutOut:

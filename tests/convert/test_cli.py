@@ -133,9 +133,12 @@ def test_parity_can_be_asked_closer_than_float32_gets(run: Run, network: Path, t
     assert_one_line(run(network, "-o", "out.tflite", "--tolerance", "0"), 2, "tolerance")
 
 
-def test_a_32_bit_board_is_proven_by_running_or_said_not_to_be(run: Run, network: Path) -> None:
+def test_a_32_bit_board_is_proven_by_running_or_said_not_to_be(
+    run: Run, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done = run(network, "-o", "out.tflite", "--target", "pi32")
     assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(tmp_path)  # where the program looked for a Python
     ran = pi32.find_python() is not None
     assert ("was not here to run the model" in done.stderr) != ran
     assert ("runs it" in done.stdout) == ran

@@ -219,15 +219,15 @@ def test_a_bias_takes_back_what_rounding_its_weights_adds_to_the_means_it_is_tol
     for graph in (plain, told):
         operator = graph.producers()[graph.numbers["middle"]]
         parameters = graph.tensors[operator.inputs[2]].quantization
-        step = np.asarray(parameters.scale)
+        step = np.asarray(parameters.scale, np.float64)
         bias = graph.constant(operator.inputs[2]) * step
         stored = graph.constant(operator.inputs[1]).astype(np.float64)
-        scales = np.asarray(graph.tensors[operator.inputs[1]].quantization.scale)
+        scales = np.asarray(graph.tensors[operator.inputs[1]].quantization.scale, np.float64)
         rounding = stored * scales[:, None, None, None] - model.graph.constant(model.graph.numbers["middle/weights"])
         expected = np.asarray(model.graph.constant(model.graph.numbers["middle/bias"]), np.float64)
         if graph is told:
             expected = expected - rounding.sum(axis=(1, 2)) @ means["deep"]
-        assert bias == pytest.approx(expected, abs=0.51 * step.max())
+        assert bias == pytest.approx(expected, abs=0.51 * float(step.max()))
         assert np.asarray(parameters.scale) == pytest.approx(scales * encode(*ranges["deep"]).scale)
     for name in ("skip", "last"):
         values = [graph.constant(graph.producers()[graph.numbers[name]].inputs[2]) for graph in (plain, told)]

@@ -37,7 +37,6 @@ from ...runtime.live.quality import Quality
 from ...runtime.live.rate import measured
 from ...runtime.live.render import Renderer
 from ...runtime.live.sources.virtual import VirtualCamera
-from ...runtime.live.stabilise import Stabiliser
 from ...runtime.matting.refine import Refine, check_mode
 from ...runtime.matting.segmenter import Segmenter
 from ...runtime.network import ANY_MODEL, LIVE_MODEL
@@ -125,7 +124,7 @@ def beside_network_ms(segmenter: Segmenter, frames: NDArray[np.uint8], *, steady
     size = input_size(segmenter.network.inputs[0])
     mattes = cycle([segmenter.matte(quick_shrink(frame, size)) for frame in frames])
     buffers = Buffers()
-    live = LiveMatte(lambda _: next(mattes), size, stabiliser=Stabiliser() if steady else None)
+    live = LiveMatte(lambda _: next(mattes), size, steady=steady)
     renderer = Renderer(LiveEdge(mode), buffers=buffers, backdrop=BlurBackdrop())
     taken_ms = []
     bgr = np.empty_like(frames[0])

@@ -32,7 +32,6 @@ from ...runtime.live.quality import Quality
 from ...runtime.live.render import Renderer
 from ...runtime.live.sinks.raw import RawSink
 from ...runtime.live.sources.virtual import BIT_PX, BITS, VirtualCamera, read_number
-from ...runtime.live.stabilise import Stabiliser
 from ...runtime.matting.segmenter import Segmenter
 from ...runtime.network import LIVE_MODEL
 from ...runtime.network.tensors import input_size
@@ -94,7 +93,7 @@ def measure(
     """Every frame that came through, after some to warm up. `segment`: a picture of size `wanted` → its matte."""
     watch, buffers, stop = _Stopwatch(), Buffers(), threading.Event()
     camera = VirtualCamera(size=size, fps=fps)
-    matte = LiveMatte(segment, wanted, stabiliser=Stabiliser())
+    matte = LiveMatte(segment, wanted, steady=True)
     picture = Renderer(LiveEdge(), buffers=buffers, backdrop=BlurBackdrop())
 
     def prepare(frame: Frame, quality: Quality) -> Frame:

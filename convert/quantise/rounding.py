@@ -103,7 +103,8 @@ def rounded_for(kind: str, weights: NDArray[np.float64], met: NDArray[np.float32
 def _gptq_each(weights: NDArray[np.float64], scales: NDArray[np.float64], met: NDArray[np.float32]) -> NDArray[np.int8]:
     """(channels, taps) weights that each meet their own channel of (positions, taps, channels) → (channels, taps)."""
     left = weights / np.where(scales > 0, scales, 1.0)[:, None]
-    covariance = np.stack([_covariance(*channel) for channel in zip(met.transpose(2, 0, 1), met.mean(axis=0).T, strict=True)])
+    channels = zip(met.transpose(2, 0, 1), met.mean(axis=0).T, strict=True)
+    covariance = np.stack([_covariance(inputs, mean) for inputs, mean in channels])
     variance = np.diagonal(covariance, axis1=1, axis2=2)
     mean = variance.mean(axis=1)
     covariance = covariance / np.where(mean > 0, mean, 1.0)[:, None, None] + DAMPING * np.eye(left.shape[1])

@@ -177,8 +177,8 @@ class TfliteGraph:
         parameters = schema.QuantizationParametersT()
         stored = np.asarray(scales, np.float32).reshape(-1)  # as the file will hold them
         # Arrays: lists would be written number by number, which takes longer than all the rest of a file.
-        parameters.scale = stored
-        parameters.zeroPoint = np.full(len(stored), zero_point, np.int64)
+        parameters.scale = cast("list[float]", stored)
+        parameters.zeroPoint = cast("list[int]", np.full(len(stored), zero_point, np.int64))
         parameters.quantizedDimension = axis
         entry.quantization = parameters
 

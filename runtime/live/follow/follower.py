@@ -52,6 +52,7 @@ NEW_SHARE, NEW_TIMES = 0.06, 3.0  # of its usual area, and of `same_motion_px`: 
 CUT_SIDE, CUT_LIKE = 32, 0.5  # px, and the correlation of two frames below which they are two scenes
 FADES, GROWS = 0.98, 1.1  # a frame, of how large the subject is known to be: more is somebody joined to it
 NEAR = 1.2, 2.0  # half boxes from the centre: what is there moves as the scene does
+MASK_SLACK = 0.02  # of its shape, by which a mask may differ from the frame
 BOX_SLACK, AROUND = 1.05, 2.5  # half boxes: outside a given one nothing is the subject; so far its surroundings reach
 DOUBT = 0.03  # of what a network says
 
@@ -132,7 +133,10 @@ class Follower:
         return self._place is not None and self.hidden >= LOST_FROM
 
     def __call__(self, image: Image) -> Alpha:
-        """(H, W, 3) → (h, w), at most `WORKING_SIDE` long: the subject's matte, nothing of anybody else."""
+        """(H, W, 3) → (h, w), at most `WORKING_SIDE` long: the subject's matte, nothing of anybody else.
+
+        Raises UsageError when the choice lies outside the first frame, or a mask has another shape.
+        """
         height, width = image.shape[:2]
         scale = max(1.0, max(width, height) / WORKING_SIDE)
         size = round(width / scale), round(height / scale)
@@ -144,6 +148,7 @@ class Follower:
         motion = None if self._grey is None else moved_since(self._flow, self._grey, grey)
         people = self._everybody(image, motion, size, cut=cut)
         if self._place is None:
+            _check_choice(self._chosen, (width, height))
             found = self._choose(people, size, scale)
             if found is None:
                 return np.zeros(grey.shape, np.uint8)
@@ -410,6 +415,20 @@ def parse_follow(text: str) -> Choice | Point | Box | Alpha:
         )
     x, y = int(match[1]), int(match[2])
     return (x, y) if match[3] is None else (x, y, int(match[3]), int(match[4]))
+
+
+def _check_choice(chosen: str | Point | Box | Alpha, size: Size) -> None:
+    width, height = size
+    if isinstance(chosen, tuple) and (chosen[0] >= width or chosen[1] >= height):
+        words = ",".join(map(str, chosen))
+        raise UsageError(f"--follow {words} lies outside the first frame, {width}×{height}; name what is inside")
+    if isinstance(chosen, np.ndarray):
+        rows, columns = chosen.shape
+        if abs(rows * width - columns * height) > MASK_SLACK * columns * height:
+            raise UsageError(
+                f"--follow's mask has {columns}×{rows} pixels, the first frame {width}×{height}; "
+                "make the mask from that frame"
+            )
 
 
 def _log_odds(alpha: NDArray[np.uint8] | cv2.typing.MatLike, doubt: float) -> Plane:

@@ -158,6 +158,19 @@ def test_a_mask_shows_who_is_meant(tmp_path: Path) -> None:
         parse_follow(str(tmp_path / "black.png"))
 
 
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        ((320, 10), "320,10 lies outside the first frame, 320×200"),
+        ((10, 200, 5, 5), "10,200,5,5 lies outside"),
+        (np.full((300, 100), 255, np.uint8), "mask has 100×300 pixels, the first frame 320×200"),
+    ],
+)
+def test_a_choice_outside_the_picture_is_refused(chosen: tuple[int, int] | Alpha, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        Follower(anybody, NETWORK, chosen)(WALL)
+
+
 def test_who_is_hidden_is_said_to_be_lost() -> None:
     follower = Follower(anybody, NETWORK, (60, 70, SIDE, SIDE))
     for number in range(12):

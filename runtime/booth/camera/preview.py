@@ -292,7 +292,7 @@ class Preview(Sink):
         with self._change:
             if self._tapped is not None and self._follower is None:
                 height, width = frame.image.shape[:2]
-                point = round(self._tapped[0] * width), round(self._tapped[1] * height)
+                point = min(width - 1, int(self._tapped[0] * width)), min(height - 1, int(self._tapped[1] * height))
                 self._follower = Follower(self._segmenter.matte, self._input_size, point, knows=self._knows)
                 self._one = self._new_matte(self._follower)
             follower, one, everybody = self._follower, self._one, self._everybody

@@ -109,6 +109,7 @@ class Follower:
         self._weights = weights or Weights()
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self.hidden = 0  # frames in a row
+        self._begun = False
         self.reset()
 
     def reset(self) -> None:
@@ -148,7 +149,9 @@ class Follower:
         motion = None if self._grey is None else moved_since(self._flow, self._grey, grey)
         people = self._everybody(image, motion, size, cut=cut)
         if self._place is None:
-            _check_choice(self._chosen, (width, height))
+            if not self._begun:  # later the source may come back smaller, and goes on with who is nearest
+                _check_choice(self._chosen, (width, height))
+            self._begun = True
             found = self._choose(people, size, scale)
             if found is None:
                 return np.zeros(grey.shape, np.uint8)

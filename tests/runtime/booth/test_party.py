@@ -100,6 +100,19 @@ def test_who_has_left_leaves_no_picture_in_memory_though_the_full_size_waits(
     assert (wall.taken_count, wall.failed) == (1, [])
 
 
+def test_a_touch_on_the_very_corner_is_inside_the_picture(photos: Path) -> None:
+    """A share of 1 is the pixel after the last one: the follower would refuse it in every frame."""
+    model, buffers = bundled_models()["unet-live"], Buffers()
+    camera = VirtualCamera(str(photos / "images" / "astronaut.jpg"), size=(320, 240), fps=10)
+    preview = Preview(lambda: camera.open(buffers), Segmenter(model, threads=1), buffers=buffers, fps=10)
+    preview.start()
+    preview.go_on()
+    asyncio.run(asyncio.wait_for(preview.after(0), 30))  # a page looks
+    preview.follow((1.0, 1.0))
+    wait_until(lambda: any(one.followed is not None for one in preview._negatives._recent))
+    preview.close()
+
+
 def test_only_who_was_touched_is_on_the_photo_and_whom_is_on_the_disk_with_it(tmp_path: Path, photos: Path) -> None:
     """Where one person is wanted, another beside them is cut away: at once, and after a crash before the cut."""
     left, right = (read(photos / "images" / f"{name}.jpg") for name in ("astronaut", "hopper"))

@@ -171,6 +171,15 @@ def test_a_choice_outside_the_picture_is_refused(chosen: tuple[int, int] | Alpha
         Follower(anybody, NETWORK, chosen)(WALL)
 
 
+def test_a_source_that_comes_back_smaller_goes_on_with_who_is_nearest() -> None:
+    """A network camera may do so after hours: it was no mistake to choose there."""
+    image, truth = scene(230)
+    follower = Follower(anybody, NETWORK, (260, 100))
+    assert overlap(follower(image), truth) > 0.7
+    smaller = np.ascontiguousarray(image[:, 120:])
+    assert overlap(follower(smaller), truth[:, 120:]) > 0.7
+
+
 def test_who_is_hidden_is_said_to_be_lost() -> None:
     follower = Follower(anybody, NETWORK, (60, 70, SIDE, SIDE))
     for number in range(12):

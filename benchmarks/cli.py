@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
+from ..convert.latency import Effort
 from ..runtime.device.files import write_bytes
 from ..runtime.device.machine import Machine, remarks
 from ..runtime.errors import (
@@ -27,7 +28,6 @@ from ..runtime.tables import console
 from ..runtime.terminal import bars
 from . import result as results
 from .measure.contender import Precision, Provider
-from .measure.latency import Effort
 from .run import Original, Plan
 from .run import run as measure
 from .tables import show

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+from ..convert.latency import Timing
 from ..runtime.device.machine import Machine
-from .measure.latency import Timing
 from .measure.stats import Interval
 from .summary import NOT_MEASURED, Table
 from .timings import FRAME_SIZE

@@ -14,13 +14,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
 
+from ..convert.latency import Timing
 from ..runtime.device.machine import Machine
 from ..runtime.picture.images import Size
 from .measure.accuracy import METRICS, Score
 from .measure.contender import Facts
 from .measure.energy import Energy
 from .measure.fresh import ColdStart
-from .measure.latency import Timing
 from .measure.live_rate import LiveRate
 from .measure.operator_times import OperatorTime
 from .measure.stats import Interval, PairedTest, mean_interval, paired_test

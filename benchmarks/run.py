@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..convert.latency import Effort
 from ..runtime.device.machine import Machine, this_machine
 from ..runtime.errors import ImageError, MissingExtraError
 from ..runtime.picture.images import Alpha, Image, write
@@ -23,7 +24,6 @@ from .measure.accuracy import score
 from .measure.contender import Contender, Converted, Precision, Provider
 from .measure.dataset import Pair, find_pairs, fingerprint
 from .measure.fresh import Job, cold_start
-from .measure.latency import Effort
 from .measure.live_rate import FRAMES, live_rate
 from .measure.sustained import sustain
 from .result import (

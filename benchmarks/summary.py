@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..convert.latency import Timing
 from .measure.contender import Facts
 from .measure.fresh import ColdStart
-from .measure.latency import Timing
 from .measure.stats import Interval, PairedTest, mean_interval
 from .result import Accuracy, CallTimings, Machine, Result, Stage, fair_ms, reference_name
 

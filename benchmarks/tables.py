@@ -10,9 +10,9 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ..convert.latency import Timing
 from ..runtime.device.machine import Machine, remarks
 from .measure.fresh import ColdStart
-from .measure.latency import Timing
 from .measure.sustained import Sustained
 from .result import (
     Accuracy,

@@ -8,14 +8,14 @@ from functools import partial
 
 import numpy as np
 
+from ..convert.latency import Call, Effort, Timing, interleave
 from ..runtime.device.machine import temperature_c
 from ..runtime.picture.images import Image, Size, read
 from ..runtime.picture.scale import resize
 from .measure.contender import Contender
 from .measure.dataset import Pair
-from .measure.latency import Call, Effort, Timing, cpu_ratio, interleave, ratio
 from .measure.stages import OWN_STAGES, STAGES, photo_file, stage_calls
-from .measure.stats import Interval
+from .measure.stats import Interval, cpu_ratio, ratio
 from .result import CallTimings, Latency, Stage, ThreadsPoint
 
 FRAME_SIZE: Size = (1280, 720)  # what cameras deliver; one size everywhere, so that machines can be compared

@@ -307,8 +307,9 @@ def _refuse_slow(recipe: Recipe, latency: Latency) -> None:
     if recipe.max_latency_ratio is None or recipe.max_drop is not None or latency.ratio <= recipe.max_latency_ratio:
         return
     raise GateRefusedError(
-        f"int8 takes {latency.int8_ms:.1f} ms, {latency.ratio:.2f} of the float network's {latency.float_ms:.1f}; "
-        f"at most {recipe.max_latency_ratio} was allowed. Nothing was written; allow more with --max-latency-ratio"
+        f"int8 takes {latency.of_int8.median_ms:.1f} ms, {latency.ratio:.2f} of the float network's "
+        f"{latency.of_float.median_ms:.1f}; at most {recipe.max_latency_ratio} was allowed. "
+        "Nothing was written; allow more with --max-latency-ratio"
     )
 
 

@@ -15,8 +15,8 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 
+from ...convert.latency import Call
 from ...runtime.device.machine import ROOT, kernel_text
-from .latency import Call
 
 POWERCAP_PACKAGE = re.compile(r"package-\d+|psys")
 INA_CHIP = re.compile(r"ina\d+")

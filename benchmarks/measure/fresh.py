@@ -18,11 +18,11 @@ from pathlib import Path
 from time import perf_counter_ns, process_time_ns
 from typing import Any
 
+from ...convert.latency import NS_PER_MS, Timing
 from ...runtime.device.machine import peak_memory_bytes
 from ...runtime.errors import ModelError
 from ...runtime.picture.images import read
 from .contender import Contender, Converted, Precision, Provider
-from .latency import NS_PER_MS, Timing
 
 STARTS = 5  # processes per network
 LONGEST_START_S = 300.0

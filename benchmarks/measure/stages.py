@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from functools import partial
 
+from ...convert.latency import Call
 from ...runtime.matting.foreground import foreground
 from ...runtime.matting.refine import refine
 from ...runtime.picture.images import Image, decode, encode, encode_cutout
 from .contender import Contender
-from .latency import Call
 
 OWN_STAGES = ("preprocess", "network", "postprocess")  # the network's; all others are the same for every network
 STAGES = ("decode", *OWN_STAGES, "refine", "foreground", "encode")  # in the order a photo goes through

@@ -17,6 +17,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from ...convert.latency import Timing
 from ...runtime.errors import UsageError
 
 CONFIDENCE = 0.95
@@ -71,6 +72,18 @@ def paired_ratio_interval(
         return Interval(ratio, None, None)
     medians = [np.median(ratios[drawn], axis=1) for drawn in _draws(ratios.size, resamples, seed)]
     return _interval(ratio, np.concatenate(medians))
+
+
+def ratio(timing: Timing, other: Timing) -> Interval:
+    """Median over the rounds of one interleaved run of `timing` / `other`: below 1 means faster than `other`."""
+    return paired_ratio_interval(timing.samples_ms, other.samples_ms)
+
+
+def cpu_ratio(timing: Timing, other: Timing) -> Interval | None:
+    """The same of their CPU times; None where they are unknown or too short for the clock."""
+    if not timing.cpu_samples_ms or not other.cpu_samples_ms or not all(other.cpu_samples_ms):
+        return None
+    return paired_ratio_interval(timing.cpu_samples_ms, other.cpu_samples_ms)
 
 
 def paired_test(values: Sequence[float], others: Sequence[float]) -> PairedTest:

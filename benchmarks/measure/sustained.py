@@ -11,8 +11,8 @@ from time import perf_counter_ns, process_time_ns
 
 import numpy as np
 
+from ...convert.latency import NS_PER_S, Call, Clock, Timing, time_once
 from ...runtime.device.machine import clock_mhz, temperature_c
-from .latency import NS_PER_S, Call, Clock, Timing, time_once
 
 WINDOWS = 30  # points of the curve
 SHORTEST_WINDOW_S = 2.0

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ...convert.latency import Effort, interleave
 from ...convert.onnx import graph as onnx_graph
 from ...convert.onnx import onnx_tf
 from ...convert.onnx.evidence import assumed
@@ -34,8 +35,7 @@ from ...convert.verify import Agreement, compare, mattes, parity
 from ...runtime.errors import EdgeMatteError, UsageError
 from ...runtime.network.interpreter import Network, load
 from ...runtime.picture.images import Alpha, Size
-from ..measure.latency import Effort, interleave, ratio
-from ..measure.stats import Interval
+from ..measure.stats import Interval, ratio
 from .networks import Subject
 from .quantization import peer, real_alpha, stored_input
 

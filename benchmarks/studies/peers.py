@@ -26,13 +26,13 @@ from typing import IO, Annotated, Any
 import numpy as np
 import typer
 
+from ...convert.latency import Effort, Timing
 from ...runtime.device.files import sha256, write_bytes
 from ...runtime.device.machine import this_machine
 from ...runtime.errors import EdgeMatteError, MissingExtraError, UsageError
 from ...runtime.picture.images import Alpha, Image, Size
 from ..measure.accuracy import boundary_iou, iou, mae
 from ..measure.dataset import Pair, find_pairs, fingerprint
-from ..measure.latency import Effort, Timing
 from ..measure.stats import mean_interval
 from ..peers_result import Missing, Peers, Row, table, to_json
 from ..summary import table_markdown

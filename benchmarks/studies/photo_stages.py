@@ -28,6 +28,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ...convert.latency import Effort, Timing, interleave
 from ...runtime.device.machine import remarks, this_machine
 from ...runtime.errors import EdgeMatteError, UsageError
 from ...runtime.matting.foreground import foreground
@@ -37,8 +38,7 @@ from ...runtime.network import PHOTO_MODEL
 from ...runtime.network.tensors import to_input
 from ...runtime.photos.cutter import CutOptions, Cutter
 from ...runtime.picture.images import Image, Size, decode, encode_cutout, read
-from ..measure.latency import Effort, Timing, cpu_ratio, interleave, ratio
-from ..measure.stats import Interval
+from ..measure.stats import Interval, cpu_ratio, ratio
 
 SIZES: dict[str, Size] = {  # (width, height)
     "720p": (1280, 720),

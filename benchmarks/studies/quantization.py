@@ -23,6 +23,7 @@ import typer
 from numpy.typing import NDArray
 
 from ...convert.doubts import SUBJECT_FROM
+from ...convert.latency import Effort, interleave
 from ...convert.onnx.evidence import assumed
 from ...convert.onnx.graph import load as load_graph
 from ...convert.onnx.lower import lower
@@ -37,7 +38,7 @@ from ...runtime.device.files import write_bytes
 from ...runtime.errors import EdgeMatteError, UsageError
 from ...runtime.network.interpreter import Network, load
 from ...runtime.picture.images import Alpha, Image
-from ..measure.latency import Effort, interleave, ratio
+from ..measure.stats import ratio
 from ..schema import built
 from .networks import Subject
 from .networks import gather as gather_networks

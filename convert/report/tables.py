@@ -37,7 +37,12 @@ def show_conversion(result: Conversion, output: Path, report: Path | None) -> No
         column.justify = "right"
     float_bytes, int8_bytes = len(result.float_model.tflite), len(result.tflite)
     table.add_row("size, bytes", f"{float_bytes:,}", f"{int8_bytes:,}", f"{int8_bytes / float_bytes:.2f}")
-    table.add_row("latency, ms, 1 thread", f"{latency.float_ms:.1f}", f"{latency.int8_ms:.1f}", f"{latency.ratio:.2f}")
+    table.add_row(
+        "latency, ms, 1 thread",
+        f"{latency.of_float.median_ms:.1f}",
+        f"{latency.of_int8.median_ms:.1f}",
+        f"{latency.ratio:.2f}",
+    )
     if truth is not None:
         for label, field in (("IoU to true masks", "iou"), ("MAE to true masks", "mae")):
             before, after = truth.mean(f"float_{field}"), truth.mean(f"int8_{field}")

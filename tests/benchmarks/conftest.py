@@ -13,7 +13,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgematte.benchmarks.measure.accuracy import Score
 from edgematte.benchmarks.measure.contender import Facts
-from edgematte.benchmarks.measure.latency import Timing
 from edgematte.benchmarks.result import (
     Accuracy,
     CallTimings,
@@ -26,6 +25,7 @@ from edgematte.benchmarks.result import (
     summarise,
     summarise_differences,
 )
+from edgematte.convert.latency import Timing
 from edgematte.convert.onnx.evidence import assumed
 from edgematte.convert.onnx.graph import load
 from edgematte.convert.onnx.lower import lower

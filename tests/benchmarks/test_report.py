@@ -11,7 +11,6 @@ import pytest
 
 from edgematte.benchmarks import report
 from edgematte.benchmarks.measure.fresh import ColdStart
-from edgematte.benchmarks.measure.latency import Timing
 from edgematte.benchmarks.measure.operator_times import OperatorTime
 from edgematte.benchmarks.measure.stages import STAGES
 from edgematte.benchmarks.measure.stats import Interval
@@ -20,6 +19,7 @@ from edgematte.benchmarks.peers_result import Missing, Peers, Row
 from edgematte.benchmarks.peers_result import to_json as peers_json
 from edgematte.benchmarks.result import CallTimings, Operators, Result, Shown, Stage, Starts, ThreadsPoint, to_json
 from edgematte.benchmarks.summary import Entry, cost, overview
+from edgematte.convert.latency import Timing
 from edgematte.runtime.errors import UsageError
 
 PIXEL = "data:image/png;base64,iVBORw0KGgo="

@@ -10,7 +10,6 @@ import pytest
 
 from edgematte.benchmarks.measure.energy import Energy
 from edgematte.benchmarks.measure.fresh import ColdStart
-from edgematte.benchmarks.measure.latency import Timing
 from edgematte.benchmarks.measure.live_rate import LiveRate
 from edgematte.benchmarks.measure.operator_times import OperatorTime
 from edgematte.benchmarks.measure.sustained import Sustained, Window
@@ -26,6 +25,7 @@ from edgematte.benchmarks.result import (
     to_json,
 )
 from edgematte.benchmarks.schema import from_json, load
+from edgematte.convert.latency import Timing
 from edgematte.runtime.errors import UsageError
 
 

@@ -10,12 +10,12 @@ from rich.console import Console
 from edgematte.benchmarks.measure.accuracy import METRICS
 from edgematte.benchmarks.measure.energy import Energy
 from edgematte.benchmarks.measure.fresh import ColdStart
-from edgematte.benchmarks.measure.latency import Timing
 from edgematte.benchmarks.measure.live_rate import LiveRate
 from edgematte.benchmarks.measure.stats import Interval
 from edgematte.benchmarks.measure.sustained import Sustained, Window
 from edgematte.benchmarks.result import CallTimings, EnergyUse, Result, Stage, Starts, ThreadsPoint
 from edgematte.benchmarks.tables import latency_tables, show
+from edgematte.convert.latency import Timing
 
 
 def shown(result: Result, width: int = 160) -> str:

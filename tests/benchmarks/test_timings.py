@@ -8,10 +8,10 @@ import numpy as np
 
 from edgematte.benchmarks.measure.contender import Converted
 from edgematte.benchmarks.measure.dataset import find_pairs
-from edgematte.benchmarks.measure.latency import Effort
 from edgematte.benchmarks.measure.reference import Reference
 from edgematte.benchmarks.measure.stages import OWN_STAGES, STAGES
 from edgematte.benchmarks.timings import FRAME_SIZE, Frame, frame_of, latency, sweep_threads
+from edgematte.convert.latency import Effort
 
 LEAST = Effort(warm_up=1, seconds=0, least_rounds=5)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from edgematte.benchmarks.measure.latency import Effort
 from edgematte.benchmarks.studies import conversions
 from edgematte.benchmarks.studies.__main__ import program
 from edgematte.benchmarks.studies.conversions import OWN, PEER, TENSORFLOW, Plan, Row, measure
 from edgematte.benchmarks.studies.converters import HEADINGS, table
 from edgematte.benchmarks.studies.networks import subject
+from edgematte.convert.latency import Effort
 from edgematte.convert.onnx import onnx_tf
 from edgematte.runtime import cli
 from edgematte.runtime.errors import UsageError

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from edgematte.benchmarks.measure.dataset import find_pairs
-from edgematte.benchmarks.measure.latency import Effort
 from edgematte.benchmarks.peers_result import table, to_json
 from edgematte.benchmarks.schema import load
 from edgematte.benchmarks.studies.peers import PACKAGES, Peer, compare, peer
 from edgematte.benchmarks.summary import table_markdown
+from edgematte.convert.latency import Effort
 from edgematte.runtime.errors import UsageError
 
 QUICK = Effort(seconds=0, least_rounds=2)

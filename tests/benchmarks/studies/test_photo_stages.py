@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from edgematte import Segmenter, read
-from edgematte.benchmarks.measure.latency import Effort
 from edgematte.benchmarks.studies import photo_stages
+from edgematte.convert.latency import Effort
 
 
 def test_a_photo_of_any_size_is_made_from_a_small_one(astronaut: Path) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from edgematte.benchmarks.measure.latency import Effort
 from edgematte.benchmarks.studies import quantization
 from edgematte.benchmarks.studies.__main__ import program
 from edgematte.benchmarks.studies.quantization import ALL, NONE, PEER, Maker, Row, markdown, measure, of_same_area, ways
+from edgematte.convert.latency import Effort
 from edgematte.convert.onnx.evidence import assumed
 from edgematte.convert.onnx.graph import load
 from edgematte.convert.onnx.lower import lower

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from edgematte.benchmarks.measure.latency import Effort, Timing, cpu_ratio, interleave, ratio
+from edgematte.benchmarks.measure.stats import cpu_ratio, ratio
+from edgematte.convert.latency import Effort, Timing, interleave
 from edgematte.runtime.errors import UsageError
 
 

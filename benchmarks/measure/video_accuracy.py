@@ -1,4 +1,4 @@
-"""The frames of a video, their mattes and, where there are any, the true ones → J, F, dtSSD and flicker.
+"""The frames of a video, their mattes and, where there are any, the true ones → J, F, thin parts, dtSSD and flicker.
 
 J and F are those of the DAVIS benchmark (Perazzi et al. 2016, "A Benchmark Dataset and Evaluation Methodology for Video
 Object Segmentation"), averaged over frames. dtSSD (Erofeev et al. 2015, "Perceptually Motivated Benchmark for Video
@@ -20,6 +20,7 @@ from ...runtime.picture.images import Alpha, Image
 from .accuracy import SUBJECT_FROM, Mask, check_mattes, iou
 
 CONTOUR_TOLERANCE = 0.008  # of the image diagonal: contours no farther apart match; the value of DAVIS
+THIN_REACH = 0.008  # of the image diagonal: what a disk of this radius does not fit into is thin
 PER_HUNDRED = 100  # dtSSD is printed times a hundred in every table
 
 STILL_SMOOTHING_PX = 1.0  # σ; sensor noise must not count as a change of the picture
@@ -44,6 +45,9 @@ class VideoScore:
     judged: int  # frames with a truth
     region_similarity: float | None  # J, IoU of both masks at alpha 0.5, 0…1, mean over judged frames
     boundary_measure: float | None  # F, 0…1, likewise
+    thin_kept: (
+        float | None
+    )  # 0…1, part of the true masks' thin parts (fingers, locks, spokes) with alpha above one half
     dtssd: float | None  # hundredths of alpha, ≥ 0, mean over neighbouring judged frames
     flicker: float | None  # 0…1, mean change of alpha where the picture stood still
     still_share: float  # 0…1, the part of all pixels that flicker was measured on
@@ -56,12 +60,16 @@ def score_video(frames: Iterable[VideoFrame]) -> VideoScore:
     """
     count, similarities, contours, changes = 0, list[float](), list[float](), list[float]()
     flicker_sum, still_pixels, compared_pixels = 0.0, 0, 0
+    thin_pixels, thin_kept = 0, 0
     before: VideoFrame | None = None
     for frame in frames:
         count += 1
         if frame.truth is not None:
             similarities.append(iou(frame.alpha, frame.truth))
             contours.append(boundary_measure(frame.alpha, frame.truth))
+            thin = thin_parts_of(frame.truth)
+            thin_pixels += cv2.countNonZero(thin)
+            thin_kept += int(np.count_nonzero(frame.alpha[thin > 0] >= SUBJECT_FROM))
         if before is not None:
             if frame.truth is not None and before.truth is not None:
                 changes.append(dtssd(before.alpha, frame.alpha, before.truth, frame.truth))
@@ -77,6 +85,7 @@ def score_video(frames: Iterable[VideoFrame]) -> VideoScore:
         judged=len(similarities),
         region_similarity=_mean(similarities),
         boundary_measure=_mean(contours),
+        thin_kept=thin_kept / thin_pixels if thin_pixels else None,
         dtssd=_mean(changes),
         flicker=flicker_sum / still_pixels if still_pixels else None,
         still_share=still_pixels / compared_pixels if compared_pixels else 0.0,
@@ -99,6 +108,13 @@ def boundary_measure(alpha: Alpha, truth: Alpha) -> float:
     precision = cv2.countNonZero(found & _widened(true, disk)) / found_px
     recall = cv2.countNonZero(true & _widened(found, disk)) / true_px
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def thin_parts_of(truth: Alpha) -> Mask:
+    """`(H, W)`, 1 where the true mask is so narrow that a disk of `THIN_REACH` does not fit into it."""
+    mask = (truth >= SUBJECT_FROM).astype(np.uint8)
+    disk = _disk(math.ceil(THIN_REACH * math.hypot(*truth.shape)))
+    return mask - np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, disk), np.uint8)
 
 
 def dtssd(before: Alpha, after: Alpha, true_before: Alpha, true_after: Alpha) -> float:

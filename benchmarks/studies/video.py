@@ -1,8 +1,9 @@
-"""Videos with true masks → what steadiness buys and costs: J, F, dtSSD and flicker, frame by frame and steadied.
+"""Videos with true masks → what steadiness buys and costs, against mattes frame by frame.
 
     python -m edgematte.benchmarks.studies video VIDEOS --against selfie_segmentation.tflite --still tests/photos/images
 
-A video is a folder with `frames/` and `masks/` of the same stems. Flicker is the mean change of alpha where the picture
+A video is a folder with `frames/` and `masks/` of the same stems. J, F, thin parts, dtSSD and flicker
+are those of `measure/video_accuracy.py`. Flicker is the mean change of alpha where the picture
 stood still; clips whose camera moves hold little of that, so `--still` adds photos that do not move at all but for
 sensor noise, a flickering lamp and a camera that trembles by less than a pixel.
 """
@@ -170,7 +171,7 @@ def ways_of(
 
 def table(rows: Sequence[Row]) -> Table:
     """The rows for a terminal; flicker in thousandths of alpha, and the share of pixels it was measured on."""
-    result = Table("clip", "way", "J", "F", "dtSSD", "flicker, ‰", "still")
+    result = Table("clip", "way", "J", "F", "thin", "dtSSD", "flicker, ‰", "still")
     for row in rows:
         score = row.score
         result.add_row(
@@ -178,6 +179,7 @@ def table(rows: Sequence[Row]) -> Table:
             row.way,
             _text(score.region_similarity, 3),
             _text(score.boundary_measure, 3),
+            _text(score.thin_kept, 3),
             _text(score.dtssd, 2),
             _text(None if score.flicker is None else score.flicker * 1000, 2),
             f"{score.still_share:.2f}",
@@ -186,7 +188,7 @@ def table(rows: Sequence[Row]) -> Table:
 
 
 def means(rows: Sequence[Row]) -> list[Row]:
-    """Per way: plain means over clips of J, F and dtSSD, and the flicker of all still pixels of all clips."""
+    """Per way: plain means over clips, and the flicker of all still pixels of all clips."""
     found = []
     for way in dict.fromkeys(row.way for row in rows):
         scores = [row.score for row in rows if row.way == way]
@@ -197,6 +199,7 @@ def means(rows: Sequence[Row]) -> list[Row]:
             judged=sum(score.judged for score in scores),
             region_similarity=_mean([s.region_similarity for s in scores if s.region_similarity is not None]),
             boundary_measure=_mean([s.boundary_measure for s in scores if s.boundary_measure is not None]),
+            thin_kept=_mean([s.thin_kept for s in scores if s.thin_kept is not None]),
             dtssd=_mean([s.dtssd for s in scores if s.dtssd is not None]),
             flicker=flicker / pixels if pixels else None,
             still_share=pixels / max(1, sum(score.frames for score in scores)),
@@ -230,7 +233,7 @@ def main(
     way: Annotated[str, typer.Option(help="Only ways whose name holds this.")] = "",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows here as well.")] = None,
 ) -> None:
-    """J, F, dtSSD and flicker of every way on every clip."""
+    """J, F, thin parts, dtSSD and flicker of every way on every clip."""
     cv2.setNumThreads(1)
     ways = {name: make for name, make in ways_of(model, against or [], threads).items() if way in name}
     if not ways:

@@ -124,6 +124,21 @@ def test_noise_is_still_and_a_moving_square_is_not() -> None:
     assert not still[35:65, 70:74].any(), "what it covered"
 
 
+def test_what_is_lost_of_a_finger_counts_and_what_is_lost_of_the_body_does_not() -> None:
+    body = square(30)
+    finger = np.zeros_like(body)
+    finger[10:30, 48:50] = 255  # 2 px wide; the disk of this picture is 5 px wide
+    image, hand = np.zeros((100, 100, 3), np.uint8), body | finger
+    without_corner = hand.copy()
+    without_corner[50:70, 50:70] = 0
+    half = hand.copy()
+    half[10:20, 48:50] = 0
+    shares = [score_video([VideoFrame(image, alpha, hand)]).thin_kept for alpha in (hand, without_corner, half, body)]
+    # Thin are 38 pixels of the finger, since the disk reaches into its lowest row, and 3 in each corner of the body.
+    assert shares == [1.0, 47 / 50, 30 / 50, 12 / 50]
+    assert score_video([VideoFrame(image, body)]).thin_kept is None
+
+
 def test_flicker_is_the_change_of_alpha_where_the_picture_stood_still() -> None:
     image = np.full((60, 80, 3), 90, np.uint8)
     low, high = np.full((60, 80), 100, np.uint8), np.full((60, 80), 151, np.uint8)

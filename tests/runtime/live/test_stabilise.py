@@ -69,6 +69,18 @@ def test_a_moving_subject_is_not_dragged_behind(portrait: tuple[Image, Alpha]) -
     assert overlap(steady, truth) > 0.98
 
 
+def test_a_waving_finger_stays(portrait: tuple[Image, Alpha]) -> None:
+    image, alpha = portrait
+    stabiliser, kept = Stabiliser(), list[float]()
+    for number in range(12):
+        left = 16 + round(12 * np.sin(number))
+        finger = (slice(60, 110), slice(left, left + 2))
+        frame, truth = image.copy(), alpha.copy()
+        frame[finger], truth[finger] = np.clip(frame[finger].astype(int) + 25, 0, 255), 255  # hardly seen
+        kept.append(float(np.mean(stabiliser(frame, truth)[finger] >= 128)))
+    assert np.mean(kept) >= 0.9
+
+
 def test_a_cut_forgets_everything(portrait: tuple[Image, Alpha]) -> None:
     stabiliser = Stabiliser()
     image, alpha = portrait

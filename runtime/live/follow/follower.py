@@ -406,9 +406,11 @@ def parse_follow(text: str) -> Choice | Point | Box | Alpha:
         return text
     if Path(text).suffix.lower() in PHOTO_SUFFIXES:
         mask = np.ascontiguousarray(read(Path(text)).max(axis=2))
-        if mask.max(initial=0) < SUBJECT_FROM:
+        subject = mask >= SUBJECT_FROM
+        if subject.all() or not subject.any():
+            colour = "white" if subject.any() else "black"
             raise UsageError(
-                f"--follow {text} is black; expected a mask of the first frame, white where the subject is"
+                f"--follow {text} is {colour} all over; expected a mask of the first frame, white where the subject is"
             )
         return mask
     match = re.fullmatch(r"(\d+),(\d+)(?:,([1-9]\d*),([1-9]\d*))?", text)

@@ -153,9 +153,10 @@ def test_a_mask_shows_who_is_meant(tmp_path: Path) -> None:
     chosen = parse_follow(str(tmp_path / "mask.png"))
     assert isinstance(chosen, np.ndarray)
     assert overlap(Follower(anybody, NETWORK, chosen)(image), truth) > 0.7
-    cv2.imwrite(str(tmp_path / "black.png"), truth * 0)
-    with pytest.raises(UsageError, match="is black; expected a mask of the first frame"):
-        parse_follow(str(tmp_path / "black.png"))
+    for colour, value in (("black", 0), ("white", 255)):
+        cv2.imwrite(str(tmp_path / f"{colour}.png"), np.full_like(truth, value))
+        with pytest.raises(UsageError, match=f"is {colour} all over; expected a mask of the first frame"):
+            parse_follow(str(tmp_path / f"{colour}.png"))
 
 
 @pytest.mark.parametrize(

@@ -157,3 +157,27 @@ def test_the_figures_of_int8_are_those_of_the_last_run(root: Path) -> None:
         assert re.search(rf"\| {what}[^|]*\| {figure:.2f} \|", readme), what
     assert f"| IoU lost by int8, 4 photos | {-run.accuracy.difference.iou.value:.3f} |" in readme
     assert run.model.sha256 == sha256((root / "models" / "unet-live.tflite").read_bytes()).hexdigest()
+
+
+def test_the_accuracy_in_every_table_is_that_of_the_cards(root: Path) -> None:
+    cards, name = dict[tuple[str, str], str](), ""
+    for line in (root / "models" / "README.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if line.startswith("## "):
+            name = line[3:]
+        elif len(cells) > 5 and re.fullmatch(r"0\.\d{3}", cells[2]):
+            cards[name, cells[1]] = f"{cells[2]} ({cells[4]})"  # IoU and boundary IoU of the int8 file
+    rows = {
+        "live": cards["unet-live", "people, 150"],
+        "photo": f"{cards['unet-photo', 'people, 150']} | {cards['unet-photo', 'things and animals, 80']}",
+    }
+    results = (root / "benchmarks" / "results" / "README.md").read_text()
+    for use, figures in rows.items():
+        assert re.search(rf"\| `unet-{use}`, for \w+ \| {re.escape(figures)} \|", results), figures
+    readme = (root / "README.md").read_text()
+    for wanted in (
+        ("unet-photo", "people, 150", "things and animals, 80"),
+        ("unet-people", "booth-like portraits and groups, 15", "everyday, people only, 90"),
+    ):
+        first, second = (cards[wanted[0], row][:5] for row in wanted[1:])
+        assert re.search(rf"\| IoU of `{wanted[0]}`[^|]* \| {first} and {second} \|", readme), wanted[0]

@@ -7,11 +7,11 @@ PHOTOS := tests/photos
 .PHONY: demo test check study dist sizes mutants test-training test-onnx-tf test-npu test-pi32-operators test-pi test-pi32 test-pi-boot test-fleet test-cluster test-serve test-booth test-plugins test-endurance clean
 
 demo: $(VENV)/installed  ## convert the bundled U-Net to int8, cut out a photo, compare int8 with full precision
-	$(BIN)/edgematte convert models/unet-live.onnx -o demo/unet-live.tflite --calibrate $(PHOTOS)/images --mean 128 --std 128 --data $(PHOTOS) --report demo/report --overwrite
-	$(BIN)/edgematte cut $(PHOTOS)/images/astronaut.jpg -m demo/unet-live.tflite -o demo --overwrite
-	$(BIN)/edgematte bench run demo/unet-live.tflite --against models/unet-live.onnx --data $(PHOTOS) --json demo/bench.json --overwrite
+	$(BIN)/edgematte convert models/unet-photo.onnx -o demo/unet-photo.tflite --calibrate $(PHOTOS)/images --mean 128 --std 128 --data $(PHOTOS) --report demo/report --overwrite
+	$(BIN)/edgematte cut $(PHOTOS)/images/astronaut.jpg -m demo/unet-photo.tflite -o demo --overwrite
+	$(BIN)/edgematte bench run demo/unet-photo.tflite --against models/unet-photo.onnx --data $(PHOTOS) --json demo/bench.json --overwrite
 	$(BIN)/edgematte bench report demo/bench.json -o demo/bench.html --overwrite
-	@echo; echo "demo/astronaut.cutout.png is the cut-out, demo/unet-live.tflite the int8 model, demo/report/index.html and demo/bench.html the evidence."
+	@echo; echo "demo/astronaut.cutout.png is the cut-out, demo/unet-photo.tflite the int8 model, demo/report/index.html and demo/bench.html the evidence."
 
 test: $(VENV)/installed-for-tests  ## everything that needs no PyTorch and no special hardware
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile

@@ -39,9 +39,7 @@ def hidden(path: Path) -> bool:
 TEXTS = sorted(
     path.as_posix() for path in (found.relative_to(ROOT) for found in ROOT.rglob("*.md")) if not hidden(path)
 )
-LONG_STILL = {"models/README.md"}
 MANUALS = [text for text in TEXTS if text.endswith("README.md") and not text.startswith("tests/")]
-MANUALS = [text for text in MANUALS if text not in LONG_STILL]
 
 
 def sentences(text: str) -> Iterator[int]:

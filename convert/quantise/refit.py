@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -122,7 +123,8 @@ def _product(weights: NDArray, met: NDArray) -> NDArray:
     """Weights as `_constants` gives them, and (positions, taps, channels) → (positions, output channels)."""
     if weights.ndim == 3:  # depthwise
         return np.einsum("ntc,tc->nc", met, weights[:, 0])
-    return met.reshape(len(met), -1) @ weights.T
+    # By OpenCV, which keeps to one thread: see `rounding._covariance`.
+    return np.asarray(cv2.gemm(met.reshape(len(met), -1), weights, 1, None, 0, flags=cv2.GEMM_2_T))  # type: ignore[call-overload]
 
 
 def _fitted(

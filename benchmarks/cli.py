@@ -106,7 +106,9 @@ def run(
     color: Annotated[Color | None, typer.Option(help="Likewise.")] = None,
     channel: Annotated[int | None, typer.Option(min=0, help="Likewise.")] = None,
     output: Annotated[str | None, typer.Option(metavar="NAME", help="Likewise.")] = None,
-    values: Annotated[str | None, typer.Option(metavar="alpha|logits|0-255|background", help="Likewise.")] = None,
+    values: Annotated[
+        str | None, typer.Option(metavar="alpha|logits|sigmoid|0-255|signed|background", help="Likewise.")
+    ] = None,
 ) -> None:
     """Compare a model with its full-precision original: accuracy on real photos, and latency by turns."""
     said = (mean, std, color, channel, output, values)

@@ -54,7 +54,7 @@ def convert(
     values: Annotated[
         str | None,
         typer.Option(
-            metavar="alpha|logits|0-255|background",
+            metavar="alpha|logits|sigmoid|0-255|signed|background",
             help="What the output holds, where it does not show.",
         ),
     ] = None,

@@ -15,7 +15,18 @@ FLAT = 2  # levels: a picture or a matte that varies by less shows nothing
 
 
 def doubts(mattes: Sequence[Alpha], judging: Sequence[Image], calibrating: Sequence[Image]) -> Iterator[str]:
-    """One line per reason why the figures prove little. `mattes`: of the float network, of the photos that judged."""
+    """One line per reason why the figures prove little. `mattes`: of the float network, of the photos that judged.
+
+    The photos are of the network's size.
+    """
+    sides = list(zip(judging[0].shape[:2], mattes[0].shape, strict=True))
+    if not all(_fits(*side) for side in sides):
+        (rows, matte_rows), (columns, matte_columns) = sides
+        yield (
+            f"a matte of {matte_columns}x{matte_rows} for a picture of {columns}x{rows}: neither is a whole multiple "
+            "of the other, and the matte is taken for the whole picture. If the network cuts off a border or turns the "
+            "picture, its mattes will not fit: export it with padding"
+        )
     empty = sum(matte_share(matte) < LEAST_SHARE for matte in mattes)
     full = sum(matte_share(matte) > 1 - LEAST_SHARE for matte in mattes)
     flat = sum(int(np.ptp(matte)) < FLAT for matte in mattes)
@@ -35,6 +46,16 @@ def doubts(mattes: Sequence[Alpha], judging: Sequence[Image], calibrating: Seque
         blank = sum(int(np.ptp(image[..., :3])) < FLAT for image in images)
         if blank:
             yield f"{blank} of {len(images)} {what} photos are one single colour, and say nothing"
+
+
+def _fits(picture: int, matte: int) -> bool:
+    """Whether strides, or enlarging by whole numbers, lead from a side of the picture to one of the matte."""
+    larger, smaller = max(picture, matte), min(picture, matte)
+    factor = round(larger / smaller)
+    # Strides round up; those of DeepLab and its kin count the steps between pixels, whose corners stay where they are.
+    return (
+        -(-larger // factor) == smaller or (factor := round((larger - 1) / (smaller - 1))) * (smaller - 1) == larger - 1
+    )
 
 
 def matte_share(matte: Alpha) -> float:

@@ -34,8 +34,8 @@ def with_alpha(graph: Graph, matte: Matte) -> Graph:
     elif matte.channels > 1:
         graph = _one_channel(graph, matte)
     shape = graph.shapes[graph.output]
-    if matte.largest or (matte.values == "logits" and matte.channels == 1):
-        if matte.values == "logits":
+    if matte.largest or matte.values in ("sigmoid", "signed") or (matte.values == "logits" and matte.channels == 1):
+        if matte.values in ("logits", "sigmoid"):
             graph = _appended(graph, "Neg", shape, {}, "negative") if matte.background else graph
             return _sigmoid(graph)
         graph = _scaled(graph, 0.5, 0.5)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from .graph import Graph
 from .original import Original
 from .reading import Matte, Preprocessing, Reading, Values, written
 
-Asked = Literal["alpha", "logits", "0-255", "background"]
+Asked = Literal["alpha", "logits", "sigmoid", "0-255", "signed", "background"]
 
 SLACK = 1e-3  # of the span: float32 rounding, and what half precision makes of one
 NEAR_ENDS = 0.1  # an alpha that shows both background and subject comes this close to 0 and to 1
@@ -29,11 +29,13 @@ OVERSHOOT = 0.25  # what an alpha that the user vouches for may overshoot, as en
 LEAST_BYTE = 128.0  # alpha in 0…255 reaches this wherever there is a subject
 WHITE = 254.0  # operators that allow less than this have another white than 255
 LEAST_ABOVE = 1.0  # of the highest logit: below it nothing on any photo is surely subject
+MOST_LOGIT = 64.0  # a sigmoid tells nothing apart beyond a quarter of it, not even in double precision
 LEAST_LOGIT = 2.0  # below zero; nearer to it, a result between -1 and 1 or an alpha that overshoots looks alike
 MOST_SUM = 16.0  # probabilities that somebody adds up
 LOPSIDED = 0.15  # logits reach this share of their highest below zero as well
 COARSEST = 1 / 32  # of the picture's sides; less is a class of the whole picture
-OPTIONS = "--values alpha|logits|0-255|background"
+_RANGES: dict[Values, str] = {"alpha": "alpha", "0-255": "0 to 255", "signed": "-1 to 1"}
+OPTIONS = f"--values {'|'.join(get_args(Asked))}"
 
 
 @dataclass(frozen=True)
@@ -108,14 +110,14 @@ def outputs_on(
 
 def refuse_outside(matte: Matte, output: NDArray, photo: str) -> None:
     """Raises ConversionError where a photo gives numbers that the reading does not allow."""
-    if matte.values == "logits" or matte.largest or matte.proof == "by its operators":
+    if matte.values in ("logits", "sigmoid") or matte.largest or matte.proof == "by its operators":
         return
     low, high = _ends(matte.of_channel(output))
     top = 255.0 if matte.values == "0-255" else 1.0
     spare = (OVERSHOOT if matte.proof != "by its values" else SLACK) * top
-    if low < -spare or high > top + spare:
+    if low < (-top if matte.values == "signed" else 0.0) - spare or high > top + spare:
         raise ConversionError(
-            f"output '{matte.output}' was read as {'alpha' if top == 1 else '0 to 255'}, but {photo} gives "
+            f"output '{matte.output}' was read as {_RANGES[matte.values]}, but {photo} gives "
             f"{written(low)}…{written(high)}; say what it holds with {OPTIONS}"
         )
 
@@ -256,13 +258,13 @@ def _kind(graph: Graph, matte: Matte, seen: _Seen, asked: Asked | None) -> tuple
         if kind is None:
             raise ConversionError(_doubt(graph, seen, bounds, proof))
         return kind, proof
-    told: Values = asked  # type: ignore[assignment]
+    told: Values = "logits" if asked == "sigmoid" and matte.channels == 1 else asked  # type: ignore[assignment]
     if told == kind:
         return told, proof
     against = _contradiction(matte, seen, bounds, told)
     if against:
         raise ConversionError(
-            f"--values {told}: {_output(graph)} has {seen}, {against}; "
+            f"--values {asked}: {_output(graph)} has {seen}, {against}; "
             + (f"leave out --values, and it is read as {kind}" if kind else f"choose another of {OPTIONS}")
         )
     return told, "as told"
@@ -307,6 +309,8 @@ def _by_evidence(matte: Matte, seen: _Seen, bounds: Bounds) -> tuple[Values | No
         return None, "hardly one is above zero, so that no logit would say subject"
     if matte.counted:
         return None, "they are whole numbers, and of logits nobody knows in which unit"
+    if matte.channels == 1 and max(-seen.lowest, seen.highest) > MOST_LOGIT:
+        return None, "they are too far from zero for logits, whose sigmoid would be 0 or 1 nearly everywhere"
     return "logits", by_values
 
 
@@ -320,8 +324,15 @@ def _contradiction(matte: Matte, seen: _Seen, bounds: Bounds, told: Values) -> s
             return "which are not between 0 and 255"
         if high <= 1 + OVERSHOOT:
             return "which would be transparent everywhere"
-    if told == "logits":
-        if seen.unlike is not None:
+    if told in ("sigmoid", "signed") and matte.largest:
+        return "and the ArgMax after it compares classes"
+    if told == "signed":
+        if low < -1 - OVERSHOOT or high > 1 + OVERSHOOT:
+            return "which are not between -1 and 1"
+        if low >= 0:
+            return "none of them below zero, so that nothing would be background"
+    if told in ("logits", "sigmoid"):
+        if seen.unlike is not None and told == "logits":
             return (
                 f"and channel {seen.unlike} is no class beside channel {matte.channel}: name the tensor that holds "
                 "this one alone with --output NAME"
@@ -330,9 +341,10 @@ def _contradiction(matte: Matte, seen: _Seen, bounds: Bounds, told: Values) -> s
             return "and its operators keep it between 0 and 1: that is alpha already"
         if seen.shares and seen.within(0.0, 1.0):
             return "and its classes add up to one: that is alpha already"
-        if matte.channels == 1 and (seen.lowest >= 0 or bounds[0] >= 0):
+        alone = matte.channels == 1 or told == "sigmoid"
+        if alone and (low >= 0 or bounds[0] >= 0):
             return "none of them below zero, so that everything would be subject"
-        if matte.channels == 1 and bounds[1] <= 0:
+        if alone and bounds[1] <= 0:
             return "none of them above zero, so that nothing would be subject"
     return ""
 

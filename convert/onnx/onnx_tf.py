@@ -84,7 +84,7 @@ def convert(graph: Graph, reading: Reading, images: Sequence[Image]) -> tuple[Fl
     for a reading that only our own lowering writes into a graph.
     """
     python, preprocessing, matte = find_python(), reading.preprocessing, reading.matte
-    if matte.largest or matte.background or matte.values == "0-255" or reading.frozen:
+    if matte.largest or matte.background or matte.values not in ("alpha", "logits") or reading.frozen:
         raise ConversionError(
             f"onnx-tf is asked for alpha and logits only, not for {matte.in_words()}; leave out --importer"
         )

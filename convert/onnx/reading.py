@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from ...runtime.errors import ModelError, UsageError
 from ...runtime.picture.images import Image
 
-Values = Literal["alpha", "logits", "0-255"]
+Values = Literal["alpha", "logits", "sigmoid", "0-255", "signed"]
 LARGEST_BYTE = 255.0
 
 
@@ -65,8 +65,15 @@ def typed(mean: str | None, std: str | None, color: str, units: str | None = Non
     means = _numbers("--mean", mean) if mean is not None else (0.0,)
     stds = _numbers("--std", std) if std is not None else (LARGEST_BYTE / factor,)
     small = max(map(abs, means)) <= 1 and (max(map(abs, stds)) <= 1 if std is not None else any(means))
-    if units is None and (mean is not None or std is not None) and small and min(stds) > 0:
-        said = " ".join(f"{name} {text}" for name, text in (("--mean", mean), ("--std", std)) if text is not None)
+    said = " ".join(f"{name} {text}" for name, text in (("--mean", mean), ("--std", std)) if text is not None)
+    largest = max(map(abs, means))
+    mixed = (0 < largest <= 1 and max(stds) > 1) or (largest > 1 and min(stds) < 1)
+    if units is None and mean is not None and std is not None and mixed and min(stds) > 0:
+        raise UsageError(
+            f"{said}: one looks like 0…1 units, the other like 0…255; write both in the same, or add --units 0-255 if "
+            "they are meant so"
+        )
+    if units is None and said and small and min(stds) > 0:
         raise UsageError(
             f"{said}: these look like 0…1 units; 255 times as much? Add --units 0-1 if they are, --units 0-255 if not"
         )
@@ -92,7 +99,9 @@ class Matte:
     channels: int
     channel: int  # the subject's, of `channels`
     size: tuple[int, int]  # rows and columns of the matte
-    values: Values  # alpha: 0…1 as it is. logits: a sigmoid, or a softmax of several, is left to do. 0-255: to divide
+    # alpha: 0…1 as it is. logits: a sigmoid, or a softmax of several, is left to do; sigmoid: of several, each stands
+    # alone. 0-255: to divide. signed: -1…1
+    values: Values
     background: bool = False  # they say how much of a pixel is not subject
     largest: bool = False  # the file goes on to name the largest class; alpha is above one half where that is `channel`
     counted: bool = False  # the file rounds to whole numbers after this
@@ -114,6 +123,10 @@ class Matte:
             alpha = raised[..., self.channel] / raised.sum(axis=-1)
         elif self.values == "logits":
             alpha = _sigmoid(values[..., 0])
+        elif self.values == "sigmoid":
+            alpha = _sigmoid(values[..., self.channel])
+        elif self.values == "signed":
+            alpha = (1.0 + values[..., self.channel]) / 2.0
         else:
             alpha = values[..., self.channel] / (LARGEST_BYTE if self.values == "0-255" else 1.0)
         alpha = 1.0 - alpha if self.background else alpha
@@ -136,8 +149,15 @@ class Matte:
         of = f" of class {self.channel} of {self.channels}" if self.channels > 1 else ""
         if self.largest:
             what = f"alpha from how far class {self.channel} of {self.channels} leads, as the ArgMax after it decides"
+        elif self.values == "logits" and self.channels > 1:
+            other = "; --values sigmoid if classes do not exclude each other" if self.proof == "by its values" else ""
+            what = f"logits, the softmax{of} is alpha{other}"
         elif self.values == "logits":
-            what = f"logits, the softmax{of} is alpha" if self.channels > 1 else "logits, their sigmoid is alpha"
+            what = "logits, their sigmoid is alpha"
+        elif self.values == "sigmoid":
+            what = f"logits, the sigmoid{of} is alpha"
+        elif self.values == "signed":
+            what = f"alpha{of} in -1 to 1"
         elif self.values == "0-255":
             what = f"alpha{of} in 0 to 255"
         else:

@@ -83,13 +83,32 @@ def quantize(
 
 
 def without_int8_kernel(graph: TfliteGraph) -> list[str]:
-    """Output tensor names of the operators without an int8 form: the islands that the network cannot do without."""
-    return [
+    """Output tensor names of the operators without an int8 form: the islands that the network cannot do without.
+
+    What only moves numbers from one to another goes along: in int8, a label of a class would be no whole number.
+    """
+    islands = {
         graph.name(operator.outputs[0])
         for operator in graph.operators
         if not _has_form(graph, operator)
         and any(graph.is_float(t) for t in (*operator.inputs, *operator.outputs) if t >= 0)
-    ]
+    }
+    computed = graph.producers()
+    between = set[str]()  # moves numbers that come from islands …
+    for operator in graph.operators:
+        kernel = KERNELS.get(graph.kind(operator))
+        given = {graph.name(computed[tensor].outputs[0]) for tensor in operator.inputs if tensor in computed}
+        if kernel and kernel.scales == "same" and given and given <= islands | between:
+            between.add(graph.name(operator.outputs[0]))
+    readers = graph.consumers()
+    for operator in reversed(graph.operators):  # … and go to none but islands
+        name = graph.name(operator.outputs[0])
+        taken = [graph.name(reader.outputs[0]) for tensor in operator.outputs for reader in readers.get(tensor, [])]
+        if name in between and (not taken or not islands.issuperset(taken)):
+            between.discard(name)
+        elif name in between:
+            islands.add(name)
+    return [name for operator in graph.operators if (name := graph.name(operator.outputs[0])) in islands]
 
 
 def _has_form(graph: TfliteGraph, operator: Operator) -> bool:

@@ -18,9 +18,9 @@ def matte(subject: int) -> NDArray[np.uint8]:
     return alpha.reshape(SIDE, SIDE)
 
 
-PHOTO = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
-BLACK = np.zeros((8, 8, 3), np.uint8)
-SHADE = np.dstack([np.full((8, 8), 7), np.full((8, 8), 7), np.full((8, 8), 7)]).astype(np.uint8)
+PHOTO = np.random.default_rng(0).integers(0, 256, (25, 25, 3), np.uint8)  # a quarter of the mattes' sides
+BLACK = np.zeros((25, 25, 3), np.uint8)
+SHADE = np.full((25, 25, 3), 7, np.uint8)
 NONE, ALL, SOME = matte(0), matte(SIDE * SIDE), matte(5000)
 FLAT = np.full((SIDE, SIDE), 90, np.uint8)
 
@@ -55,8 +55,27 @@ def test_photos_of_one_colour_are_counted_where_they_stand() -> None:
         "2 of 9 judging photos are one single colour, and say nothing",
         "1 of 2 calibration photos are one single colour, and say nothing",
     ]
-    tile = np.dstack([BLACK, np.arange(64, dtype=np.uint8).reshape(8, 8)])
+    tile = np.dstack([BLACK, np.arange(625).reshape(25, 25).astype(np.uint8)])
     assert list(doubts(mattes, [tile] * 9, [PHOTO])) == ["9 of 9 judging photos are one single colour, and say nothing"]
     grain = BLACK.copy()
     grain[0, 0, 0] = 2
     assert list(doubts(mattes, [grain] * 9, [PHOTO])) == [], "two levels are a picture"
+
+
+@pytest.mark.parametrize(
+    ("matte_size", "picture_size", "fits"),
+    [
+        ((64, 64), (64, 64), True), ((32, 48), (64, 96), True), ((128, 128), (64, 64), True), ((2, 3), (64, 96), True),
+        ((113, 113), (225, 225), True), ((129, 129), (513, 513), True), ((65, 65), (513, 513), True),
+        ((48, 48), (64, 64), False), ((62, 62), (64, 64), False), ((52, 96), (64, 96), False),
+        ((72, 64), (64, 72), False),
+    ],
+)  # fmt: skip
+def test_a_matte_that_may_be_cut_or_turned_is_told(
+    matte_size: tuple[int, int], picture_size: tuple[int, int], fits: bool
+) -> None:
+    alpha = np.zeros(matte_size, np.uint8)
+    alpha[:, : matte_size[1] // 2] = 255
+    picture = np.random.default_rng(0).integers(0, 256, (*picture_size, 3), np.uint8)
+    said = list(doubts([alpha] * 9, [picture] * 9, [picture]))
+    assert said == [] if fits else "neither is a whole multiple" in said[0]

@@ -137,6 +137,20 @@ TAILS: dict[str, Tail] = {
     "mask of 0 and 255": Tail(
         "g = Greater(x, zero); out = Where(g, k, zero)", lambda o: plain(o) / 255, constants=BYTES
     ),
+    "two labels at once": Tail("out = Identity(two)", lambda o: sigmoid(o["out"][0, 1]),
+        options={"channel": 1, "values": "sigmoid"}),
+    "three labels at once, of the background": Tail(
+        "out = Transpose(triple) | perm=[0,2,3,1]", lambda o: sigmoid(o["out"][0, :, :, 2]),
+        options={"channel": 2, "values": "sigmoid"},
+    ),
+    "tanh": Tail("out = Tanh(x)", lambda o: (1 + plain(o)) / 2, options={"values": "signed"}),
+    "one of two in -1 to 1": Tail(
+        "out = Tanh(two)", lambda o: (1 + o["out"][0, 0]) / 2, options={"values": "signed", "channel": 0}
+    ),
+    "one label or another": Tail(
+        "a = ArgMax(triple) | axis=1; d = Equal(a, class1); e = Equal(a, class2); g = Or(d, e); out = Cast(g) | to=1",
+        plain, constants={"class1": np.asarray(1, np.int64), "class2": np.asarray(2, np.int64)},
+    ),
     "argmax of two": Tail(
         "out = ArgMax(two) | axis=1, keepdims=0", lambda o: plain(o) == 1, options={"channel": 1}, types={"out": I64},
         level=-1,
@@ -296,6 +310,19 @@ REFUSED: dict[str, tuple[Tail, str]] = {
         Tail("e = Exp(triple); s = ReduceSum(e, axis1) | keepdims=1; out = Div(e, s)", plain,
              options={"values": "logits", "channel": 1}), "leave out --values"
     ),
+    "far from zero": (
+        Tail("y = Mul(x, k); out = Sub(y, k)", plain, constants={"k": f(60)}), "too far from zero for logits.*--values"
+    ),
+    "logits said to lie between -1 and 1": (
+        Tail("out = Identity(x)", plain, options={"values": "signed"}), "not between -1 and 1.*read as logits"
+    ),
+    "an alpha said to lie between -1 and 1": (
+        Tail("out = Sigmoid(x)", plain, options={"values": "signed"}), "nothing would be background"
+    ),
+    "labels said to stand alone": (
+        Tail("out = ArgMax(two) | axis=1", plain, types={"out": I64}, options={"channel": 1, "values": "sigmoid"}),
+        "the ArgMax after it compares classes"
+    ),
     "alpha said of logits": (Tail("out = Identity(x)", plain, options={"values": "alpha"}), "not between 0 and 1"),
     "alpha said of bytes": (
         Tail("y = Sigmoid(x); out = Mul(y, k)", plain, constants=BYTES, options={"values": "alpha"}), "read as 0-255"
@@ -354,6 +381,7 @@ def test_what_cannot_be_known_is_refused_with_what_to_type(name: str, tmp_path: 
 INT8 = [
     "1 - sigmoid", "whole bytes", "argmax of three", "hardmax", "greater", "bytes in", "half precision",
     "sigmoid in other pieces", "sigmoid by a reciprocal", "softmax in pieces", "two classes of three by a matrix",
+    "one label or another",
 ]  # fmt: skip
 
 

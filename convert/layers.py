@@ -48,7 +48,7 @@ def differences(graph: Graph, model: FloatModel, reference: Layers, image: Image
     Each piece of the TFLite network between two such tensors is run on onnxruntime's values, so that an operator
     answers for its own error alone and not for what the network made of rounding before it.
     """
-    groups = {node.outputs[0]: titles for node, titles in _groups(graph, model)}
+    groups = {node.outputs[0]: titles for node, titles in _groups(graph, model) if node.outputs[0] in reference.names}
     # Several ONNX tensors may be views of one TFLite tensor (a Transpose that only renamed axes): the first counts.
     holder = {model.tensor_of[name]: name for name in reversed(groups)}
     shared = [name for name in groups if holder[model.tensor_of[name]] == name and model.tensor_of[name] != INPUT]
@@ -78,7 +78,7 @@ def _groups(graph: Graph, model: FloatModel) -> Iterator[tuple[Node, tuple[str, 
 
 def first_not_finite(graph: Graph, reference: Layers, image: Image) -> Node | None:
     """The first operator of the ONNX network that makes NaN or infinity of a picture."""
-    producers = {name: node for node in graph.nodes for name in node.outputs if name}
+    producers = {name: node for node in graph.nodes for name in node.outputs if name in reference.names}
     for name, values in reference.tensors(image, list(producers)):
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             return producers[name]

@@ -331,9 +331,13 @@ def _check_pi32(int8: bytes, image: Image) -> float | None:
 def _warnings(result: Conversion, photos: Split) -> Iterator[str]:
     yield from (f"not used: {line}" for line in (*photos.calibration.unusable, *photos.verification.unusable))
     if result.parity.amplified:
+        flipped = result.parity.flipped
+        apart = f"float TFLite and onnxruntime differ by {result.parity.max_error:.1e} of the matte's range"
+        if flipped is not None:
+            apart = f"it takes {100 * flipped:.2g} % of a mask's pixels across their threshold"
         yield (
-            f"the network amplifies rounding: float TFLite and onnxruntime differ by {result.parity.max_error:.1e} of "
-            f"the matte's range, no operator by more than {result.parity.operator_error or 0:.1e} on the same input"
+            f"the network amplifies rounding: {apart}, no operator differs by more than "
+            f"{result.parity.operator_error or 0:.1e} on the same input"
         )
     yield from result.unproven
     if result.same_levels is not None and result.same_levels < SAME_LEVELS:

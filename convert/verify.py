@@ -32,6 +32,8 @@ STRICTER = (
 # enlarge that: onnxruntime with and without its optimisations agreed in 92 % of a U²-Net's matte. A fault shows more.
 SAME_LEVELS = 0.999
 MOST_LEVELS = 1.0  # levels of 255 that the mattes may differ by on average
+HARDLY_VARIES = 0.02  # of alpha's 0…1: a network that sees nothing in its photos
+FLIPPED = 0.001  # of a mask's pixels: those so near its threshold that rounding takes them across
 HALF_TOLERANCE = 0.02  # of the matte's range: what half precision makes of a network, against single
 LEVEL = 1.01 / 255  # a file that ends in whole numbers cuts off up to one of 255
 Progress = Callable[[float], None]
@@ -48,6 +50,8 @@ class Parity:
     # Looked into only where the mattes differ by more than the tolerance: the largest difference that any operator
     # makes when it is given onnxruntime's own values.
     operator_error: float | None = None
+    span: float = 1.0  # of the mattes over all photos, 0…1: what errors are shares of
+    flipped: float | None = None  # most of a photo's pixels, 0…1, that differ; None: the mattes are no masks
     file_rounding: float = 0.0  # what half precision in the file itself makes of the mattes, of their range
 
     @property
@@ -59,7 +63,8 @@ class Parity:
     def amplified(self) -> bool:
         """Faithful operator by operator, apart by more than the tolerance: other float32 kernels would be as well."""
         own = self.operator_error
-        return own is not None and own <= self.tolerance / STRICTER and self.tolerance < self.max_error <= self.most
+        little = self.max_error <= self.most or (self.flipped is not None and self.flipped <= FLIPPED)
+        return own is not None and own <= self.tolerance / STRICTER and self.tolerance < self.max_error and little
 
     @property
     def most(self) -> float:
@@ -156,6 +161,7 @@ def parity(
     single = session(graph.model.SerializeToString()) if graph.half or graph.kept.levels else None
     allowed = max(tolerance, HALF_TOLERANCE if graph.half else 0.0, LEVEL if reading.matte.counted else 0.0)
     low, high, largest, rounding, worst = np.inf, -np.inf, -1.0, 0.0, photos[0].image
+    flipped: float | None = 0.0
     for number, photo in enumerate(photos):
         output = original.numbers(photo.image)
         if not np.isfinite(output).all():
@@ -175,12 +181,14 @@ def parity(
             error = float(np.abs(found - expected).max())
         if not error <= largest:  # NaN included
             largest, worst = (error if np.isfinite(error) else np.inf), photo.image
+        is_mask = flipped is not None and bool(np.isin(expected, (0.0, 1.0)).all())
+        flipped = max(flipped or 0.0, float(np.mean(found != expected))) if is_mask else None
         low, high = min(low, float(expected.min())), max(high, float(expected.max()))
         if progress:
             progress((number + 1) / len(photos))
     span = (high - low) or 1.0
     bar = tolerance if single is not None else allowed
-    result = Parity(largest / span, bar, len(photos), file_rounding=rounding / span)
+    result = Parity(largest / span, bar, len(photos), span=high - low, flipped=flipped, file_rounding=rounding / span)
     if graph.half and rounding / span > allowed:
         raise GateRefusedError(
             f"{graph.name}: in single precision the network differs from the file, which computes in half, by "
@@ -247,9 +255,12 @@ def refuse_difference(result: Parity, *, importer: Importer = "own") -> None:
             f"the first operator that differs is {lead}{also}: its result '{first.tensor}' "
             f"{list(first.shape)} is off by {first.error:.2g} of its range"
         )
+    step = f"try --importer {other}"
+    if result.span < HARDLY_VARIES:
+        step = f"the mattes vary by {result.span:.2g} only: does the network expect another --mean, --std or --units?"
     raise GateRefusedError(
         f"the float TFLite network is not the ONNX network: the matte differs by {result.max_error:.2g} of its range, "
-        f"at most {result.tolerance:.2g} is allowed; {where}. Nothing was written; try --importer {other}"
+        f"at most {result.tolerance:.2g} is allowed; {where}. Nothing was written; {step}"
     )
 
 

@@ -147,7 +147,13 @@ def _contains(graph: Graph, total: str, part: str) -> bool:
         node = graph.producer(node.inputs[0])
     if node is None:
         return False
-    return node.op in ("Add", "Sum", "ReduceSum") and part in node.inputs and node.inputs.count(part) == 1
+    if node.op == "ReduceSum":
+        return part == node.inputs[0]
+    return (
+        node.op in ("Add", "Sum")
+        and node.inputs.count(part) == 1
+        and all(bounds_of(graph, name)[0] >= 0 for name in node.inputs)
+    )
 
 
 def _power(_: Graph, __: Node, inputs: list[Bounds]) -> Bounds:

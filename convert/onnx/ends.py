@@ -120,11 +120,14 @@ def image_input(model: ModelProto, file: str, read: set[str], frozen: Frozen) ->
         raise ConversionError(f"{file}: the output depends on no input; expected one image")
     if len(left) > 1:
         described = ", ".join(f"'{entry.name}' {_shape(entry)}" for entry in left)
-        picture = next((entry for entry in left if _is_picture(entry)), left[0])
-        others = [entry.name for entry in left if entry is not picture]
+        pictures = [entry for entry in left if _is_picture(entry)]
+        picture = next(iter(pictures), left[0])
+        others = [entry for entry in left if entry is not picture]
+        which = f" '{picture.name}' comes first; if it is not, say what it holds instead." if len(pictures) > 1 else ""
+        said = " ".join(f"--input {entry.name}={'NUMBER' if _is_single(entry) else '0'}" for entry in others)
         raise ConversionError(
-            f"{file}: {len(left)} inputs are open: {described}; expected one, the image. Say what the others hold: "
-            f"{' '.join(f'--input {name}=0' for name in others)}, or a file, --input {others[0]}=FILE.npy"
+            f"{file}: {len(left)} inputs are open: {described}; expected one, the image.{which} Say what the others "
+            f"hold: {said}, or a file, --input {others[0].name}=FILE.npy"
         )
     return left[0]
 
@@ -132,6 +135,11 @@ def image_input(model: ModelProto, file: str, read: set[str], frozen: Frozen) ->
 def _is_picture(entry: ValueInfoProto) -> bool:
     dims = [d.dim_value for d in entry.type.tensor_type.shape.dim]
     return len(dims) == 4 and 3 in (dims[1], dims[3])
+
+
+def _is_single(entry: ValueInfoProto) -> bool:
+    """A ratio, a size, a threshold: nought is seldom one."""
+    return all(d.dim_value == 1 for d in entry.type.tensor_type.shape.dim)
 
 
 def _shape(entry: ValueInfoProto) -> str:

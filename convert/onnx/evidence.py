@@ -144,9 +144,10 @@ def _matte(graph: Graph, channel: int | None) -> Matte:
     shape = graph.shapes[graph.output]
     axis, channels, size = _geometry(graph, shape)
     if channels > 1 and channel is None:
+        colours = ", or name the tensor that holds the matte with --output NAME if it is a picture"
         raise ConversionError(
-            f"the output '{graph.output}' {list(shape)} has {channels} channels; "
-            "say which is the subject with --channel N"
+            f"the output '{graph.output}' {list(shape)} has {channels} channels; say which is the subject with "
+            f"--channel N{colours if channels in (3, 4) else ''}"
         )
     if channel is not None and not 0 <= channel < channels:
         raise ConversionError(f"--channel {channel}: the output {list(shape)} has channels 0 to {channels - 1}")
@@ -301,6 +302,8 @@ def _by_evidence(matte: Matte, seen: _Seen, bounds: Bounds) -> tuple[Values | No
         return None, "none is below zero, as of logits, and they are no 0 to 255 either"
     if LEAST_BYTE <= seen.highest <= 255 * (1 + OVERSHOOT) and -seen.lowest < LOPSIDED * seen.highest:
         return None, "they may be a 0 to 255 that overshoots, or logits"
+    if seen.lowest > -LEAST_LOGIT and seen.highest > 255:
+        return None, "they go beyond 255, and none below zero as of logits: divide them in the network"
     if seen.lowest > -LEAST_LOGIT:
         return None, "they may be an alpha that overshoots, a result between -1 and 1, or weak logits"
     if bounded:

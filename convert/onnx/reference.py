@@ -21,6 +21,8 @@ class Layers:
 
     def __init__(self, graph: Graph, reading: Reading) -> None:
         self.graph, self.reading = graph, reading
+        # What the graph took out of an If with a known branch is no tensor of the file.
+        self.names = {output for node in graph.model.graph.node for output in node.output}
 
     def tensors(self, image: Image, names: Sequence[str]) -> Iterator[tuple[str, NDArray]]:
         """The values of tensors inside the network for one picture, a few at a time so that memory stays bounded."""

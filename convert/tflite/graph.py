@@ -5,6 +5,7 @@ The object tree of the schema bindings is kept as it is, so whatever is not touc
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from copy import copy, deepcopy
 from typing import Any, Protocol, cast
@@ -233,11 +234,11 @@ class TfliteGraph:
         return {output: operator for operator in self.operators for output in operator.outputs}
 
     def consumers(self) -> dict[int, list[Operator]]:
-        """Tensor → the operators that read it, in order."""
-        readers: dict[int, list[Operator]] = {}
+        """Tensor → the operators that read it, in order; none of what nobody reads, as a part of a Split."""
+        readers = defaultdict[int, list[Operator]](list)
         for operator in self.operators:
             for tensor in dict.fromkeys(operator.inputs):
-                readers.setdefault(tensor, []).append(operator)
+                readers[tensor].append(operator)
         return readers
 
     def activations(self) -> list[int]:

@@ -24,18 +24,13 @@ class Piece:
 
     output: str  # tensor names
     inputs: tuple[str, ...]
-    shapes: tuple[tuple[int, ...], ...]  # of the inputs
     graph: TfliteGraph  # the network it was cut from
     operators: tuple[Operator, ...]
 
     def run(self, values: Mapping[str, NDArray]) -> NDArray[np.float32]:
         """The values of `inputs` by name, in any shape of the right size → the output's."""
         inputs, output = [self.graph.numbers[name] for name in self.inputs], self.graph.numbers[self.output]
-        run = runner(self.graph, self.operators, inputs, [output])
-        return run([
-            np.ascontiguousarray(values[name].reshape(shape), np.float32)
-            for name, shape in zip(self.inputs, self.shapes, strict=True)
-        ])[0]  # fmt: skip
+        return runner(self.graph, self.operators, inputs, [output])([values[name] for name in self.inputs])[0]
 
 
 def runner(
@@ -50,15 +45,15 @@ def runner(
             network.allocate_tensors()
     except (RuntimeError, ValueError) as error:
         raise ModelError(f"the interpreter refuses a part of the network: {str(error).splitlines()[0]}") from error
-    entries, exits = ([d["index"] for d in details] for details in (
-        network.get_input_details(), network.get_output_details()
-    ))  # fmt: skip
+    entries, exits = network.get_input_details(), network.get_output_details()
 
     def run(values: Sequence[NDArray]) -> list[NDArray]:
         for entry, value in zip(entries, values, strict=True):
-            network.set_tensor(entry, value)
+            # What one operator gives as a single number another takes as a list of one; truths come as numbers.
+            fitting = value.reshape(entry["shape"]).astype(entry["dtype"], copy=False)
+            network.set_tensor(entry["index"], np.ascontiguousarray(fitting).reshape(entry["shape"]))
         network.invoke()
-        return [network.get_tensor(number) for number in exits]
+        return [network.get_tensor(entry["index"]) for entry in exits]
 
     return run
 
@@ -98,8 +93,7 @@ def cut(graph: TfliteGraph, names: Sequence[str]) -> list[Piece]:
         operators = _operators_of(graph, target, known - {target})
         read = {t for operator in operators for t in operator.inputs}
         inputs = sorted(read & (known - {target}))
-        shapes = tuple(graph.shape(number) for number in inputs)
-        pieces.append(Piece(name, tuple(graph.name(number) for number in inputs), shapes, graph, tuple(operators)))
+        pieces.append(Piece(name, tuple(graph.name(number) for number in inputs), graph, tuple(operators)))
     return pieces
 
 

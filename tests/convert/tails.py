@@ -22,7 +22,7 @@ Numbers = dict[str, NDArray]
 class Tail:
     """Nodes after `x`, one logit per pixel, or `p`, `q` (two logits) and `three`; and what the file's outputs mean."""
 
-    nodes: str  # "y = Sigmoid(x); out = Sub(one, y)": one node each; attributes follow after |
+    nodes: str  # "y = Sigmoid(x); out = Sub(one, y)": one node each; attributes follow after |, outputs are split by /
     means: Callable[[Numbers], NDArray]  # the file's outputs → alpha (rows, columns)
     outputs: Sequence[str] = ("out",)
     options: dict = field(default_factory=dict)  # of `decide`
@@ -60,6 +60,13 @@ def softmax_of(number: int, axis: int = 1) -> Callable[[Numbers], NDArray]:
 
 def f(number: float) -> NDArray:
     return np.asarray(number, np.float32)
+
+
+def branch(op: str, given: str) -> onnx.GraphProto:
+    """What an If does of its two: one node."""
+    made = f"{op} of {given}"
+    node = helper.make_node(op, [given], [made], f"{op} inside")
+    return helper.make_graph([node], op, [], [helper.make_tensor_value_info(made, N, None)])
 
 
 def network(tail: Tail, path: Path) -> Path:
@@ -103,11 +110,11 @@ def network(tail: Tail, path: Path) -> Path:
         made, _, rest = text.strip().partition(" = ")
         call, _, settings = rest.partition(" | ")
         op, _, inputs = call.strip().removesuffix(")").partition("(")
-        attributes = eval(f"dict({settings.strip()})")
+        attributes = eval(f"dict({settings.strip()})", {"branch": branch})
         names = [name.strip() for name in inputs.split(",")]
         if op in ("Squeeze", "ReduceSum") and tail.opset < 13:
             attributes["axes"] = weights[names.pop()].tolist()
-        nodes.append(helper.make_node(op, names, [made], f"node {number} of the end", **attributes))
+        nodes.append(helper.make_node(op, names, made.split(" / "), f"node {number} of the end", **attributes))
     read = {name for node in nodes for name in node.input}
     shape: list[int | str] = [1, ROWS, COLUMNS, 3] if last else [1, 3, ROWS, COLUMNS]
     if tail.input.startswith("open"):

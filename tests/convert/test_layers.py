@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edgematte.convert.layers import differences, quantisation_errors, relative_error
+from edgematte.convert.onnx import graph as onnx_graph
 from edgematte.convert.onnx.evidence import assumed
 from edgematte.convert.onnx.reference import Layers
 from edgematte.convert.quantise.to_int8 import Steps, to_int8
@@ -15,6 +16,7 @@ from edgematte.runtime.picture.images import read
 from edgematte.runtime.picture.scale import resize
 
 from .float_nets import unet
+from .tails import Tail, network, plain
 from .tiny import COLUMNS, ROWS, floats, load, lower, model_of, op
 
 
@@ -61,3 +63,13 @@ def test_a_layer_of_denormals_is_not_named_as_the_first_that_differs() -> None:
     found = list(differences(graph, lower(graph), Layers(graph, reading), image))
     assert {difference.tensor for difference in found} > {"tiny", "half"}
     assert max(difference.error for difference in found) < 1e-5
+
+
+def test_truths_are_compared_too(tmp_path: Path) -> None:
+    tail = Tail("g = Greater(x, zero); h = Greater(p, zero); a = And(g, h); out = Cast(a) | to=1", plain)
+    graph = onnx_graph.load(network(tail, tmp_path / "both.onnx"))
+    reading = assumed(graph)
+    image = np.random.default_rng(0).integers(0, 256, (graph.size[1], graph.size[0], 3), np.uint8)
+    found = list(differences(graph, lower(graph), Layers(graph, reading), image))
+    assert {layer.tensor for layer in found} >= {"g", "h", "a", "out"}
+    assert max(layer.error for layer in found) < 1e-5

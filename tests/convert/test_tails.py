@@ -250,6 +250,20 @@ TAILS: dict[str, Tail] = {
     ),
     "doubles in": Tail("out = Sigmoid(x)", plain, input="double"),
     "whole numbers in": Tail("u = Div(x, one); out = Sigmoid(u)", plain, input="int32"),
+    "second part of a split": Tail(
+        "y = Softmax(two) | axis=1; a / b = Split(y) | axis=1; out = Squeeze(b, axis1)", plain
+    ),
+    "darkest to brightest, as numbers": Tail(
+        "a = ReduceMax(x) | keepdims=0; b = ReduceMin(x) | keepdims=0; n = Sub(x, b); d = Sub(a, b); e = Add(d, tiny); "
+        "out = Div(n, e)", plain, constants={"tiny": f(1e-6)},
+    ),
+    "a branch that is always taken": Tail(
+        "y = If(yes) | then_branch=branch('Sigmoid', 'x'), else_branch=branch('Relu', 'x'); out = Mul(y, y)", plain,
+        constants={"yes": np.asarray(True)},
+    ),
+    "one thing and another": Tail(
+        "g = Greater(x, zero); h = Greater(p, zero); a = And(g, h); out = Cast(a) | to=1", plain
+    ),
     "any batch": Tail("out = Sigmoid(x)", plain, input="batch"),
 }  # fmt: skip
 
@@ -297,7 +311,16 @@ REFUSED: dict[str, tuple[Tail, str]] = {
         Tail("y = Sigmoid(x); z = Mul(y, k); w = Add(z, q); v = Sub(w, q); out = Sub(v, double)", plain,
              constants=BYTES), "overshoots"
     ),
-    "classes without a choice": (Tail("out = Softmax(triple) | axis=1", plain), "3 channels; .*--channel N"),
+    "classes without a choice": (
+        Tail("out = Softmax(triple) | axis=1", plain), "3 channels; .*--channel N, or .*--output NAME if it is a"
+    ),
+    "beyond bytes": (
+        Tail("y = Sigmoid(x); out = Mul(y, k)", plain, constants={"k": f(65535)}), "go beyond 255.*--output NAME"
+    ),
+    "more than the sum it is divided by": (
+        Tail("y = Sigmoid(x); z = Add(y, one); n = Sub(half, one); s = Add(z, n); out = Div(z, s)", plain),
+        "no 0 to 255 either"
+    ),
     "argmax without a choice": (Tail("out = ArgMax(triple) | axis=1", plain, types={"out": I64}), "--channel N"),
     "argmax along rows": (
         Tail("out = ArgMax(two) | axis=2", plain, types={"out": I64}, options={"channel": 1}), "ArgMax along axis 2"
@@ -381,7 +404,8 @@ def test_what_cannot_be_known_is_refused_with_what_to_type(name: str, tmp_path: 
 INT8 = [
     "1 - sigmoid", "whole bytes", "argmax of three", "hardmax", "greater", "bytes in", "half precision",
     "sigmoid in other pieces", "sigmoid by a reciprocal", "softmax in pieces", "two classes of three by a matrix",
-    "one label or another",
+    "one label or another", "second part of a split", "darkest to brightest, as numbers",
+    "a branch that is always taken", "one thing and another",
 ]  # fmt: skip
 
 

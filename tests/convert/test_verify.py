@@ -178,6 +178,15 @@ def test_rounding_that_a_network_amplifies_is_told_from_a_wrong_operator() -> No
     assert not verify.Parity(5e-5, 1e-4, 20).amplified
     with pytest.raises(GateRefusedError, match="too unstable"):
         verify.refuse_difference(chaotic)
+    # A mask has 0 and 1 alone: a pixel that rounding takes across its threshold is the whole range off.
+    assert verify.Parity(1.0, 1e-4, 20, operator_error=2e-6, flipped=0.0005).holds
+    assert not verify.Parity(1.0, 1e-4, 20, operator_error=2e-6, flipped=0.002).holds
+    assert not verify.Parity(1.0, 1e-4, 20, operator_error=3e-5, flipped=0.0005).holds
+
+
+def test_mattes_that_hardly_vary_ask_for_the_pixels_that_the_network_expects() -> None:
+    with pytest.raises(GateRefusedError, match=r"vary by 0\.0004 only: .* --mean, --std or --units"):
+        verify.refuse_difference(verify.Parity(2e-4, 1e-4, 20, operator_error=3e-5, span=4e-4))
 
 
 def test_mediapipes_selfie_network_amplifies_rounding_and_is_not_refused(shared: Path) -> None:

@@ -226,6 +226,9 @@ def _unlike(matte: Matte, found: Sequence[NDArray]) -> int | None:
     others = [channel for channel in range(matte.channels) if channel != matte.channel]
     if unit[matte.channel]:
         return next((channel for channel in others if not unit[channel]), None)
+    small = [-1 - SLACK <= low < high <= 1 + SLACK for low, high in channels]
+    if len(others) == 3 and all(small[channel] for channel in others) and channels[matte.channel][1] > LEAST_LOGIT:
+        return others[0]  # what is added to the picture's colours
     both_ends = [low < NEAR_ENDS and high > 1 - NEAR_ENDS for low, high in channels]
     return next((channel for channel in others if unit[channel] and both_ends[channel]), None)
 
@@ -337,8 +340,8 @@ def _contradiction(matte: Matte, seen: _Seen, bounds: Bounds, told: Values) -> s
     if told in ("logits", "sigmoid"):
         if seen.unlike is not None and told == "logits":
             return (
-                f"and channel {seen.unlike} is no class beside channel {matte.channel}: name the tensor that holds "
-                "this one alone with --output NAME"
+                f"and channel {seen.unlike} is no class beside channel {matte.channel}: read this one alone with "
+                "--values sigmoid, or name the tensor that holds it with --output NAME"
             )
         if _confined(bounds, 0.0, 1.0):
             return "and its operators keep it between 0 and 1: that is alpha already"

@@ -143,6 +143,10 @@ TAILS: dict[str, Tail] = {
         "out = Transpose(triple) | perm=[0,2,3,1]", lambda o: sigmoid(o["out"][0, :, :, 2]),
         options={"channel": 2, "values": "sigmoid"},
     ),
+    "changes of colours, and logits": Tail(
+        "t = Tanh(triple); c = Mul(t, half); out = Concat(c, x) | axis=1", lambda o: sigmoid(o["out"][0, 3]),
+        options={"channel": 3, "values": "sigmoid"},
+    ),
     "tanh": Tail("out = Tanh(x)", lambda o: (1 + plain(o)) / 2, options={"values": "signed"}),
     "one of two in -1 to 1": Tail(
         "out = Tanh(two)", lambda o: (1 + o["out"][0, 0]) / 2, options={"values": "signed", "channel": 0}
@@ -379,6 +383,10 @@ REFUSED: dict[str, tuple[Tail, str]] = {
     "colours and logits, as told": (
         Tail("c = Sigmoid(triple); out = Concat(c, x) | axis=1", plain, options={"channel": 3, "values": "logits"}),
         "no class beside channel 3.*--output NAME",
+    ),
+    "changes of colours, and logits": (
+        Tail("t = Tanh(triple); c = Mul(t, half); out = Concat(c, x) | axis=1", plain, options={"channel": 3}),
+        "channel 3 .* and channel 0 hold different things.*sigmoid",
     ),
     "argmax in between": (
         Tail("a = ArgMax(two) | axis=1; c = Cast(a) | to=1; out = Resize(c, , s) | mode='nearest'", plain,

@@ -27,6 +27,7 @@ CONVERSION_VERSION = 2  # of QUANTIZE between two integer types and of DEQUANTIZ
 
 # Bounds of the kernels' fixed-point multipliers on input scale · weight scale / output scale, and of int32 on a bias.
 LEAST_MULTIPLIER = 2.0**-31
+MOST_MULTIPLIER = 2.0**8  # XNNPACK's; from there on its set-up may write beyond its memory, and ends the program
 LARGEST_BIAS = 2.0**30
 
 
@@ -304,6 +305,12 @@ class _Emission:
         scales = given.scales if given is not None else weight_scales(weights, axis)
         real = weights if given is None else given.values * along(axis, given.scales, weights.ndim)
         stored, raised = stored_weights(real, scales, real_bias, data, output, axis)
+        if (times := data * float(raised.max()) / output) >= MOST_MULTIPLIER:
+            raise ConversionError(
+                f"{graph.title(operator)}: it computes in steps {times:.0f} times as large as those its result is read "
+                f"in, and the kernels stop at {MOST_MULTIPLIER:.0f}. Numbers this large come of pixels that the "
+                "network does not expect: are --mean, --std and --units right?"
+            )
         inputs[slot] = self._stored(source, stored, np.int8, raised, kernel.weights_axis)
 
         mean = self.means.get(self.source.get(inputs[kernel.data], graph.name(inputs[kernel.data])))

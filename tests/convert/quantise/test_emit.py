@@ -352,3 +352,11 @@ def test_arithmetic_of_shapes_stays_as_it_is(images) -> None:
     plain = quantize(model, calibrate(model, images))
     # A size that is only known later is enlarged to by another kernel, whose rounding is its own.
     assert np.abs(alpha(int8, model, images[0]) - alpha(plain, model, images[0])).max() < 8 / 256
+
+
+def test_steps_that_no_kernel_can_make_finer_are_refused_with_what_may_be_wrong(images) -> None:
+    """A network that makes millions of pixels in other units ended the program without a word."""
+    net = Net(scale=1e5)
+    model = net.finish(net.conv("logits", net.conv("large", net.image, 8), 1, size=1, act="NONE"))
+    with pytest.raises(ConversionError, match=r"the kernels stop at 256.*--mean, --std and --units"):
+        to_int8(model, images)

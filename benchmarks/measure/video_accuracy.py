@@ -45,9 +45,7 @@ class VideoScore:
     judged: int  # frames with a truth
     region_similarity: float | None  # J, IoU of both masks at alpha 0.5, 0…1, mean over judged frames
     boundary_measure: float | None  # F, 0…1, likewise
-    thin_kept: (
-        float | None
-    )  # 0…1, part of the true masks' thin parts (fingers, locks, spokes) with alpha above one half
+    thin_kept: float | None  # 0…1, part of the true masks' thin parts (fingers, spokes) at alpha 0.5 or above
     dtssd: float | None  # hundredths of alpha, ≥ 0, mean over neighbouring judged frames
     flicker: float | None  # 0…1, mean change of alpha where the picture stood still
     still_share: float  # 0…1, the part of all pixels that flicker was measured on

@@ -2,10 +2,10 @@
 
     python -m edgematte.benchmarks.studies video VIDEOS --against selfie_segmentation.tflite --still tests/photos/images
 
-A video is a folder with `frames/` and `masks/` of the same stems. J, F, thin parts, dtSSD and flicker
-are those of `measure/video_accuracy.py`. Flicker is the mean change of alpha where the picture
-stood still; clips whose camera moves hold little of that, so `--still` adds photos that do not move at all but for
-sensor noise, a flickering lamp and a camera that trembles by less than a pixel.
+A video is a folder with `frames/` and `masks/` of the same stems. The measures are those of
+`measure/video_accuracy.py`. Flicker is the mean change of alpha where the picture stood still; clips whose camera moves
+hold little of that, so `--still` adds photos that do not move at all but for sensor noise, a flickering lamp and a
+camera that trembles by less than a pixel.
 """
 
 from __future__ import annotations

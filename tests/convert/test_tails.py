@@ -12,9 +12,11 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from onnx import helper
 
 import edgematte
 from edgematte.convert.onnx import graph as onnx_graph
+from edgematte.convert.onnx.ends import image_input
 from edgematte.convert.onnx.evidence import decide
 from edgematte.convert.onnx.lower import lower
 from edgematte.convert.recipe import Recipe
@@ -407,6 +409,14 @@ def test_what_cannot_be_known_is_refused_with_what_to_type(name: str, tmp_path: 
 
     with pytest.raises(EdgeMatteError, match=says):
         convert()
+
+
+def test_what_other_inputs_hold_is_asked_for_by_what_they_may_be() -> None:
+    shapes = {"bgr": [1, 3, ROWS, COLUMNS], "src": [1, 3, ROWS, COLUMNS], "ratio": [1], "state": [1, 16, 6, 8]}
+    entries = [helper.make_tensor_value_info(name, N, shape) for name, shape in shapes.items()]
+    model = helper.make_model(helper.make_graph([], "several", entries, []))
+    with pytest.raises(EdgeMatteError, match=r"'bgr' comes first.*--input src=0 --input ratio=NUMBER --input state=0"):
+        image_input(model, "net.onnx", set(shapes), {})
 
 
 INT8 = [

@@ -103,7 +103,9 @@ def rounded_for(kind: str, weights: NDArray[np.float64], met: NDArray[np.float32
 def _gptq_each(weights: NDArray[np.float64], scales: NDArray[np.float64], met: NDArray[np.float32]) -> NDArray[np.int8]:
     """(channels, taps) weights that each meet their own channel of (positions, taps, channels) → (channels, taps)."""
     left = weights / np.where(scales > 0, scales, 1.0)[:, None]
-    channels = zip(met.transpose(2, 0, 1), met.mean(axis=0).T, strict=True)
+    # OpenCV turns the table in blocks; NumPy would fetch every number of a channel from another line of memory.
+    by_channel = cv2.transpose(met.reshape(-1, len(left))).reshape(len(left), *met.shape[:2])
+    channels = zip(by_channel, met.mean(axis=0).T, strict=True)
     covariance = np.stack([_covariance(inputs, mean) for inputs, mean in channels])
     variance = np.diagonal(covariance, axis1=1, axis2=2)
     mean = variance.mean(axis=1)

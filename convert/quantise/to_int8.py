@@ -5,6 +5,7 @@ the study `quantization` measures each step on and off; `Steps`' defaults are it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -236,20 +237,28 @@ class _Judge:
 
     def best(self, candidates: Sequence[Quantised]) -> Quantised:
         """The candidate of least loss; the first of equals."""
-        return candidates[0] if len(candidates) == 1 else min(candidates, key=lambda c: self.loss(c.tflite))
+        best, least = candidates[0], math.inf
+        for candidate in candidates if len(candidates) > 1 else ():
+            loss = self.loss(candidate.tflite, least)
+            if loss < least:
+                best, least = candidate, loss
+        return best
 
-    def loss(self, content: bytes) -> float:
-        """Mean absolute difference of alpha, 0…1."""
+    def loss(self, content: bytes, least: float = math.inf) -> float:
+        """Mean absolute difference of alpha, 0…1; infinite as soon as it is certain to be more than `least`."""
         if content not in self.known:
-            network = load(content, threads=1)
+            network = load(content)
             scale = np.float32(network.outputs[0].scale)
-            pairs = zip(self.photos, self.alphas, strict=True)
-            apart = [np.abs(network.run(photo[np.newaxis]) * scale - alpha).mean() for photo, alpha in pairs]
+            apart: list[np.float32] = []
+            for photo, alpha in zip(self.photos, self.alphas, strict=True):
+                apart.append(np.abs(network.run(photo[np.newaxis]) * scale - alpha).mean())
+                if float(np.sum(apart)) > least * len(self.photos):
+                    return math.inf
             self.known[content] = float(np.mean(apart))
         return self.known[content]
 
 
 def _judge(model: FloatModel, images: Sequence[Image]) -> _Judge:
-    network = load(model.tflite, threads=1)
+    network = load(model.tflite)
     photos = [resize(image, model.size) for image in images]
     return _Judge(photos, [network.run(model.to_input(photo)) for photo in photos])

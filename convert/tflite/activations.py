@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ...runtime.device.machine import default_threads
 from ...runtime.device.stderr_capture import capture_stderr
 from ...runtime.errors import ModelError
 from .graph import TfliteGraph
@@ -24,7 +25,7 @@ MOST_BYTES = 192 << 20  # of tensors kept alive at once; a network with more is 
 class Activations:
     """A network loaded so that chosen tensors can be read after every run."""
 
-    def __init__(self, graph: TfliteGraph, names: Sequence[str] | None = None, *, threads: int = 1) -> None:
+    def __init__(self, graph: TfliteGraph, names: Sequence[str] | None = None) -> None:
         """`names`: the tensors to read, by default every float activation. Raises ModelError for an unknown name."""
         if names is None:
             names = [graph.name(tensor) for tensor in graph.activations()]
@@ -33,7 +34,7 @@ class Activations:
             raise ModelError(f"the network has no tensor '{unknown[0]}'; it has {len(graph.numbers)} others")
         self._input = graph.inputs[0]
         self.input_name = graph.name(self._input)
-        self._graph, self._threads = graph, threads
+        self._graph = graph
         self._portions = list(_portions(graph, [graph.numbers[name] for name in dict.fromkeys(names)]))
         self._only = self._part(self._portions[0]) if len(self._portions) == 1 else None
 
@@ -55,15 +56,15 @@ class Activations:
                     yield number, name, values
 
     def _part(self, portion: list[int]) -> _Part:
-        return _Part(self._graph.expose(portion), [self._graph.name(t) for t in portion], self._threads)
+        return _Part(self._graph.expose(portion), [self._graph.name(t) for t in portion])
 
 
 class _Part:
-    def __init__(self, content: bytes, names: list[str], threads: int) -> None:
+    def __init__(self, content: bytes, names: list[str]) -> None:
         module = import_module("ai_edge_litert.interpreter")
         try:
             with capture_stderr():
-                self._interpreter = module.Interpreter(model_content=content, num_threads=threads)
+                self._interpreter = module.Interpreter(model_content=content, num_threads=default_threads())
                 self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise ModelError(f"the interpreter refuses the network: {str(error).splitlines()[0]}") from error

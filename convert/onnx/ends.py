@@ -21,6 +21,7 @@ _WHOLE = frozenset(
     {TensorProto.UINT8, TensorProto.INT8, TensorProto.UINT16, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64}
     | {TensorProto.UINT32, TensorProto.UINT64}
 )
+_THROUGH = ("Cast", "Resize", "Upsample", "Slice", "Pad")  # what may follow class numbers
 _TRUTHS = frozenset({"Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "And", "Or", "Not", "Xor"})
 
 
@@ -78,7 +79,9 @@ def ending(model: ModelProto, file: str, wanted: str | None) -> Ending:
     if node is not None and node.op_type == "ArgMax":
         axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
         return Ending(node.input[0], largest_along=axis)
-    inside = before_layout(producers, name, also=("Cast", "Resize", "Upsample", "Slice", "Pad"))
+    inside = before_layout(producers, name, also=_THROUGH)
+    if inside is not None and inside.op_type == "Gather":  # of a table, with the class as the row
+        inside = before_layout(producers, inside.input[1], also=_THROUGH)
     if inside is not None and inside.op_type == "ArgMax":
         raise ConversionError(
             f"{file}: node '{inside.name or inside.output[0]}' (ArgMax) makes class numbers, and more follows than a "

@@ -395,6 +395,11 @@ REFUSED: dict[str, tuple[Tail, str]] = {
              types={"out": N}, constants={"s": np.asarray([1, 1, 2, 2], np.float32)}, options={"channel": 0}),
         "--output two",
     ),
+    "classes looked up in a table": (
+        Tail("a = ArgMax(two) | axis=1; out = Gather(table, a)", plain, types={"out": N},
+             constants={"table": np.asarray([0, 1], np.float32)}, options={"channel": 0}),
+        "--output two",
+    ),
 }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from .onnx import graph as onnx_graph
 from .onnx import onnx_tf
 from .onnx.ends import SeveralOutputsError
 from .onnx.evidence import decide, outputs_on
-from .onnx.lower import lower
+from .onnx.lower import lower, refuse_stored_integers
 from .onnx.reading import Reading
 from .photos import Photo, PhotoSet, Split, gather, gather_pairs, split
 from .quantise.kept import kept_scales
@@ -139,6 +139,7 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
     path, stages = Path(path), _Stages(progress)
     with stages.stage("reading the network"):
         graph = _loaded(path, recipe)
+        refuse_stored_integers(graph)
     with stages.stage("reading photos") as tell:
         photos = _photos(recipe, graph, tell)
     judges = photos.verification.photos

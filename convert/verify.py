@@ -35,7 +35,7 @@ MOST_LEVELS = 1.0  # levels of 255 that the mattes may differ by on average
 HARDLY_VARIES = 0.02  # of alpha's 0…1: a network that sees nothing in its photos
 FLIPPED = 0.001  # of a mask's pixels: those so near its threshold that rounding takes them across
 HALF_TOLERANCE = 0.02  # of the matte's range: what half precision makes of a network, against single
-LEVEL = 1.01 / 255  # a file that ends in whole numbers cuts off up to one of 255
+LEVEL = 1.01 / 255  # a file that makes whole numbers of its matte cuts off up to one of 255
 Progress = Callable[[float], None]
 
 
@@ -48,7 +48,7 @@ class Parity:
     photos: int
     first_difference: LayerDifference | None = None  # where they part; None while they agree
     # Looked into only where the mattes differ by more than the tolerance: the largest difference that any operator
-    # makes when it is given onnxruntime's own values.
+    # makes when it is given onnxruntime's own values, beyond what rounding makes of them.
     operator_error: float | None = None
     span: float = 1.0  # of the mattes over all photos, 0…1: what errors are shares of
     flipped: float | None = None  # most of a photo's pixels, 0…1, that differ; None: the mattes are no masks
@@ -159,7 +159,7 @@ def parity(
     original, network = OriginalMatte(graph, reading), load(model.tflite, threads=1)
     # What half precision or whole numbers round off is no fault of the lowering, whose float32 is held to its own bar.
     single = session(graph.model.SerializeToString()) if graph.half or graph.kept.levels else None
-    allowed = max(tolerance, HALF_TOLERANCE if graph.half else 0.0, LEVEL if reading.matte.counted else 0.0)
+    in_levels = reading.matte.values == "0-255" or reading.matte.counted  # until a number is no whole one
     low, high, largest, rounding, worst = np.inf, -np.inf, -1.0, 0.0, photos[0].image
     flipped: float | None = 0.0
     for number, photo in enumerate(photos):
@@ -168,6 +168,7 @@ def parity(
             check_activations(graph, reading, photo.image)
             raise _not_finite(graph, "its last step")
         refuse_outside(reading.matte, output, photo.name)
+        in_levels = in_levels and (reading.matte.counted or np.array_equal(output, np.rint(output)))
         expected = reading.matte.apply(output)
         found = np.clip(network.run(model.to_input(photo.image))[0, :, :, 0], 0.0, 1.0)
         if found.shape != expected.shape:
@@ -187,6 +188,7 @@ def parity(
         if progress:
             progress((number + 1) / len(photos))
     span = (high - low) or 1.0
+    allowed = max(tolerance, HALF_TOLERANCE if graph.half else 0.0, LEVEL / span if in_levels else 0.0)
     bar = tolerance if single is not None else allowed
     result = Parity(largest / span, bar, len(photos), span=high - low, flipped=flipped, file_rounding=rounding / span)
     if graph.half and rounding / span > allowed:
@@ -196,10 +198,12 @@ def parity(
         )
     if result.holds or not model.tensor_of:
         return result
-    layers = list(differences(graph, model, Layers(graph, reading), worst))
-    first = next((layer for layer in layers if layer.error > tolerance / STRICTER), None)
-    own = max((layer.error for layer in layers), default=None)
-    return replace(result, first_difference=first, operator_error=own)
+    strict = tolerance / STRICTER
+    layers = list(differences(graph, model, Layers(graph, reading), worst, bar=strict))
+    # What rounding explains counts as the most that needs no explanation.
+    own = [min(layer.error, strict) if layer.of_rounding else layer.error for layer in layers]
+    first = next((layer for layer, error in zip(layers, own, strict=True) if error > strict), None)
+    return replace(result, first_difference=first, operator_error=max(own, default=None))
 
 
 def same_levels(graph: Graph, reading: Reading, int8: bytes, photos: Sequence[Photo]) -> float:
@@ -246,7 +250,7 @@ def refuse_difference(result: Parity, *, importer: Importer = "own") -> None:
     elif first is None:
         where = (
             f"no operator differs by more than {result.operator_error or 0:.2g} on the same input, so the network "
-            "makes this of rounding alone: it is too unstable to be converted, and int8 would be worse"
+            "makes this of rounding alone: it is unstable, and int8 will be worse"
         )
     else:
         lead, *fused = first.operators
@@ -256,6 +260,8 @@ def refuse_difference(result: Parity, *, importer: Importer = "own") -> None:
             f"{list(first.shape)} is off by {first.error:.2g} of its range"
         )
     step = f"try --importer {other}"
+    if first is None and importer == "own":
+        step = f"to allow as much: --tolerance {result.max_error:.1g}"
     if result.span < HARDLY_VARIES:
         step = f"the mattes vary by {result.span:.2g} only: does the network expect another --mean, --std or --units?"
     raise GateRefusedError(

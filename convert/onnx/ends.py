@@ -16,6 +16,7 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, num
 from ...runtime.errors import ConversionError, UsageError
 
 Frozen = Mapping[str, float | Path]  # input → the number it is filled with, or a .npy file that holds it
+MAP_AXES = 4  # batch, channel, row, column
 _LAYOUT = frozenset({"Squeeze", "Unsqueeze", "Identity", "Reshape", "Flatten", "Transpose"})
 _WHOLE = frozenset(
     {TensorProto.UINT8, TensorProto.INT8, TensorProto.UINT16, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64}
@@ -41,11 +42,14 @@ class SeveralOutputsError(ConversionError):
 
     def __init__(self, file: str, names: Sequence[str], described: Sequence[str]) -> None:
         self.file, self.names = file, tuple(names)
-        # A matte has one channel; a picture of the foreground three, a state many.
-        likely = next((name for name, said in zip(names, described, strict=True) if "[1, 1, " in said), names[0])
+        # A matte has one channel; a picture of the foreground three, a state many. Boxes and scores have fewer axes.
+        known = list(zip(names, described, strict=True))
+        maps = [name for name, said in known if said.partition("[")[2].partition("]")[0].count(",") == MAP_AXES - 1]
+        likely = next((name for name, said in known if "[1, 1, " in said), maps[0] if maps else None)
+        such = "of them none has the four axes of a map" if likely is None else f"such as --output {likely}"
         super().__init__(
             f"{file} has {len(names)} outputs: {'; '.join(described)}. Say which holds the matte with --output NAME, "
-            f"such as --output {likely}"
+            f"{such}"
         )
 
 
@@ -153,7 +157,7 @@ def _shape(entry: ValueInfoProto) -> str:
 def freeze(model: ModelProto, frozen: Frozen, sizes: Mapping[str, int]) -> dict[str, NDArray]:
     """Make constants of the frozen inputs, in place; input → its values, in the type that the file declares.
 
-    `sizes`: what the picture's named axes were pinned to; an axis that has another name has length 1.
+    `sizes`: what named axes were pinned to; all others that are open have length 1.
     """
     feeds: dict[str, NDArray] = {}
     for entry in [e for e in model.graph.input if e.name in frozen]:

@@ -117,12 +117,29 @@ def load(path: Path, *, size: Size | None = None, output: str | None = None, fro
     """
     path = Path(path)
     try:
-        return _loaded(path, size, output, frozen or {})
+        return _with_frozen(path, size, output, frozen or {})
     except (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError, StopIteration) as error:
         raise ModelError(f"{path}: not an intact ONNX network ({error!r}); export or copy it again") from error
 
 
-def _loaded(path: Path, size: Size | None, output: str | None, frozen: Frozen) -> Graph:
+def _with_frozen(path: Path, size: Size | None, output: str | None, frozen: Frozen) -> Graph:
+    """A frozen input's named axes are as long as the picture's of the same name, or, where that does not fit, 1: the
+    states of a recurrent network are called after the picture's axes, and begin as a single nought."""
+    try:
+        return _loaded(path, size, output, frozen)
+    except (ConversionError, ModelError) as error:
+        numbers = [name for name, value in frozen.items() if not isinstance(value, Path)]
+        if not numbers:
+            raise
+        try:
+            return _loaded(path, size, output, frozen, alone=True)
+        except (ConversionError, ModelError):
+            raise type(error)(
+                f"{error}. If an input's shape is the reason, give it as a file: --input {numbers[0]}=FILE.npy"
+            ) from error
+
+
+def _loaded(path: Path, size: Size | None, output: str | None, frozen: Frozen, *, alone: bool = False) -> Graph:
     model = _read(path)
     opset = _opset(model, path)
     model = inliner.inline_local_functions(model) if model.functions else model
@@ -135,7 +152,7 @@ def _loaded(path: Path, size: Size | None, output: str | None, frozen: Frozen) -
     entry = image_input(model, path.name, read, frozen)
     image = entry.name
     dtype = types.get(image, dtype_of(entry, path.name))
-    feeds = _pin(model, image, end.tensor, size, path, frozen)
+    feeds = _pin(model, image, end.tensor, size, path, frozen, alone=alone)
     feeds = {name: values.astype(types.get(name, values.dtype)) for name, values in feeds.items()}
     folded = fold.fold(model, path.name)
     _check_numbers(folded.nodes, folded.constants)
@@ -288,7 +305,7 @@ def _inputs(node: NodeProto) -> list[str]:
 
 
 def _pin(
-    model: ModelProto, image: str, output: str, size: Size | None, path: Path, frozen: Frozen
+    model: ModelProto, image: str, output: str, size: Size | None, path: Path, frozen: Frozen, *, alone: bool
 ) -> dict[str, NDArray]:
     """Make the input static, in place, and leave only this input and this output; gives the frozen inputs' values."""
     graph = model.graph
@@ -321,7 +338,8 @@ def _pin(
                 )
             found[axis] = side
     found[0], found[colours] = 1, found[colours] or RGB
-    feeds = freeze(model, frozen, {name: n or 1 for name, n in zip(names, found, strict=True) if name})
+    pinned = {name: n or 1 for name, n in zip(names, found, strict=True) if name and not alone}
+    feeds = freeze(model, frozen, pinned)
     static = helper.make_tensor_value_info(image, TensorProto.FLOAT, [d or 1 for d in found])
     del graph.input[:]
     graph.input.append(static)

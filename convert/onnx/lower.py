@@ -21,6 +21,7 @@ from .reading import Preprocessing, Reading
 
 INPUT, OUTPUT = "image", "alpha"  # names in the signature, and of the tensors
 
+NO_LOWERING = "there is no lowering for this operator; export the network without it"
 _NONSENSE = (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError)
 
 
@@ -63,6 +64,14 @@ def lower(graph: Graph, reading: Reading) -> FloatModel:
     )
 
 
+def refuse_stored_integers(graph: Graph) -> None:
+    """Raises ConversionError for operators on integers and other vendors', which no photo has to be read to know."""
+    for node in graph.nodes:
+        advice = _advice(node.op)
+        if node.op not in LOWERINGS and advice != NO_LOWERING:
+            raise Lowering(graph).refusal(node, advice)
+
+
 def lower_nodes(lowering: Lowering) -> Value:
     """Emit all nodes of a lowering whose graph input is bound already; returns where the graph's output lives."""
     for node in lowering.graph.nodes:
@@ -83,7 +92,7 @@ def _advice(op: str) -> str:
         )
     if "." in op:
         return "an operator of another vendor, as graph optimisers leave them; expected the network as it was exported"
-    return "there is no lowering for this operator; export the network without it"
+    return NO_LOWERING
 
 
 def _normalised(lowering: Lowering, image: Value, preprocessing: Preprocessing) -> Value:

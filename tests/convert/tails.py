@@ -119,6 +119,8 @@ def network(tail: Tail, path: Path) -> Path:
     shape: list[int | str] = [1, ROWS, COLUMNS, 3] if last else [1, 3, ROWS, COLUMNS]
     if tail.input.startswith("open"):
         shape = ["batch", "height", "width", "channels"]
+    if tail.input == "open state":  # called after the picture's axes, whose length it never has
+        shape = [1, 3, "h", "w"]
     if tail.input == "batch":
         shape = ["batch", *shape[1:]]
     entries = [
@@ -126,7 +128,7 @@ def network(tail: Tail, path: Path) -> Path:
             "image", wide or (U8 if tail.input.startswith(("uint8", "stored")) else kind), shape
         )
     ]
-    if tail.input == "state":
+    if tail.input in ("state", "open state"):
         entries.append(helper.make_tensor_value_info("state", N, [1, 1, "h", "w"]))
     single = {name: array.astype(np.float16) if half and array.dtype == np.float32 else array
               for name, array in weights.items() if name in read}  # fmt: skip
@@ -149,7 +151,7 @@ def feed_of(tail: Tail, picture: NDArray) -> Numbers:
     elif not tail.input.startswith(("uint8", "stored")):
         kind = {"half": np.float16, "double": np.float64}.get(tail.input, np.float32)
         values = (values / np.float32(255)).astype(kind)
-    return {"image": values, **({"state": np.zeros((1, 1, 1, 1), np.float32)} if tail.input == "state" else {})}
+    return {"image": values, **({"state": np.zeros((1, 1, 1, 1), np.float32)} if "state" in tail.input else {})}
 
 
 def author_means(tail: Tail, path: Path, picture: NDArray) -> NDArray:

@@ -7,17 +7,21 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto
 
 import edgematte
 from edgematte.convert.layers import quantisation_errors
 from edgematte.convert.pipeline import Conversion
 from edgematte.convert.recipe import Recipe
 from edgematte.convert.targets.partitions import partitions
-from edgematte.runtime.errors import GateRefusedError, OutputExistsError, UsageError
+from edgematte.runtime.errors import ConversionError, GateRefusedError, OutputExistsError, UsageError
 from edgematte.runtime.matting.segmenter import Segmenter
 from edgematte.runtime.network.model_file import parse, read_card
 from edgematte.runtime.picture.images import read
+
+from .tiny import model_of, op
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +93,13 @@ def test_photos_given_as_data_are_judged_by_their_masks(network: Path, photos: P
     assert result.truth is not None
     assert len(result.truth.photos) == 4
     assert abs(result.truth.iou_drop) < 0.02
+
+
+def test_operators_on_integers_are_refused_before_any_photo_is_read(tmp_path: Path) -> None:
+    nodes = [op("DynamicQuantizeLinear", "x", outputs=["q", "s", "z"]), op("Cast", "q", to=TensorProto.FLOAT)]
+    onnx.save(model_of(nodes), tmp_path / "stored.onnx")
+    with pytest.raises(ConversionError, match=r"DynamicQuantizeLinear .* computes on stored integers"):
+        edgematte.convert(tmp_path / "stored.onnx", Recipe(calibrate=tmp_path / "no photos"))
 
 
 def test_an_impossible_budget_is_refused(network: Path, photos: Path) -> None:

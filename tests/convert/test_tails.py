@@ -16,7 +16,7 @@ from onnx import helper
 
 import edgematte
 from edgematte.convert.onnx import graph as onnx_graph
-from edgematte.convert.onnx.ends import image_input
+from edgematte.convert.onnx.ends import SeveralOutputsError, image_input
 from edgematte.convert.onnx.evidence import decide
 from edgematte.convert.onnx.lower import lower
 from edgematte.convert.recipe import Recipe
@@ -187,6 +187,11 @@ TAILS: dict[str, Tail] = {
     "half precision": Tail("out = Sigmoid(x)", plain, input="half", level=5e-3),
     "a recurrent state": Tail(
         "y = Add(x, state); out = Sigmoid(y)", plain, input="state", load={"frozen": {"state": 0.0}}
+    ),
+    "a recurrent state called after the picture's axes": Tail(
+        "s = Expand(state, small); m = ReduceMean(s) | axes=[2, 3]; y = Add(x, m); out = Sigmoid(y)", plain,
+        constants={"small": np.asarray([1, 1, 6, 8])}, input="open state",
+        load={"frozen": {"state": 0.0}, "size": (COLUMNS, ROWS)},
     ),
     "stored bytes in and out": Tail(
         "y = Sigmoid(x); out = QuantizeLinear(y, level, nought)", lambda o: plain(o) / 255, types={"out": U8},
@@ -422,6 +427,19 @@ def test_what_other_inputs_hold_is_asked_for_by_what_they_may_be() -> None:
     model = helper.make_model(helper.make_graph([], "several", entries, []))
     with pytest.raises(EdgeMatteError, match=r"'bgr' comes first.*--input src=0 --input ratio=NUMBER --input state=0"):
         image_input(model, "net.onnx", set(shapes), {})
+
+
+@pytest.mark.parametrize(
+    ("shapes", "says"),
+    [
+        ({"boxes": "[1, 7600, 10]", "scores": "[1, 7600]"}, "none has the four axes of a map"),
+        ({"scores": "[1, 7600]", "fgr": "[1, 3, 24, 32]", "pha": "[1, 1, 24, 32]"}, "such as --output pha"),
+        ({"scores": "[1, 7600]", "classes": "[batch, 21, h, w]"}, "such as --output classes"),
+    ],
+)
+def test_of_several_outputs_one_that_may_be_a_matte_is_named(shapes: dict[str, str], says: str) -> None:
+    described = [f"'{name}' {shape}" for name, shape in shapes.items()]
+    assert says in str(SeveralOutputsError("net.onnx", list(shapes), described))
 
 
 INT8 = [

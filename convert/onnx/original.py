@@ -65,6 +65,7 @@ def session(content: bytes) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # other people's exports make it warn about everything
     options.intra_op_num_threads = 1
+    options.enable_cpu_mem_arena = False  # it would keep the most that any run needed, beside what comes next
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

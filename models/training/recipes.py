@@ -8,7 +8,7 @@ from typing import Literal
 from ...runtime.live.follow.network import CHANNELS as FOLLOW_CHANNELS
 from .follow.motion import Mix as FollowMix
 from .samples.augment import Mix
-from .unet import FOLLOW, PHOTO, UNet, UNetShape
+from .unet import FOLLOW, PHOTO, SHALLOW, UNet, UNetShape
 
 STRIDE = 32  # sides of training pictures are multiples of it: networks halve them five times
 
@@ -109,8 +109,8 @@ ANYTHING = Mix(
         "everyday/coco_box": 0.09,
         "everyday/voc_animals": 0.05,
         "mixed/coco_subsets": 0.03,
-        "animals": 0.06,
-        "objects": 0.18,
+        "animals": 0.07,
+        "objects": 0.25,
         "backgrounds": 0.03,
         "backgrounds/places": 0.03,
     },
@@ -118,7 +118,7 @@ ANYTHING = Mix(
 
 # The weights of unet-people, trained on at the size of a camera's network.
 LIVE = Recipe(
-    shape=PHOTO,
+    shape=SHALLOW,
     size=(192, 160),
     mix=PEOPLE,
     rule="people",
@@ -131,7 +131,9 @@ LIVE = Recipe(
 
 RECIPES: dict[str, Recipe | FollowRecipe] = {
     "unet-live": LIVE,
-    "unet-any": replace(LIVE, mix=ANYTHING, rule="anything", rest=0.4, average=0.9995),  # the same of unet-photo
+    "unet-any": replace(
+        LIVE, shape=PHOTO, mix=ANYTHING, rule="anything", rest=0.4, average=0.9995
+    ),  # the same of unet-photo
     "unet-people": Recipe(
         shape=PHOTO,
         size=(384, 320),

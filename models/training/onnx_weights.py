@@ -46,12 +46,6 @@ def load_onnx(network: Network, path: Path, *, size: tuple[int, int] = (64, 64),
     return network.eval()
 
 
-def fits(network: nn.Module, path: Path) -> bool:
-    """Whether the ONNX file has the weights of as many convolutions as `network`."""
-    own = [layer for layer in network.modules() if isinstance(layer, CONVOLUTIONS)]
-    return len(own) == len(convolutions(onnx.load(path)))
-
-
 def convolutions(model: ModelProto) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Weight and bias of every convolution of the graph, in its order; zeros where there is no bias."""
     values = {weight.name: numpy_helper.to_array(weight) for weight in model.graph.initializer}

@@ -8,7 +8,7 @@ from typing import Literal
 from ...runtime.live.follow.network import CHANNELS as FOLLOW_CHANNELS
 from .follow.motion import Mix as FollowMix
 from .samples.augment import Mix
-from .unet import FOLLOW, PHOTO, SHALLOW, UNet, UNetShape
+from .unet import FOLLOW, PHOTO, UNet, UNetShape
 
 STRIDE = 32  # sides of training pictures are multiples of it: networks halve them five times
 
@@ -118,7 +118,7 @@ ANYTHING = Mix(
 
 # The weights of unet-people, trained on at the size of a camera's network.
 LIVE = Recipe(
-    shape=SHALLOW,
+    shape=PHOTO,
     size=(192, 160),
     mix=PEOPLE,
     rule="people",
@@ -131,9 +131,7 @@ LIVE = Recipe(
 
 RECIPES: dict[str, Recipe | FollowRecipe] = {
     "unet-live": LIVE,
-    "unet-any": replace(
-        LIVE, shape=PHOTO, mix=ANYTHING, rule="anything", rest=0.4, average=0.9995
-    ),  # the same of unet-photo
+    "unet-any": replace(LIVE, mix=ANYTHING, rule="anything", rest=0.4, average=0.9995),  # the same of unet-photo
     "unet-people": Recipe(
         shape=PHOTO,
         size=(384, 320),

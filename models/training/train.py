@@ -26,7 +26,7 @@ from .fit import Batch, fit, has_bfloat16, load_averaged
 from .follow.train import train_follow
 from .gain import SHIPPED, fold
 from .lite_encoder import start_from_imagenet
-from .onnx_weights import fits, fix_statistics, load_onnx
+from .onnx_weights import fix_statistics, load_onnx
 from .photos import Photo, packed_photos, read_photos
 from .recipes import RECIPES, FollowRecipe, Recipe
 from .samples.augment import Sampler
@@ -136,17 +136,10 @@ def train(
 
 
 def load(network: UNet, *paths: Path) -> UNet:
-    """`network` with the weights of a shipped ONNX file, or the mean of checkpoints, in evaluation mode.
-
-    The file may be that of the whole network, of which `network` leaves blocks out.
-    """
-    if paths[0].suffix != ".onnx":
-        return load_averaged(network, *paths)
-    whole = UNet(replace(network.shape, left_out=()))
-    if network.shape.left_out and fits(whole, paths[0]):
-        network.load_state_dict(load(whole, *paths).state_dict(), strict=False)
-        return network.eval()
-    return fold(load_onnx(network, paths[0]), 1 / SHIPPED)
+    """`network` with the weights of a shipped ONNX file, or the mean of checkpoints, in evaluation mode."""
+    if paths[0].suffix == ".onnx":
+        return fold(load_onnx(network, paths[0]), 1 / SHIPPED)
+    return load_averaged(network, *paths)
 
 
 def continued(recipe: Recipe) -> Recipe:

@@ -11,7 +11,7 @@ high resolution memory traffic, not arithmetic, is what an int8 network pays for
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +33,6 @@ class UNetShape:
     residuals: tuple[int, ...]  # residual blocks per level, after the convolution with stride 2
     decoder_residuals: tuple[int, ...] = ()  # blocks per level of the decoder, outermost first; none when empty
     lite: bool = False  # the encoder is EfficientNet-Lite2's, started from ImageNet; `residuals` is empty then
-    left_out: tuple[str, ...] = ()  # blocks that a smaller network does without; each adds to what comes in
 
     @property
     def stride(self) -> int:
@@ -43,8 +42,6 @@ class UNetShape:
 
 FOLLOW = UNetShape(encoder=(16, 24, 48, 96, 160), residuals=(0, 0, 1, 2, 2))
 PHOTO = UNetShape(encoder=CHANNELS, residuals=(), decoder_residuals=(0, 1, 1, 0), lite=True)
-# Three of the five blocks of the innermost level are left out of the trained network: mattes are as good without them.
-SHALLOW = replace(PHOTO, left_out=("encoder.4.layers.1", "encoder.4.layers.3", "encoder.4.layers.4"))
 
 
 def convolution(inputs: int, outputs: int, *, stride: int = 1, kernel: int = 3) -> nn.Sequential:
@@ -90,8 +87,6 @@ class UNet(nn.Module):
             self.decoder.append(nn.Sequential(*convolution(skip, skip), *(Residual(skip) for _ in range(residuals))))
             inputs = skip
         self.head = nn.ConvTranspose2d(inputs, 1, 2, 2)
-        for name in shape.left_out:
-            self.set_submodule(name, nn.Identity())
 
     def logits(self, x: Tensor) -> Tensor:
         """`(N, 3, H, W)` normalised RGB → `(N, 1, H, W)` logits of alpha."""

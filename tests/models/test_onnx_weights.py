@@ -11,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is missing; make test-training installs it apart from the rest")
 
-from edgematte.models.training import onnx_weights, recipes, train, unet  # noqa: E402
+from edgematte.models.training import onnx_weights, recipes, unet  # noqa: E402
 
 
 @pytest.mark.parametrize("name", sorted(name for name, recipe in recipes.RECIPES.items() if recipe.channels == 3))
@@ -45,14 +45,3 @@ def test_fixed_statistics_compute_the_same_in_training(root: Path) -> None:
 def test_the_file_of_another_network_is_refused(root: Path) -> None:
     with pytest.raises(SystemExit, match="convolutions, not the"):
         onnx_weights.load_onnx(unet.UNet(unet.PHOTO), root / "models" / "unet-follow.onnx")
-
-
-def test_a_network_without_some_blocks_takes_the_others_from_the_file_of_the_whole(root: Path) -> None:
-    path = root / "models" / "unet-people.onnx"
-    whole = train.load(unet.UNet(unet.PHOTO), path)
-    part = train.load(unet.UNet(unet.SHALLOW), path)
-    for name in unet.SHALLOW.left_out:
-        whole.set_submodule(name, torch.nn.Identity())
-    x = torch.rand(1, 3, 64, 64)
-    with torch.no_grad():
-        assert torch.equal(part(x), whole(x))

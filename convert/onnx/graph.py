@@ -117,29 +117,14 @@ def load(path: Path, *, size: Size | None = None, output: str | None = None, fro
     """
     path = Path(path)
     try:
-        return _with_frozen(path, size, output, frozen or {})
+        return _loaded(path, size, output, frozen or {})
     except (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError, StopIteration) as error:
         raise ModelError(f"{path}: not an intact ONNX network ({error!r}); export or copy it again") from error
 
 
-def _with_frozen(path: Path, size: Size | None, output: str | None, frozen: Frozen) -> Graph:
-    """A frozen input's named axes are as long as the picture's of the same name, or, where that does not fit, 1: the
-    states of a recurrent network are called after the picture's axes, and begin as a single nought."""
-    try:
-        return _loaded(path, size, output, frozen)
-    except (ConversionError, ModelError) as error:
-        numbers = [name for name, value in frozen.items() if not isinstance(value, Path)]
-        if not numbers:
-            raise
-        try:
-            return _loaded(path, size, output, frozen, alone=True)
-        except (ConversionError, ModelError):
-            raise type(error)(
-                f"{error}. If an input's shape is the reason, give it as a file: --input {numbers[0]}=FILE.npy"
-            ) from error
-
-
 def _loaded(path: Path, size: Size | None, output: str | None, frozen: Frozen, *, alone: bool = False) -> Graph:
+    """A frozen input's named axes are as long as the picture's of the same name, or, where that does not fit, 1
+    (`alone`): the states of a recurrent network are called after the picture's axes, and begin as a single nought."""
     model = _read(path)
     opset = _opset(model, path)
     model = inliner.inline_local_functions(model) if model.functions else model
@@ -154,7 +139,16 @@ def _loaded(path: Path, size: Size | None, output: str | None, frozen: Frozen, *
     dtype = types.get(image, dtype_of(entry, path.name))
     feeds = _pin(model, image, end.tensor, size, path, frozen, alone=alone)
     feeds = {name: values.astype(types.get(name, values.dtype)) for name, values in feeds.items()}
-    folded = fold.fold(model, path.name)
+    try:
+        folded = fold.fold(model, path.name)
+    except (ConversionError, ModelError) as error:
+        numbers = [name for name, value in frozen.items() if not isinstance(value, Path)]
+        if not numbers:
+            raise
+        if not alone:
+            return _loaded(path, size, output, frozen, alone=True)
+        hint = f"If an input's shape is the reason, give it as a file: --input {numbers[0]}=FILE.npy"
+        raise type(error)(f"{error}. {hint}") from error
     _check_numbers(folded.nodes, folded.constants)
     nodes = tuple(_node(proto, position) for position, proto in enumerate(folded.nodes))
     if not nodes:

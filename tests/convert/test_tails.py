@@ -400,6 +400,17 @@ REFUSED: dict[str, tuple[Tail, str]] = {
              types={"out": N}, constants={"s": np.asarray([1, 1, 2, 2], np.float32)}, options={"channel": 0}),
         "--output two",
     ),
+    "two outputs beside a frozen state": (
+        Tail("y = Add(x, state); a = Sigmoid(y); b = Sigmoid(q)", plain, outputs=("a", "b"), input="open state",
+             load={"frozen": {"state": 0.0}, "size": (COLUMNS, ROWS)}),
+        "has 2 outputs.*--output NAME"
+    ),
+    "a state of another shape": (
+        Tail("s = Concat(state, small) | axis=2; m = ReduceMean(s) | axes=[2, 3]; y = Add(x, m); out = Sigmoid(y)",
+             plain, constants={"small": np.ones((1, 1, 6, 8), np.float32)}, input="open state",
+             load={"frozen": {"state": 0.0}, "size": (COLUMNS, ROWS)}),
+        "give it as a file: --input state=FILE.npy"
+    ),
     "classes looked up in a table": (
         Tail("a = ArgMax(two) | axis=1; out = Gather(table, a)", plain, types={"out": N},
              constants={"table": np.asarray([0, 1], np.float32)}, options={"channel": 0}),

@@ -139,7 +139,8 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
     path, stages = Path(path), _Stages(progress)
     with stages.stage("reading the network"):
         graph = _loaded(path, recipe)
-        refuse_stored_integers(graph)
+        if recipe.importer == "own":
+            refuse_stored_integers(graph)
     with stages.stage("reading photos") as tell:
         photos = _photos(recipe, graph, tell)
     judges = photos.verification.photos

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..convert.latency import Effort
 from ..runtime.device.machine import Machine, this_machine
-from ..runtime.errors import ImageError, MissingExtraError
+from ..runtime.errors import ImageError, MissingExtraError, UsageError
 from ..runtime.picture.images import Alpha, Image, write
 from .examples import shown, worst
 from .measure import energy
@@ -140,19 +140,19 @@ def _reference(
     """The full-precision network, read as it was told or as the model's card says."""
     try:
         from ..convert.onnx.reading import Reading
-        from .measure.reference import Reference, Told
+        from .measure.reference import Reference
     except ModuleNotFoundError as error:
         raise MissingExtraError("bench run --against", "convert", error.name or "onnx") from error
-    card, told = model.segmenter.card, original.told or Told()
-    if card is not None and card.reading is None:  # an older card says less
-        told = Told(
-            told.mean or card.mean, told.std or card.std, told.color or card.color,
-            card.channel if told.channel is None else told.channel, told.output, told.values,
-        )  # fmt: skip
+    card = model.segmenter.card
+    if card is not None and card.reading is None and original.told is None:
+        raise UsageError(
+            f"{model.facts.file}: the card of an older version, which does not say how {original.path.name} is fed; "
+            "convert it again, or say it with --mean, --std and --color"
+        )
     return Reference(
         original.path,
         reading=Reading.from_card(card.reading) if card is not None and card.reading is not None else None,
-        told=told,
+        told=original.told,
         photos=photos,
         size=model.facts.input_size,
         threads=threads or model.facts.threads,

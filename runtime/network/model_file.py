@@ -116,13 +116,8 @@ class ModelCard:
     licence: str = ""
     training_data: str = ""
     preprocessing: str = ""  # in words: how pixels become the source network's input, and its output alpha
-    # The same for a program, and how the source network's output is read (`convert.onnx.reading`); None: older cards,
-    # which say what there is to say in the four fields below.
+    # The same for a program, and how the source network's output is read (`convert.onnx.reading`); None: older cards
     reading: Mapping[str, Any] | None = None
-    mean: tuple[float, ...] | None = None  # pixel units 0…255, in the network's own channel order
-    std: tuple[float, ...] | None = None
-    color: Literal["rgb", "bgr"] | None = None
-    channel: int | None = None  # the subject's channel of a network with several
     quantisation: str = ""
     float_parity: float | None = None  # largest float difference to the source network, as a share of its output range
     agreement_iou: float | None = None  # int8 mask against float mask at 0.5, mean over photos, 0…1
@@ -139,9 +134,6 @@ class ModelCard:
         try:
             content = json.loads(text)
             known = {field.name for field in fields(cls)}
-            for key in ("mean", "std"):  # JSON has no tuples
-                if isinstance(content.get(key), list):
-                    content[key] = tuple(content[key])
             card = cls(**{key: value for key, value in content.items() if key in known})
         except (ValueError, TypeError, AttributeError) as error:
             raise ModelError(f"the model's card is damaged ({error}); convert the model again") from error

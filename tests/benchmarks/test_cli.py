@@ -202,12 +202,25 @@ def test_an_int8_model_s_card_tells_how_to_feed_its_original(
 def test_another_original_than_the_card_names_is_remarked_upon(
     bench: Bench, orange: Path, orange_tflite: Path, tmp_path: Path
 ) -> None:
-    card = ModelCard(name="network", source_sha256="0" * 64)
+    graph = load(orange)
+    card = ModelCard(name="network", source_sha256="0" * 64, reading=assumed(graph, None).to_card())
     model = tmp_path / "model.tflite"
     model.write_bytes(add_metadata(orange_tflite.read_bytes(), CARD_NAME, card.to_json()))
     ended = bench("run", model, "--against", orange, *QUICK)
     assert ended.code == 0
     assert "card names another file" in ended.out
+
+
+def test_a_card_that_does_not_say_how_the_original_is_fed_is_no_guess(
+    bench: Bench, orange: Path, orange_tflite: Path, tmp_path: Path
+) -> None:
+    card = ModelCard(name="network", source_sha256="0" * 64)
+    model = tmp_path / "model.tflite"
+    model.write_bytes(add_metadata(orange_tflite.read_bytes(), CARD_NAME, card.to_json()))
+    ended = bench("run", model, "--against", orange, *QUICK)
+    assert ended.code == 2
+    assert "convert it again, or say it with --mean" in ended.err
+    assert bench("run", model, "--against", orange, "--mean", "0", "--std", "255", *QUICK).code == 0
 
 
 def test_a_damaged_photo_is_named_and_the_others_are_measured(

@@ -12,10 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from edgematte import read
-from edgematte.convert.onnx.evidence import assumed
 from edgematte.convert.onnx.graph import load as load_onnx
 from edgematte.convert.onnx.lower import lower
-from edgematte.convert.onnx.reading import Preprocessing, Reading
+from edgematte.convert.onnx.reading import Reading
 from edgematte.convert.tflite.float_model import FloatModel
 from edgematte.convert.tflite.graph import TfliteGraph, float_operators
 from edgematte.runtime.network.interpreter import load
@@ -55,13 +54,8 @@ def shipped(root: Path) -> list[str]:
 
 def lowered(onnx: Path, card: ModelCard) -> FloatModel:
     """The original as a float TFLite model, fed as its converted model's card says."""
-    if card.reading is not None:
-        return lower(load_onnx(onnx), Reading.from_card(card.reading))
-    preprocessing = Preprocessing(
-        mean=card.mean or Preprocessing.mean, std=card.std or Preprocessing.std, color=card.color or "rgb"
-    )
-    graph = load_onnx(onnx)
-    return lower(graph, assumed(graph, preprocessing, channel=card.channel))
+    assert card.reading is not None
+    return lower(load_onnx(onnx), Reading.from_card(card.reading))
 
 
 @pytest.fixture(scope="module", params=shipped(Path(__file__).parents[2]))

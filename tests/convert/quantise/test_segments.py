@@ -9,7 +9,7 @@ import pytest
 
 from edgematte.convert.layers import real_values
 from edgematte.convert.quantise.calibrate import choose_ranges, observe, with_unseen
-from edgematte.convert.quantise.segments import SEGMENTS, with_segments
+from edgematte.convert.quantise.segments import SEGMENTS, WIDEST, with_segments
 from edgematte.convert.quantise.to_int8 import PLAIN, rewritten
 from edgematte.convert.tflite.float_model import FloatModel
 from edgematte.convert.tflite.kernels import encode
@@ -138,13 +138,13 @@ def test_segments_of_equal_length_add_up_to_the_function_and_keep_to_its_ends(ac
 
 
 @pytest.mark.parametrize(
-    "change", ["read twice", "a neighbourhood", "leaves the network", "a picture", "shared weights"]
+    "change", ["read twice", "a neighbourhood", "leaves the network", "a picture", "shared weights", "many numbers"]
 )
 def test_only_vectors_that_products_alone_make_and_read_are_divided(change: str, images) -> None:
     net = Net(seed=21)
     x = net.conv("x", net.image, 16, stride=2)
     mean = x if change == "a picture" else net.global_mean("mean", x)
-    squeezed = net.conv("squeezed", mean, 12, size=1)
+    squeezed = net.conv("squeezed", mean, WIDEST + 1 if change == "many numbers" else 12, size=1)
     if change == "read twice":
         squeezed_read = net.add("sum", net.conv("e", squeezed, 12, size=1, act="NONE"), squeezed)
     else:

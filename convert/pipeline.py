@@ -25,8 +25,9 @@ from .onnx.ends import SeveralOutputsError
 from .onnx.evidence import decide, outputs_on
 from .onnx.lower import lower, refuse_stored_integers
 from .onnx.reading import Reading
+from .onnx.reference import with_ends
 from .photos import Photo, PhotoSet, Split, gather, gather_pairs, split
-from .quantise.kept import kept_scales
+from .quantise.kept import kept_scales, unlike
 from .quantise.shared_scales import Ranges
 from .quantise.to_int8 import Quantised, to_int8
 from .recipe import WARN_BELOW_IOU, Recipe
@@ -55,6 +56,7 @@ from .verify import compare as compare_mattes
 READING_PHOTOS = 16  # on which the output is looked at; the parity photos are all held to what that says
 RANKING_PHOTOS = 16  # enough to order layers by what int8 costs them; the choice itself is measured on all
 COSTLY_MAE = 0.012  # of int8 mattes to float ones: above it, the layers that cost it are looked for
+ENDS_PHOTOS = 4  # on which a quantised network's activations are held against the ends of their levels
 COSTLY_LAYERS, COSTLY_PHOTOS = 3, 4  # so many are named, found on so many photos
 PI32_MAE = 0.005  # tflite-runtime rounds halves otherwise, which a steep sigmoid enlarges along contours
 Progress = Callable[[str, float], None]  # what is being done, and the share of it that is, 0…1
@@ -150,6 +152,8 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
             graph, [photo.image for photo in chosen[:READING_PHOTOS]], preprocessing=recipe.preprocessing,
             values=recipe.values, channel=recipe.channel,
         )  # fmt: skip
+        if graph.kept.levels:
+            graph = with_ends(graph, reading, [photo.image for photo in chosen[:ENDS_PHOTOS]])
     other: bytes | None = None
     if recipe.importer == "onnx-tf":
         onnx_tf.find_python()  # refused before a minute is spent
@@ -174,7 +178,7 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
             searched = _searched(recipe, model, quantised, judges, tell)
             int8 = searched.tflite
     blame = ""
-    if quantised and searched is None:
+    if quantised and searched is None and not model.levels:
         with stages.stage("looking for the layers that cost most") as tell:
             blame = _blame(model, quantised, judges[:: max(1, len(judges) // COSTLY_PHOTOS)][:COSTLY_PHOTOS], tell)
     if not accelerators.is_one(recipe.target):  # they take TRANSPOSE_CONV, and DEPTH_TO_SPACE hardly anywhere
@@ -182,7 +186,10 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
     levels: float | None = None
     if graph.kept.levels:
         with stages.stage("comparing int8 with the quantised file"):
-            levels = same_levels(graph, reading, int8, chosen)
+            because = unlike(quantised) if quantised else ""
+            levels = same_levels(graph, reading, int8, chosen, because=because)
+        if levels < SAME_LEVELS:
+            blame = f"{levels:.2%} of the int8 matte is within one level of the quantised file's: {because}"
     with stages.stage("comparing int8 with float") as tell:
         of_float = mattes(model, judges, progress=lambda share: tell(share / 2))
         of_int8 = mattes(int8, judges, progress=lambda share: tell(0.5 + share / 2))
@@ -342,11 +349,6 @@ def _warnings(result: Conversion, photos: Split) -> Iterator[str]:
             f"{result.parity.operator_error or 0:.1e} on the same input"
         )
     yield from result.unproven
-    if result.same_levels is not None and result.same_levels < SAME_LEVELS:
-        yield (
-            f"{result.same_levels:.2%} of the int8 matte is within one level of the quantised file's, not "
-            f"{SAME_LEVELS:.1%}: linear enlarging and padded means round ties otherwise"
-        )
     if result.agreement.iou < WARN_BELOW_IOU:
         yield (
             f"int8 masks overlap the float ones by {result.agreement.iou:.3f} only (below {WARN_BELOW_IOU}): look at "

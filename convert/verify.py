@@ -206,18 +206,19 @@ def parity(
     return replace(result, first_difference=first, operator_error=max(own, default=None))
 
 
-def same_levels(graph: Graph, reading: Reading, int8: bytes, photos: Sequence[Photo]) -> float:
+def same_levels(graph: Graph, reading: Reading, int8: bytes, photos: Sequence[Photo], *, because: str = "") -> float:
     """How much of the mattes is at most one level of 255 from what a file that was quantised already gives, 0…1.
 
-    Raises GateRefusedError where they differ by more than rounding can.
+    `because`: what can make them differ. Raises GateRefusedError where they differ by more than rounding can.
     """
     original, found = OriginalMatte(graph, reading), matte_maker(int8)
     apart = [np.abs(np.rint(original.alpha(p.image) * 255) - found(p.image).astype(np.float32)) for p in photos]
     mean = float(np.mean(apart))
     if mean > MOST_LEVELS:
         raise GateRefusedError(
-            f"{graph.name}: the int8 matte is {mean:.1f} of 255 levels from what the quantised file gives, on average; "
-            f"at most {MOST_LEVELS:g} is allowed. Nothing was written; convert the full-precision original"
+            f"{graph.name}: the int8 matte is {mean:.2g} of 255 levels from what the quantised file gives, on average; "
+            f"at most {MOST_LEVELS:g} is allowed{f'; {because}' if because else ''}. Nothing was written; convert the "
+            "full-precision original"
         )
     return float(np.mean([difference <= 1 for difference in apart]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -87,18 +88,27 @@ def _channels(graph: Graph, matte: Matte, start: int, end: int, suffix: str) -> 
 
 def _margin(graph: Graph, matte: Matte) -> Graph:
     """By how much the class leads its largest rival."""
-    return _difference(graph, matte, matte.channel) if matte.channels == 2 else _lead(graph, matte, matte.channel)
+    if matte.channels != 2:
+        return _lead(graph, matte, matte.channel, matte.rivals())
+    graph = _difference(graph, matte, matte.channel)
+    ((_, ahead),) = matte.rivals()
+    return _shifted(graph, -ahead) if ahead else graph
 
 
-def _lead(graph: Graph, matte: Matte, channel: int) -> Graph:
-    """One class minus the largest of the others."""
+def _shifted(graph: Graph, number: float) -> Graph:
+    shape = graph.shapes[graph.output]
+    return _appended(graph, "Add", shape, {}, "shifted", {"number": np.asarray(number, np.float32)})
+
+
+def _lead(graph: Graph, matte: Matte, channel: int, others: Sequence[tuple[slice, float]]) -> Graph:
+    """One class minus the largest of the others, of which some are a little ahead."""
     source, axis = graph.output, matte.axis or 0
     graph = _channels(graph, matte, channel, channel + 1, "own")
     own, shape, rivals = graph.output, graph.shapes[graph.output], []
-    for start, end in ((0, channel), (channel + 1, matte.channels)):
-        if end > start:
-            graph = _channels(replace(graph, output=source), matte, start, end, f"rivals{start}")
-            rivals.append(graph.output)
+    for part, ahead in others:
+        graph = _channels(replace(graph, output=source), matte, part.start, part.stop, f"rivals{part.start}")
+        graph = _shifted(graph, ahead) if ahead else graph
+        rivals.append(graph.output)
     if len(rivals) > 1:
         joined = tuple(matte.channels - 1 if a == axis else n for a, n in enumerate(shape))
         graph = _joined(graph, "Concat", tuple(rivals), joined, {"axis": axis}, f"{source}/rivals")
@@ -172,4 +182,5 @@ def _difference_after(graph: Graph, end: Matte, signs: NDArray) -> Graph:
     if axis == len(shape) - 1:
         matrix = {"weights": signs.reshape(2, 1).astype(np.float32)}
         return _appended(graph, "MatMul", (*shape[:-1], 1), {}, "difference", matrix)
-    return _lead(graph, end, int(np.argmax(signs)))
+    own = int(np.argmax(signs))
+    return _lead(graph, end, own, [(slice(1 - own, 2 - own), 0.0)])

@@ -59,6 +59,7 @@ class Ending:
 
     tensor: str  # what is lowered, and what is read of the file
     largest_along: int | None = None  # the file names the largest class along this axis of `tensor`; None: it does not
+    last_wins: bool = False  # of equal classes it names the last, not the first
     counted: bool = False  # the file rounds `tensor` to whole numbers
     before: str = ""  # what it rounds
 
@@ -81,8 +82,8 @@ def ending(model: ModelProto, file: str, wanted: str | None) -> Ending:
         raise ConversionError(f"{file}: disconnected graph: no node computes the output '{name}'")
     node = before_layout(producers, name, also=("Cast",))
     if node is not None and node.op_type == "ArgMax":
-        axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
-        return Ending(node.input[0], largest_along=axis)
+        told = {a.name: a.i for a in node.attribute}
+        return Ending(node.input[0], largest_along=told.get("axis", 0), last_wins=bool(told.get("select_last_index")))
     inside = before_layout(producers, name, also=_THROUGH)
     if inside is not None and inside.op_type == "Gather":  # of a table, with the class as the row
         inside = before_layout(producers, inside.input[1], also=_THROUGH)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ...runtime.errors import ConversionError, UsageError
 from ...runtime.picture.images import Image
 from .bounds import ANYTHING, Bounds, bounds_of
-from .graph import Graph
+from .graph import Graph, Node
 from .original import Original
 from .reading import Matte, Preprocessing, Reading, Values, written
 
@@ -33,6 +33,11 @@ MOST_LOGIT = 64.0  # in single precision a sigmoid is 0 or 1 beyond a quarter of
 LEAST_LOGIT = 2.0  # below zero; nearer to it, a result between -1 and 1 or an alpha that overshoots looks alike
 MOST_SUM = 16.0  # probabilities that somebody adds up
 LOPSIDED = 0.15  # logits reach this share of their highest below zero as well
+# What may stand between the last layer and the output: it moves numbers, or changes each by itself.
+_AT_THE_END = frozenset({
+    "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast", "Sigmoid", "Softmax", "Clip", "Add",
+    "Sub", "Mul", "Div",
+})  # fmt: skip
 COARSEST = 1 / 32  # of the picture's sides; less is a class of the whole picture
 _RANGES: dict[Values, str] = {"alpha": "alpha", "0-255": "0 to 255", "signed": "-1 to 1"}
 OPTIONS = f"--values {'|'.join(get_args(Asked))}"
@@ -139,9 +144,11 @@ def _entry(graph: Graph, preprocessing: Preprocessing | None, matte: Matte) -> R
 def _matte(graph: Graph, channel: int | None) -> Matte:
     """What the output's shape says.
 
-    Accepted: (1, C, H, W), (1, H, W, C), (1, H, W), (H, W), and for the input's H and W also (1, H·W) and (1, H·W, C).
+    Accepted: (1, C, H, W), (1, H, W, C), (1, H, W), (H, W), and for the input's H and W also (1, H·W), (1, H·W, C)
+    and (1, C, H·W).
     """
     shape = graph.shapes[graph.output]
+    _refuse_swapped(graph)
     axis, channels, size = _geometry(graph, shape)
     if channels > 1 and channel is None:
         colours = ", or name the tensor that holds the matte with --output NAME if it is a picture"
@@ -159,7 +166,7 @@ def _matte(graph: Graph, channel: int | None) -> Matte:
         )
     return Matte(
         graph.output, shape, axis, channels, channel or 0, size, "logits", largest=along is not None,
-        counted=graph.ending.counted,
+        last_wins=graph.ending.last_wins, counted=graph.ending.counted,
     )  # fmt: skip
 
 
@@ -181,10 +188,52 @@ def _geometry(graph: Graph, shape: tuple[int, ...]) -> tuple[int | None, int, tu
         return None, 1, (rows, columns)
     if len(shape) == 3 and batched and shape[1] == rows * columns:
         return 2, shape[2], (rows, columns)
+    if len(shape) == 3 and batched and shape[2] == rows * columns:
+        return 1, shape[1], (rows, columns)
     raise ConversionError(
         f"the output '{graph.output}' is {list(shape)} for a picture of {columns}x{rows}; "
         "expected a matte such as [1, 1, H, W], [1, classes, H, W] or [1, H, W, 1]; name another with --output NAME"
     )
+
+
+def _refuse_swapped(graph: Graph) -> None:
+    """Raises ConversionError where the last nodes put columns before rows: a square or flat output does not show it."""
+    moves: list[Node] = []
+    name = graph.output
+    while (node := graph.producer(name)) is not None and node.op in _AT_THE_END:
+        read = [tensor for tensor in node.inputs if tensor and tensor not in graph.constants]
+        if len(read) > 1:
+            break
+        moves.append(node)
+        name = read[0]
+    shape, (columns, rows) = graph.shapes.get(name, ()), graph.size
+    layouts = [("batch", "rows", "columns", "channels"), ("batch", "channels", "rows", "columns")]
+    layouts = layouts if graph.channels_last else layouts[::-1]
+    for layout in layouts:
+        sizes = dict(zip(layout, shape, strict=False))
+        if len(shape) == 4 and _proportionate((sizes["rows"], sizes["columns"]), (rows, columns)):
+            break
+    else:
+        return
+    stored = [axis for axis in layout if sizes[axis] > 1]  # in the order that memory has
+    for node in reversed(moves):
+        if node.op != "Transpose":
+            continue
+        given, left = graph.shapes[node.inputs[0]], iter(stored)
+        parts: list[list[str]] = []  # of each of its axes
+        for side in given:
+            part: list[str] = []
+            while math.prod(sizes[axis] for axis in part) < side and (axis := next(left, "")):
+                part.append(axis)
+            parts.append(part)
+        if any(math.prod(sizes[a] for a in part) != side for part, side in zip(parts, given, strict=True)):
+            return
+        stored = [axis for place in node.integers("perm", range(len(given))[::-1]) for axis in parts[place]]
+        if stored.index("columns") < stored.index("rows"):
+            raise ConversionError(
+                f"node '{node.name}' (Transpose) puts columns before rows on the way to the output '{graph.output}'; "
+                f"read what goes into it: --output {node.inputs[0]}"
+            )
 
 
 def _proportionate(size: tuple[int, ...], picture: tuple[int, ...]) -> bool:

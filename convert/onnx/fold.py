@@ -61,6 +61,27 @@ def fold(model: ModelProto, name: str) -> Folded:
     return Folded(nodes, constants, shapes)
 
 
+def of_constants(model: ModelProto, wanted: list[str]) -> dict[str, NDArray]:
+    """The constants of a network, in any order of its nodes, and those of `wanted` that depend on nothing else."""
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    makers = {name: node for node in model.graph.node if _foldable(node) for name in node.output if name}
+    needed: dict[str, NodeProto] = {}  # a node's first output → the node, after those that it reads from
+    known, met = set(constants), set[str]()
+    stack = [(name, False) for name in wanted]
+    while stack:
+        name, read = stack.pop()
+        node = makers.get(name)
+        if node is not None and read and all(not i or i in known for i in node.input):
+            needed[node.output[0]] = node
+            known.update(node.output)
+        elif node is not None and name not in met:
+            met.add(name)
+            stack += [(name, True), *((i, False) for i in node.input if i)]
+    if needed:
+        constants |= _evaluated(model, list(needed.values()), constants)
+    return constants
+
+
 def _between_sizes(node: NodeProto, constants: dict[str, NDArray], shapes: dict[str, Shape]) -> bool:
     """Whether a resize factor such as 53/48 leaves it to rounding which size the result has."""
     position = {"Upsample": 1, "Resize": 2 if len(node.input) > 2 else 1}.get(node.op_type)

@@ -181,6 +181,9 @@ def _read(path: Path) -> ModelProto:
         raise ModelError(
             f"{path}: this machine's memory is too small to read it; expected a smaller network"
         ) from error
+    if model.graph.sparse_initializer:
+        name = model.graph.sparse_initializer[0].values.name
+        raise ModelError(f"{path}: weights '{name}' are stored as sparse; export them whole (dense initializers)")
     if not model.graph.node or not model.graph.output:
         raise ModelError(f"{path}: no operators or no output in it; expected an ONNX network that computes something")
     _load_external(model, path)
@@ -207,9 +210,9 @@ def _load_external(model: ModelProto, path: Path) -> None:
 
 
 def _opset(model: ModelProto, path: Path) -> int:
-    versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    versions = sorted({entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")})
     if len(versions) != 1 or versions[0] < OLDEST_OPSET:
-        found = f"opset {versions[0]}" if versions else "no opset of the standard operators"
+        found = f"opset {' and '.join(map(str, versions))}" if versions else "no opset of the standard operators"
         raise ConversionError(
             f"{path.name}: {found}; expected {OLDEST_OPSET} or later. Export again with opset_version=17"
         )

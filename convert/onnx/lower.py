@@ -92,6 +92,8 @@ def _advice(op: str) -> str:
         )
     if "." in op:
         return "an operator of another vendor, as graph optimisers leave them; expected the network as it was exported"
+    if op == "Attention":
+        return "there is no lowering for it as one operator; export again with opset_version=22, which writes its parts"
     return NO_LOWERING
 
 

@@ -1,13 +1,14 @@
 """A network that was quantised elsewhere → the same in floating point, and the scales that it was trained or tuned for.
 
 QuantizeLinear followed by DequantizeLinear is how quantisation-aware training and static quantisation write "this
-tensor has 256 levels". The pairs become identities or ReLUs, in place, and their scales are kept: they are what int8 is
-emitted with. Weights stay as constants that lie on the grid of their scales.
+tensor has 256 levels". The pairs become identities, ReLUs or, around a Clip of the stored numbers, clips, in place, and
+their scales are kept: they are what int8 is emitted with. Weights stay as constants that lie on the grid of their
+scales.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +17,12 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from ...runtime.errors import ConversionError
 from .ends import before_layout
+from .fold import of_constants
 
 _OFFSET = {np.dtype(np.int8): 0, np.dtype(np.uint8): 128}  # of a stored number from its int8 form
-LOWEST = -128
+LOWEST, HIGHEST = -128, 127
+# Operator → the axis of its weights along which its output channels lie; there alone TFLite takes several scales.
+_CHANNELS = {"Conv": 0, "ConvTranspose": 1}
 SAME_SCALE = 1e-6  # relative: the same number in float32
 LEVELS = 128  # of an int8 weight, on either side of zero
 
@@ -29,6 +33,11 @@ class Level:
 
     scale: float
     zero_point: int  # -128…127
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The lowest and the highest real number that has a level."""
+        return (LOWEST - self.zero_point) * self.scale, (HIGHEST - self.zero_point) * self.scale
 
     def is_like(self, other: Level) -> bool:
         return self.zero_point == other.zero_point and abs(self.scale / other.scale - 1) < SAME_SCALE
@@ -45,37 +54,61 @@ class Kept:
 def keep_scales(model: ModelProto, file: str) -> Kept:
     """Take the pairs out of a network, in place. Raises ConversionError naming a node that TFLite cannot express."""
     graph = model.graph
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    for node in graph.node:
-        if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
-            constants[node.output[0]] = node.attribute[0].t
+    if not any(node.op_type == "DequantizeLinear" for node in graph.node):
+        return Kept({}, {})
+    # Exporters merge, cut and cast constants before they are dequantised, and compute scales.
+    read = {"QuantizeLinear": 1, "DequantizeLinear": 0, "Clip": 1}  # from this input on
+    constants = of_constants(
+        model, [name for node in graph.node if node.op_type in read for name in node.input[read[node.op_type] :]]
+    )
     producers = {name: node for node in graph.node for name in node.output if name}
+    readers: dict[str, list[NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
     levels: dict[str, Level] = {}
     grids: dict[str, NDArray[np.float64]] = {}
     for node in graph.node:
         if node.op_type != "DequantizeLinear":
             continue
+        if node.input[0] in constants:
+            scales, zeros = _numbers(node, constants, file)
+            stored = constants[node.input[0]]
+            read_by = readers.get(node.output[0], [])
+            if stored.dtype.itemsize == 1 and _is_grid(node, stored, scales, zeros, read_by, file):
+                grids[node.output[0]] = scales
+            continue
         maker = producers.get(node.input[0])
-        given = maker if maker is not None and maker.op_type == "QuantizeLinear" else None
-        if given is None and node.input[0] not in constants:
+        clip = maker if maker is not None and maker.op_type == "Clip" else None
+        given = producers.get(clip.input[0]) if clip is not None else maker
+        if given is None or given.op_type != "QuantizeLinear":
             continue  # of numbers that came from elsewhere: an affine map like any other
         scales, zeros = _numbers(node, constants, file)
-        if node.input[0] in constants:
-            stored = numpy_helper.to_array(constants[node.input[0]])
-            if stored.dtype.itemsize == 1:
-                _check_grid(node, stored, zeros, file)
-                grids[node.output[0]] = scales
-        elif given is not None and (given.input[0] in constants):
-            grids[node.output[0]] = scales
-        elif given is not None:
-            levels[node.output[0]] = _level(node, scales, zeros, file)
-            source = given.input[0]
-            # Quantisers drop a ReLU whose result has no levels below zero: saturating there does the same.
-            node.op_type = "Relu" if levels[node.output[0]].zero_point == LOWEST else "Identity"
-            node.input[:] = [source]
-            del node.attribute[:]
+        level = levels[node.output[0]] = _level(node, scales, zeros, file)
+        del node.attribute[:]
+        # Quantisers drop a ReLU whose result has no levels below zero: saturating there does the same.
+        node.op_type = "Relu" if level.zero_point == LOWEST else "Identity"
+        node.input[:] = [given.input[0]]
+        if clip is not None:
+            ends = list(level.ends)
+            for slot, name in enumerate(clip.input[1:]):
+                if name and name not in constants:
+                    raise _refusal(clip, file, "its bounds are computed while running", "constant ones")
+                if name:
+                    ends[slot] = (float(constants[name]) - float(zeros[0])) * level.scale
+            set_clip(model, node, ends[0], ends[1])
     _at_the_input(model, constants, levels, file)
     return Kept(levels, grids)
+
+
+def set_clip(model: ModelProto, node: NodeProto, low: float, high: float) -> None:
+    """Make a node of one input a Clip, in place."""
+    names = [f"{node.output[0]}/{end}" for end in ("lowest", "highest")]
+    node.op_type = "Clip"
+    node.input[:] = [node.input[0], *names]
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(end, np.float32), name) for name, end in zip(names, (low, high), strict=True)
+    )
 
 
 def before_stored(model: ModelProto, wanted: str | None) -> str | None:
@@ -90,7 +123,7 @@ def before_stored(model: ModelProto, wanted: str | None) -> str | None:
     return node.input[0] if node is not None and node.op_type == "QuantizeLinear" else wanted
 
 
-def _at_the_input(model: ModelProto, constants: Mapping, levels: dict[str, Level], file: str) -> None:
+def _at_the_input(model: ModelProto, constants: Mapping[str, NDArray], levels: dict[str, Level], file: str) -> None:
     """A network that takes stored numbers: what is left of the pair becomes arithmetic, in place."""
     graph = model.graph
     inputs = {entry.name for entry in graph.input} - set(constants)
@@ -112,13 +145,13 @@ def _at_the_input(model: ModelProto, constants: Mapping, levels: dict[str, Level
         )
 
 
-def _numbers(node: NodeProto, constants: Mapping, file: str) -> tuple[NDArray[np.float64], NDArray]:
+def _numbers(node: NodeProto, constants: Mapping[str, NDArray], file: str) -> tuple[NDArray[np.float64], NDArray]:
     """Scales and zero points, each one number or one per channel."""
     if any(name and name not in constants for name in node.input[1:]):
         raise _refusal(node, file, "its scale is computed while running", "a constant one")
-    scales = numpy_helper.to_array(constants[node.input[1]]).astype(np.float64).reshape(-1)
+    scales = constants[node.input[1]].astype(np.float64).reshape(-1)
     if len(node.input) > 2 and node.input[2]:
-        return scales, numpy_helper.to_array(constants[node.input[2]]).reshape(-1)
+        return scales, constants[node.input[2]].reshape(-1)
     return scales, np.zeros(1, np.uint8)
 
 
@@ -132,16 +165,31 @@ def _level(node: NodeProto, scales: NDArray, zeros: NDArray, file: str) -> Level
     return Level(float(np.float32(scales[0])), int(zeros[0]) - _OFFSET[zeros.dtype])
 
 
-def _check_grid(node: NodeProto, stored: NDArray, zeros: NDArray, file: str) -> None:
-    if stored.dtype == np.int8 and not zeros.any():
-        return
+def _is_grid(
+    node: NodeProto, stored: NDArray, scales: NDArray, zeros: NDArray, readers: Sequence[NodeProto], file: str
+) -> bool:
+    """Whether TFLite can store a constant so. Refuses weights that it cannot; other constants are stored anew."""
+    weighted = [r for r in readers if r.op_type in (*_CHANNELS, "Gemm", "MatMul") and r.input[1] == node.output[0]]
+    if stored.dtype.name.startswith("float"):
+        if weighted:
+            raise _refusal(node, file, f"its weights are {stored.dtype}", "int8")
+        return False
     axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
-    shape = [1] * stored.ndim
-    if zeros.size > 1:
-        shape[axis] = -1
-    steps = stored.astype(np.int64) - zeros.astype(np.int64).reshape(shape if zeros.size > 1 else -1)
-    if steps.min() < -LEVELS or steps.max() >= LEVELS:
+    several = scales.size > 1
+    if several and scales.size != stored.shape[axis]:
+        return False  # a scale for every block
+    wrong = next((r for r in weighted if several and axis % stored.ndim != _CHANNELS.get(r.op_type, axis)), None)
+    if wrong is not None:
+        raise _refusal(
+            node, file, f"its weights have a scale for every input channel of '{wrong.name or wrong.output[0]}'",
+            "one for every output channel",
+        )  # fmt: skip
+    shape = [-1 if several and number == axis % stored.ndim else 1 for number in range(stored.ndim)]
+    steps = stored.astype(np.int64) - np.broadcast_to(zeros, scales.shape).astype(np.int64).reshape(shape)
+    fits = bool(steps.min() >= -LEVELS and steps.max() < LEVELS)
+    if weighted and not fits:
         raise _refusal(node, file, "its weights have a zero point", "weights that are symmetric about zero (int8)")
+    return fits
 
 
 def _refusal(node: NodeProto, file: str, found: str, expected: str) -> ConversionError:

@@ -18,6 +18,7 @@ from ...runtime.picture.images import Image
 
 Values = Literal["alpha", "logits", "sigmoid", "0-255", "signed"]
 LARGEST_BYTE = 255.0
+LEAST_LEAD = 1 / LARGEST_BYTE  # of a class over an equal one: it takes alpha from 128 of 255, which is subject, to 127
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ class Matte:
     values: Values
     background: bool = False  # they say how much of a pixel is not subject
     largest: bool = False  # the file goes on to name the largest class; alpha is above one half where that is `channel`
+    last_wins: bool = False  # of equal classes the file names the last, not the first
     counted: bool = False  # the file rounds to whole numbers after this
     lowest: float | None = None  # of all that was seen on photos; None: no photo was looked at
     highest: float | None = None
@@ -137,9 +139,16 @@ class Matte:
         return output if self.axis is None else np.take(output, self.channel if channel is None else channel, self.axis)
 
     def _margin(self, values: NDArray) -> NDArray:
-        """One half where the class and its largest rival are equal."""
-        margin = values[..., self.channel] - np.delete(values, self.channel, axis=-1).max(axis=-1)
+        """One half where the class and its largest rival are equal and the file names the class, else just less."""
+        rivals = [values[..., part].max(axis=-1) + ahead for part, ahead in self.rivals()]
+        margin = values[..., self.channel] - np.max(rivals, axis=0)
         return _sigmoid(margin) if self.values == "logits" else (1.0 + margin) / 2.0
+
+    def rivals(self) -> list[tuple[slice, float]]:
+        """The other classes, those before and those after this one, and by how much they are ahead of an equal one."""
+        before, after = slice(0, self.channel), slice(self.channel + 1, self.channels)
+        parts = ((before, not self.last_wins), (after, self.last_wins))
+        return [(part, LEAST_LEAD if wins else 0.0) for part, wins in parts if part.stop > part.start]
 
     def in_words(self) -> str:
         """`output 'alpha' [1, 1, 256, 256], values 0.00…1.00 on 16 photos: alpha as it is (by its operators)`."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import ModelProto, numpy_helper
 
 from ...runtime.picture.images import Image
 from .graph import Graph
 from .original import exposed, session
+from .qdq import set_clip
 from .reading import Reading
 
 CHUNK_BYTES = 256 * 1024 * 1024  # tensors looked at together; all of a large network's are gigabytes
@@ -31,6 +34,43 @@ class Layers:
             network = session(exposed(self.graph.model, chunk).SerializeToString())
             for name, values in zip(chunk, network.run(chunk, feed), strict=True):
                 yield name, np.asarray(values)
+
+
+def with_ends(graph: Graph, reading: Reading, images: Sequence[Image]) -> Graph:
+    """A network that was quantised elsewhere, with clips wherever a picture reaches beyond an activation's levels.
+
+    Quantisers leave a ReLU6 out whose result has no levels above it: saturating there does the same. int8 saturates by
+    itself; its float twin has to be told. Where no picture gets there, a clip would only cost float its time.
+    """
+    levels = graph.kept.levels
+    pairs = {n.outputs[0]: n.inputs[0] for n in graph.nodes if n.op in ("Identity", "Relu") and n.outputs[0] in levels}
+    whole = Layers(_clipped(graph, pairs), reading)
+    pairs = {made: source for made, source in pairs.items() if source in whole.names}
+    beyond: set[str] = set()
+    for image in images:
+        seen = {name: (values.min(), values.max()) for name, values in whole.tensors(image, sorted({*pairs.values()}))}
+        for made, source in pairs.items():
+            low, high = levels[made].ends
+            if seen[source][0] < low or seen[source][1] > high:
+                beyond.add(made)
+    return _clipped(graph, beyond)
+
+
+def _clipped(graph: Graph, names: Collection[str]) -> Graph:
+    """The same with these activations of `kept` cut to their levels."""
+    model = ModelProto.FromString(graph.model.SerializeToString())
+    inputs: dict[str, tuple[str, ...]] = {}
+    for node in model.graph.node:
+        if node.output[0] in names:
+            set_clip(model, node, *graph.kept.levels[node.output[0]].ends)
+            inputs[node.output[0]] = tuple(node.input)
+    ends = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer[len(graph.model.graph.initializer) :]}
+    nodes = [
+        replace(node, op="Clip", inputs=inputs[node.outputs[0]]) if node.outputs[0] in inputs else node
+        for node in graph.nodes
+    ]
+    shapes = {**graph.shapes, **dict.fromkeys(ends, ())}
+    return replace(graph, nodes=tuple(nodes), model=model, constants={**graph.constants, **ends}, shapes=shapes)
 
 
 def chunks(names: Sequence[str], sizes: Sequence[int]) -> Iterator[list[str]]:

@@ -29,6 +29,7 @@ CONVERSION_VERSION = 2  # of QUANTIZE between two integer types and of DEQUANTIZ
 LEAST_MULTIPLIER = 2.0**-31
 MOST_MULTIPLIER = 2.0**8  # XNNPACK's; from there on its set-up may write beyond its memory, and ends the program
 LARGEST_BIAS = 2.0**30
+ON_END = 0.01  # of a step: what float32 makes of the end of a range
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,7 @@ class _Emission:
     floats: dict[int, int] = field(default_factory=dict)  # activation → its float copy, once an island needed one
     emitted: list[Operator] = field(default_factory=list)
     functions: dict[int, tuple[Function, int]] = field(default_factory=dict)  # operator number → (what, of which input)
+    cut: dict[int, int] = field(default_factory=dict)  # result of a clip at the very ends of its levels → what it clips
 
     def run(self, model: FloatModel) -> None:
         graph = self.graph
@@ -208,12 +210,28 @@ class _Emission:
             self.encodings.update(dict.fromkeys(members, encoding))
         self._input(model)
         for number, operator in enumerate(list(graph.operators)):
+            operator.inputs = [self.cut.get(tensor, tensor) for tensor in operator.inputs]
             if graph.name(operator.outputs[0]) in self.islands:
                 self._island(operator)
+            elif self._cuts_nothing(operator):
+                self.cut[operator.outputs[0]] = operator.inputs[0]
             else:
                 self._int8(number, operator)
         self._output()
         graph.operators = self.emitted
+
+    def _cuts_nothing(self, operator: Operator) -> bool:
+        """Whether int8's own ends do what a MINIMUM or MAXIMUM with a number is there for."""
+        graph, result = self.graph, operator.outputs[0]
+        if graph.kind(operator) not in ("MINIMUM", "MAXIMUM") or result in graph.outputs:
+            return False
+        source, limit = operator.inputs[0], graph.constant(operator.inputs[1])
+        if limit is None or limit.size != 1 or source in self.floats or source not in self.encodings:
+            return False
+        encoding = self.encodings[source]
+        step = (float(limit.reshape(-1)[0]) / encoding.scale) + encoding.zero_point
+        beyond = step > HIGHEST - ON_END if graph.kind(operator) == "MINIMUM" else step < LOWEST + ON_END
+        return beyond and encoding == self.encodings[result]
 
     # Edges of the network
 

@@ -6,9 +6,10 @@ few tensors between that no pair was put on) gets the range that the photos show
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...runtime.picture.images import Image
 from ..rewrite.int8_forms import with_int8_forms
@@ -30,20 +31,45 @@ def kept_scales(
     return Quantised(model.graph, model, ranges, PLAIN, rounded=_stored(model)).emitted()
 
 
+def unlike(made: Quantised) -> str:
+    """What can make int8 differ from the file, likeliest first, in words: all else agrees to the bit."""
+    graph, levels = made.model.graph, made.model.levels
+    made_anew = {kind for kind, kernel in KERNELS.items() if kernel.scales == "free"} | {"CONCATENATION"}
+    ours = [o for o in graph.operators if graph.kind(o) in made_anew and o.outputs[0] not in graph.outputs]
+    between = [o for o in ours if graph.is_activation(o.outputs[0]) and graph.name(o.outputs[0]) not in levels]
+    if between:
+        more = f" and {len(between) - 1} more" if len(between) > 1 else ""
+        return f"the file gives no levels to what {graph.title(between[0])}{more} makes"
+    anew = [name for name in made.model.grids if name in graph.numbers and name not in made.rounded]
+    if anew:
+        return f"the weights '{anew[0]}' do not lie on the levels of the file"
+    lowest = [name for name, steps, _ in _on_grid(made.model) if steps.min() < -HIGHEST]
+    if lowest:
+        return f"the weights '{lowest[0]}' hold -128, for which TFLite has no number"
+    ties = [graph.title(o) for o in graph.operators if graph.kind(o) in ("RESIZE_BILINEAR", "SOFTMAX", "MEAN")]
+    return f"{ties[0]} rounds ties otherwise" if ties else "roundings add up"
+
+
 def _stored(model: FloatModel) -> dict[str, RoundedWeights]:
     """The weights as the file stored them. Those that a neighbour was folded into are rounded anew, like any others."""
-    graph, found = model.graph, {}
+    return {
+        name: RoundedWeights(np.maximum(steps, -HIGHEST).astype(np.int8), scales)
+        for name, steps, scales in _on_grid(model)
+    }
+
+
+def _on_grid(model: FloatModel) -> Iterator[tuple[str, NDArray[np.float64], NDArray[np.float64]]]:
+    """Weights that are whole numbers of the file's steps: name, these numbers, one scale per output channel."""
+    graph = model.graph
     for operator in graph.operators:
         kernel = KERNELS.get(graph.kind(operator))
         if kernel is None or kernel.weights is None:
             continue
         name = graph.name(operator.inputs[kernel.weights])
         weights, scales = graph.constant(operator.inputs[kernel.weights]), model.grids.get(name)
-        if weights is None or scales is None:
+        if weights is None or scales is None or scales.size not in (1, weights.shape[kernel.weights_axis]):
             continue
-        each = np.broadcast_to(scales, (weights.shape[kernel.weights_axis],))
+        each = np.broadcast_to(scales, (weights.shape[kernel.weights_axis],)).astype(np.float64)
         steps = weights / along(kernel.weights_axis, each, weights.ndim)
-        if np.abs(steps - np.rint(steps)).max() < ON_GRID and np.abs(steps).max() < HIGHEST + 2:
-            stored = np.clip(np.rint(steps), -HIGHEST, HIGHEST).astype(np.int8)
-            found[name] = RoundedWeights(stored, each.astype(np.float64))
-    return found
+        if np.abs(steps - np.rint(steps)).max() < ON_GRID and steps.min() > -HIGHEST - 2 and steps.max() < HIGHEST + 1:
+            yield name, np.rint(steps), each

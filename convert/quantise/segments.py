@@ -78,7 +78,8 @@ def _is_product(graph: TfliteGraph, operator: Operator, readers: dict[int, list[
 def _read_by_products(graph: TfliteGraph, tensor: int, readers: dict[int, list[Operator]]) -> bool:
     if tensor < 0 or tensor in graph.outputs or not is_vector(graph, tensor) or not readers.get(tensor):
         return False
-    return graph.shape(tensor)[-1] <= WIDEST and all(r.inputs[0] == tensor and _is_product(graph, r, readers) for r in readers[tensor])
+    short = graph.shape(tensor)[-1] <= WIDEST
+    return short and all(r.inputs[0] == tensor and _is_product(graph, r, readers) for r in readers[tensor])
 
 
 def _bent(graph: TfliteGraph, operator: Operator, readers: dict[int, list[Operator]]) -> _Function | None:

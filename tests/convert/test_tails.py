@@ -166,6 +166,18 @@ TAILS: dict[str, Tail] = {
         "y = Softmax(triple) | axis=1; a = ArgMax(y) | axis=1; out = Cast(a) | to=2", lambda o: plain(o) == 0,
         options={"channel": 0}, types={"out": U8}, level=-1,
     ),
+    "argmax of equal ones": Tail(
+        "r = Relu(two); a = Floor(r); out = ArgMax(a) | axis=1", lambda o: plain(o) == 1, types={"out": I64},
+        options={"channel": 1}, level=-1,
+    ),
+    "argmax of equal ones, the last": Tail(
+        "r = Relu(triple); a = Floor(r); out = ArgMax(a) | axis=1, select_last_index=1", lambda o: plain(o) == 1,
+        types={"out": I64}, options={"channel": 1}, level=-1,
+    ),
+    "two classes of a flat picture": Tail(
+        "y = Softmax(two) | axis=1; out = Reshape(y, both)", lambda o: o["out"][0, 1].reshape(ROWS, COLUMNS),
+        options={"channel": 1}, constants={"both": np.asarray([1, 2, ROWS * COLUMNS])},
+    ),
     "argmax is one class": Tail(
         "a = ArgMax(triple) | axis=1; e = Equal(a, class2); out = Cast(e) | to=1", plain,
         constants={"class2": np.asarray(2, np.int64)},
@@ -408,6 +420,15 @@ REFUSED: dict[str, tuple[Tail, str]] = {
              plain, constants={"small": np.ones((1, 1, 6, 8), np.float32)}, input="open state",
              load={"frozen": {"state": 0.0}, "size": (COLUMNS, ROWS)}),
         "give it as a file: --input state=FILE.npy"
+    ),
+    "columns before rows": (
+        Tail("y = Sigmoid(x); t = Transpose(y) | perm=[0, 1, 3, 2]; out = Reshape(t, flat)", plain),
+        r"node 1 of the end' \(Transpose\) puts columns before rows.*--output y",
+    ),
+    "columns before rows, as channels last": (
+        Tail("h = Transpose(two) | perm=[0, 3, 2, 1]; y = Softmax(h) | axis=3; out = Reshape(y, lines)", plain,
+             constants={"lines": np.asarray([1, ROWS * COLUMNS, 2])}, options={"channel": 0}),
+        "--output two",
     ),
     "classes looked up in a table": (
         Tail("a = ArgMax(two) | axis=1; out = Gather(table, a)", plain, types={"out": N},

@@ -63,7 +63,25 @@ def clip(lowering: Lowering, node: Node) -> None:
     value, name = lowering.value(node.inputs[0]), node.outputs[0]
     low = _bound(lowering, node, 1, "min", -math.inf)
     high = _bound(lowering, node, 2, "max", math.inf)
-    lowering.bind(name, clipped(lowering, value, low, high, name))
+    if name in lowering.graph.kept.levels:
+        _between_levels(lowering, value, low, high, name)
+    else:
+        lowering.bind(name, clipped(lowering, value, low, high, name))
+
+
+def _between_levels(lowering: Lowering, value: Value, low: float, high: float, name: str) -> None:
+    """A Clip whose result has levels: what is clipped has the same, so that nothing is rounded twice."""
+    level = lowering.graph.kept.levels[name]
+    if low == 0 and not non_negative(lowering, value):
+        value = rectified(lowering, value, name)
+    for code, bound, end in ((Code.MAXIMUM, low, "from"), (Code.MINIMUM, high, "to")):
+        if (code == Code.MAXIMUM and bound >= 0 and low == 0) or not math.isfinite(bound):
+            continue
+        lowering.levels.setdefault(value.tensor, level)
+        limit = lowering.floats(f"{name}/{end}/limit", [bound])
+        options = schema.MaximumMinimumOptionsT()
+        value = lowering.emit(code, [value, limit], f"{name}/{end}", value.shape, value.order, options)
+    lowering.bind_levels(name, value)
 
 
 def _bound(lowering: Lowering, node: Node, position: int, attribute: str, default: float) -> float:

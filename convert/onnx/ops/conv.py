@@ -131,7 +131,8 @@ def conv_transpose(lowering: Lowering, node: Node) -> None:
     name = node.outputs[0]
     result = transposed(lowering, value, weights, bias, (strides[0], strides[-1]), output, crop, name)
     grid = lowering.graph.kept.grids.get(node.inputs[1])
-    if grid is not None and groups == 1:
+    if grid is not None:
+        grid = np.tile(grid, groups if grid.size > 1 else 1)  # one for every output channel of a group
         lowering.grids.update(dict.fromkeys((f"{name}/weights", f"{name}/full/weights"), grid))
     lowering.bind(name, result)
 

@@ -19,11 +19,13 @@ from .slicing import gathered
 def max_pool(lowering: Lowering, node: Node) -> None:
     """Pads never win a maximum: zeros serve where no value is negative, the mirrored border elsewhere."""
     value = lowering.picture(node, node.inputs[0])
-    if any(node.outputs[1:]):
+    if any(name == lowering.graph.output or lowering.graph.consumers(name) for name in node.outputs[1:] if name):
         raise lowering.refusal(node, "its second output, the positions of the maxima; unpool with Resize instead")
     window = window_of(lowering, node, node.integers("kernel_shape", ()), value.shape[2:])
     if window.dilations != (1, 1):
-        raise lowering.refusal(node, f"dilations {list(window.dilations)}; TFLite's MAX_POOL_2D has none")
+        raise lowering.refusal(
+            node, f"dilations {list(window.dilations)}; TFLite's MAX_POOL_2D has none; export it without"
+        )
     name = node.outputs[0]
     output = window.output(value.shape[2:])
     if window.same(value.shape[2:]):
@@ -50,7 +52,9 @@ def average_pool(lowering: Lowering, node: Node) -> None:
     value = lowering.picture(node, node.inputs[0])
     window = window_of(lowering, node, node.integers("kernel_shape", ()), value.shape[2:])
     if window.dilations != (1, 1):
-        raise lowering.refusal(node, f"dilations {list(window.dilations)}; TFLite's AVERAGE_POOL_2D has none")
+        raise lowering.refusal(
+            node, f"dilations {list(window.dilations)}; TFLite's AVERAGE_POOL_2D has none; export it without"
+        )
     name, size = node.outputs[0], value.shape[2:]
     output = window.output(size)
     pads = window.overhang(size)

@@ -114,6 +114,23 @@ def test_an_opset_before_numpys_broadcasting_is_refused_with_what_to_export(tmp_
         onnx_graph.load(saved(model, tmp_path))
 
 
+def test_two_opsets_are_both_named_and_the_same_one_twice_is_one(tmp_path: Path) -> None:
+    model = simple()
+    model.opset_import.append(helper.make_opsetid("ai.onnx", model.opset_import[0].version))
+    assert onnx_graph.load(saved(model, tmp_path)).opset == model.opset_import[0].version
+    model.opset_import[1].version = 19
+    with pytest.raises(ConversionError, match=r"opset 17 and 19; expected"):
+        onnx_graph.load(saved(model, tmp_path))
+
+
+def test_sparse_weights_are_refused_by_name(tmp_path: Path) -> None:
+    model = simple()
+    values, places = numpy_helper.from_array(floats(1), "thin"), numpy_helper.from_array(ints(0))
+    model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [8]))
+    with pytest.raises(ModelError, match=r"weights 'thin' are stored as sparse; export them whole"):
+        onnx_graph.load(saved(model, tmp_path))
+
+
 def test_a_cycle_is_named(tmp_path: Path) -> None:
     model = model_of([op("Add", "x", "t1"), op("Relu", "t0")])
     with pytest.raises(ConversionError, match=r"cyclic graph: .*node0"):

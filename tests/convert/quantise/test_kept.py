@@ -17,10 +17,11 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from edgematte.convert.onnx import graph as onnx_graph
 from edgematte.convert.onnx.evidence import assumed
+from edgematte.convert.onnx.reference import with_ends
 from edgematte.convert.photos import Photo
-from edgematte.convert.quantise.kept import _stored, kept_scales
+from edgematte.convert.quantise.kept import _stored, kept_scales, unlike
 from edgematte.convert.tflite.graph import float_operators
-from edgematte.convert.verify import SAME_LEVELS, same_levels
+from edgematte.convert.verify import SAME_LEVELS, parity, same_levels
 from edgematte.runtime.errors import ConversionError, GateRefusedError
 from edgematte.runtime.network.interpreter import load
 from edgematte.runtime.picture.folders import find_photos
@@ -128,21 +129,105 @@ def test_ties_that_linear_enlarging_rounds_otherwise_are_told_and_another_networ
     pool = op("MaxPool", "g", kernel_shape=[2, 2], strides=[2, 2], outputs=["q"])
     scales = np.asarray([1, 1, 2, 2], np.float32)
     enlarged = op("Resize", "q", "", scales, mode="linear", coordinate_transformation_mode="asymmetric", outputs=["h"])
-    made, given = {}, {}
+    whole, given = {}, {}
     for seed in (19, 29):  # a steep end: one level of "h" is several of the matte
         last = [op("Conv", "h", floats(1, 8, 1, 1, seed=seed), floats(1, seed=10), outputs=["z"]), op("Sigmoid", "z")]
         path = quantised([*body(), pool, enlarged, *last], tmp_path / f"net{seed}.onnx", images)
         given[seed] = onnx_graph.load(path)
-        made[seed] = kept_scales(lower(given[seed]), images).tflite
+        whole[seed] = kept_scales(lower(given[seed]), images)
     photos, reading = [Photo("one", image) for image in images], assumed(given[19])
+    made = {seed: network.tflite for seed, network in whole.items()}
     assert 0.98 < same_levels(given[19], reading, made[19], photos) < SAME_LEVELS
-    with pytest.raises(GateRefusedError, match=r"levels from what the quantised file gives, on average; at most 1 is"):
-        same_levels(given[19], reading, made[29], photos)
+    because = unlike(whole[19])
+    assert because == "RESIZE_BILINEAR 'h' rounds ties otherwise"
+    with pytest.raises(
+        GateRefusedError, match=r"file gives, on average; at most 1 is allowed; RESIZE_BILINEAR 'h' rou"
+    ):
+        same_levels(given[19], reading, made[29], photos, because=because)
+
+
+def test_what_has_no_levels_is_named_as_the_likeliest_reason(tmp_path: Path, images: list[Image]) -> None:
+    last = [op("Conv", "h", floats(1, 8, 1, 1, seed=9), floats(1, seed=10), outputs=["z"]), op("Sigmoid", "z")]
+    path = quantised([*body(), *ENDS["relu"], *last], tmp_path / "net.onnx", images, weight_type=QuantType.QInt8)
+    model = onnx.load(path)
+    (added,) = (n for n in model.graph.node if n.op_type == "QuantizeLinear" and n.input[0] == "f")
+    for node in model.graph.node:
+        node.input[:] = ["f" if name == "f_DequantizeLinear_Output" else name for name in node.input]
+    model.graph.node.remove(added)
+    onnx.save(model, path)
+    found = unlike(kept_scales(lower(onnx_graph.load(path)), images))
+    assert found == "the file gives no levels to what ADD 'f' makes"
+
+
+@pytest.mark.parametrize("narrow", [False, True], ids=["beyond its levels", "a clip of the stored numbers"])
+def test_what_saturates_between_levels_is_cut_in_float_as_well(
+    narrow: bool, tmp_path: Path, images: list[Image]
+) -> None:
+    """As quantisers leave a ReLU6 out whose result ends at its highest level, and others use less than eight bits."""
+    last = [op("Conv", "h", floats(1, 8, 1, 1, seed=9), floats(1, seed=10), outputs=["z"]), op("Sigmoid", "z")]
+    path = quantised([*body(), *ENDS["relu"], *last], tmp_path / "net.onnx", images, weight_type=QuantType.QInt8)
+    model = onnx.load(path)
+    (wide,) = (
+        n for n in model.graph.node if n.op_type == "DequantizeLinear" and n.output[0] == "h_DequantizeLinear_Output"
+    )
+    if narrow:
+        model.graph.initializer.extend(
+            numpy_helper.from_array(np.asarray(v, np.int8), k) for k, v in (("no", -120), ("yes", -50))
+        )
+        model.graph.node.append(helper.make_node("Clip", [wide.input[0], "no", "yes"], ["h/stored"], "narrow"))
+        wide.input[0] = "h/stored"
+    else:
+        scale = next(t for t in model.graph.initializer if t.name == wide.input[1])
+        scale.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(scale) / 4, scale.name))
+    onnx.save(model, path)
+    graph = onnx_graph.load(path)
+    reading = assumed(graph)
+    ended = with_ends(graph, reading, images)
+    network = lower(ended)
+    assert parity(ended, network, reading, [Photo("one", image) for image in images]).max_error < 1e-4
+    made = kept_scales(network, images)
+    assert [made.graph.kind(o) for o in made.graph.operators].count("MINIMUM") == int(narrow), "int8 ends by itself"
+    session, floating, int8 = as_it_is(path), load(network.tflite, threads=1), load(made.tflite, threads=1)
+    apart = []
+    for image in images:
+        expected = session.run(None, {"image": image.transpose(2, 0, 1)[None] / np.float32(255)})[0][0, 0] * 255
+        real = floating.run(network.to_input(image))[0, :, :, 0] * 255
+        assert np.abs(real - expected).mean() < 4, "float does not round, that is all"
+        found = int8.run(image[None])[0, :, :, 0] * (int8.outputs[0].scale * 255)
+        apart.append(np.abs(np.rint(found) - np.rint(expected)))
+    assert np.mean(np.stack(apart) <= 1) >= 0.999
+
+
+def test_constants_that_are_computed_are_known(tmp_path: Path, images: list[Image]) -> None:
+    """As PyTorch merges equal scales by an Identity, and Brevitas cuts weights that it has stored."""
+    last = [op("Conv", "h", floats(1, 8, 1, 1, seed=9), floats(1, seed=10), outputs=["z"]), op("Sigmoid", "z")]
+    path = quantised([*body(), *ENDS["relu"], *last], tmp_path / "net.onnx", images, weight_type=QuantType.QInt8)
+    model = onnx.load(path)
+    before = kept_scales(lower(onnx_graph.load(path)), images).tflite
+    pairs = [n for n in model.graph.node if n.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    for name in {pair.input[1] for pair in pairs}:
+        model.graph.node.append(helper.make_node("Identity", [name], [f"{name}/merged"]))
+    weights = {t.name for t in model.graph.initializer if t.data_type == onnx.TensorProto.INT8 and len(t.dims) == 4}
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(v, np.int8), k) for k, v in (("no", -127), ("yes", 127))
+    )
+    for name in weights:
+        model.graph.node.append(helper.make_node("Clip", [name, "no", "yes"], [f"{name}/cut"]))
+    for pair in pairs:
+        pair.input[1] = f"{pair.input[1]}/merged"
+        pair.input[0] = f"{pair.input[0]}/cut" if pair.input[0] in weights else pair.input[0]
+    onnx.save(model, path)
+    assert kept_scales(lower(onnx_graph.load(path)), images).tflite == before
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
-    [("per channel", "8 scales; expected one"), ("int16", "int16; expected int8 or uint8"), ("offset", "zero point")],
+    [
+        ("per channel", "8 scales; expected one"),
+        ("int16", "int16; expected int8 or uint8"),
+        ("offset", "zero point"),
+        ("input channels", "a scale for every input channel of 'head'"),
+    ],
 )
 def test_what_tflite_cannot_express_is_refused_by_node(change: str, says: str, tmp_path: Path) -> None:
     many = change == "per channel"
@@ -152,15 +237,22 @@ def test_what_tflite_cannot_express_is_refused_by_node(change: str, says: str, t
         "z": np.zeros((8,) if many else (), kind), "w": np.full((1, 8, 1, 1), 200, np.uint8),
         "ws": np.float32(0.01), "wz": np.uint8(20),
     }  # fmt: skip
+    if change == "input channels":
+        constants |= {
+            "w": np.ones((1, 8, 1, 1), np.int8),
+            "ws": np.full(8, 0.01, np.float32),
+            "wz": np.zeros(8, np.int8),
+        }
+    in_weights = change in ("offset", "input channels")
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], "quantise", axis=1),
         helper.make_node("DequantizeLinear", ["q", "s", "z"], ["r"], "levels", axis=1),
         helper.make_node("DequantizeLinear", ["w", "ws", "wz"], ["weights"], "weights"),
-        helper.make_node("Conv", ["r" if change != "offset" else "x", "weights"], ["y"], "head"),
+        helper.make_node("Conv", ["x" if in_weights else "r", "weights"], ["y"], "head"),
     ]
     model = model_of([op("Relu", "x")], opset=21)
     del model.graph.node[1:]
-    model.graph.node.extend(nodes if change == "offset" else [*nodes[:2], helper.make_node("Relu", ["r"], ["y"])])
+    model.graph.node.extend(nodes if in_weights else [*nodes[:2], helper.make_node("Relu", ["r"], ["y"])])
     model.graph.output[0].name = "y"
     model.graph.initializer.extend(numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items())
     model.ir_version = 10

@@ -85,6 +85,7 @@ CONVOLUTIONS = {
 
 POOLS = {
     "max 2x2": [op("MaxPool", "x", kernel_shape=[2, 2], strides=[2, 2])],
+    "max 2x2, places unread": [op("MaxPool", "x", kernel_shape=[2, 2], strides=[2, 2], outputs=["t0", "places"])],
     "max 2x2 ceil": [op("MaxPool", "x", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)],
     "max 3x3, pads 1": [op("MaxPool", "x", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])],
     "max 3x3, pads 1, after ReLU": [

@@ -35,8 +35,8 @@ MOST_SUM = 16.0  # probabilities that somebody adds up
 LOPSIDED = 0.15  # logits reach this share of their highest below zero as well
 # What may stand between the last layer and the output: it moves numbers, or changes each by itself.
 _AT_THE_END = frozenset({
-    "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast", "Sigmoid", "Softmax", "Clip", "Add",
-    "Sub", "Mul", "Div",
+    "Transpose", "Einsum", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast", "Sigmoid", "Softmax",
+    "Clip", "Add", "Sub", "Mul", "Div",
 })  # fmt: skip
 COARSEST = 1 / 32  # of the picture's sides; less is a class of the whole picture
 _RANGES: dict[Values, str] = {"alpha": "alpha", "0-255": "0 to 255", "signed": "-1 to 1"}
@@ -202,7 +202,7 @@ def _refuse_swapped(graph: Graph) -> None:
     name = graph.output
     while (node := graph.producer(name)) is not None and node.op in _AT_THE_END:
         read = [tensor for tensor in node.inputs if tensor and tensor not in graph.constants]
-        if len(read) > 1:
+        if len(read) != 1:
             break
         moves.append(node)
         name = read[0]
@@ -216,8 +216,10 @@ def _refuse_swapped(graph: Graph) -> None:
     else:
         return
     stored = [axis for axis in layout if sizes[axis] > 1]  # in the order that memory has
+    swapping: Node | None = None
     for node in reversed(moves):
-        if node.op != "Transpose":
+        before, _, after = node.text("equation", "").replace(" ", "").partition("->")
+        if node.op not in ("Transpose", "Einsum"):
             continue
         given, left = graph.shapes[node.inputs[0]], iter(stored)
         parts: list[list[str]] = []  # of each of its axes
@@ -226,14 +228,19 @@ def _refuse_swapped(graph: Graph) -> None:
             while math.prod(sizes[axis] for axis in part) < side and (axis := next(left, "")):
                 part.append(axis)
             parts.append(part)
-        if any(math.prod(sizes[a] for a in part) != side for part, side in zip(parts, given, strict=True)):
+        if "," in before or any(math.prod(sizes[a] for a in p) != side for p, side in zip(parts, given, strict=True)):
             return
-        stored = [axis for place in node.integers("perm", range(len(given))[::-1]) for axis in parts[place]]
-        if stored.index("columns") < stored.index("rows"):
-            raise ConversionError(
-                f"node '{node.name}' (Transpose) puts columns before rows on the way to the output '{graph.output}'; "
-                f"read what goes into it: --output {node.inputs[0]}"
-            )
+        order = [before.index(a) for a in after if a in before] or node.integers("perm", range(len(given))[::-1])
+        stored = [axis for place in order for axis in parts[place]]
+        if stored.index("columns") > stored.index("rows"):
+            swapping = None
+        elif swapping is None:
+            swapping = node
+    if swapping is not None:
+        raise ConversionError(
+            f"node '{swapping.name}' ({swapping.op}) puts columns before rows on the way to the output "
+            f"'{graph.output}'; read what goes into it: --output {swapping.inputs[0]}"
+        )
 
 
 def _proportionate(size: tuple[int, ...], picture: tuple[int, ...]) -> bool:

@@ -174,6 +174,9 @@ TAILS: dict[str, Tail] = {
         "r = Relu(triple); a = Floor(r); out = ArgMax(a) | axis=1, select_last_index=1", lambda o: plain(o) == 1,
         types={"out": I64}, options={"channel": 1}, level=-1,
     ),
+    "columns before rows and back": Tail(
+        "t = Transpose(x) | perm=[0, 3, 2, 1]; y = Sigmoid(t); out = Transpose(y) | perm=[0, 3, 2, 1]", plain
+    ),
     "two classes of a flat picture": Tail(
         "y = Softmax(two) | axis=1; out = Reshape(y, both)", lambda o: o["out"][0, 1].reshape(ROWS, COLUMNS),
         options={"channel": 1}, constants={"both": np.asarray([1, 2, ROWS * COLUMNS])},
@@ -424,6 +427,10 @@ REFUSED: dict[str, tuple[Tail, str]] = {
     "columns before rows": (
         Tail("y = Sigmoid(x); t = Transpose(y) | perm=[0, 1, 3, 2]; out = Reshape(t, flat)", plain),
         r"node 1 of the end' \(Transpose\) puts columns before rows.*--output y",
+    ),
+    "columns before rows, by letters": (
+        Tail("y = Sigmoid(x); t = Einsum(y) | equation='bchw->bcwh'; out = Reshape(t, flat)", plain),
+        r"node 1 of the end' \(Einsum\) puts columns before rows.*--output y",
     ),
     "columns before rows, as channels last": (
         Tail("h = Transpose(two) | perm=[0, 3, 2, 1]; y = Softmax(h) | axis=3; out = Reshape(y, lines)", plain,

@@ -111,13 +111,22 @@ def _matrices(lowering: Lowering, value: Value) -> tuple[Value, bool]:
 
 @lowers("Einsum")
 def einsum(lowering: Lowering, node: Node) -> None:
-    """Two operands with the same leading letters, one summed letter: a matrix product after reading axes otherwise."""
+    """Two operands with the same leading letters, one summed letter: a matrix product after reading axes otherwise.
+
+    One operand whose letters change places is a Transpose.
+    """
     equation = node.text("equation", "").replace(" ", "")
     name = node.outputs[0]
     sides, _, result = equation.partition("->")
     operands = sides.split(",")
+    if len(operands) == 1 and sorted(sides) == sorted(result) and len(set(sides)) == len(sides) and "." not in sides:
+        value = lowering.value(node.inputs[0])
+        lowering.bind(name, transposed(value, [sides.index(letter) for letter in result]))
+        return
     if len(operands) != 2 or not result or "." in equation or any(len(set(o)) != len(o) for o in (*operands, result)):
-        raise lowering.refusal(node, f"equation '{equation}'; expected two operands such as bqc,bkc->bqk")
+        raise lowering.refusal(
+            node, f"equation '{equation}'; expected two operands such as bqc,bkc->bqk, or bchw->bhwc"
+        )
     a, b = operands
     batch = [letter for letter in result if letter in a and letter in b]
     summed = [letter for letter in a if letter in b and letter not in result]

@@ -198,6 +198,7 @@ PRODUCTS = {
         op("MatMul", "t1", "t0"),
         op("MatMul", "t2", "t1"),
     ],
+    "Einsum of one": [op("Relu", "x"), op("Einsum", "t0", equation="bchw->bwch")],
     "Einsum": [op("Einsum", "x", "x", equation="bchw,bcij->bhwij")],
     "Einsum with a transposed result": [op("Relu", "x"), op("Einsum", "x", "t0", equation="bchw,bdhw->bdc")],
 }

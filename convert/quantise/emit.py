@@ -15,10 +15,10 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from ...runtime.errors import ConversionError
-from ..rewrite.lookup import Function, function_of, looked_up, source_of
+from ..rewrite.lookup import Function, function_of, functions_between, looked_up, source_of
 from ..tflite.float_model import FloatModel
 from ..tflite.graph import Operator, TfliteGraph, float_operators
-from ..tflite.kernels import HIGHEST, KERNELS, LOWEST, Encoding, Kernel, encode
+from ..tflite.kernels import HIGHEST, KERNELS, LEVELS, LOWEST, Encoding, Kernel, encode
 from .calibrate import input_encodings
 from .shared_scales import Ranges, SharedScales, share_scales
 
@@ -188,8 +188,11 @@ class _Emission:
     encodings: dict[int, Encoding] = field(default_factory=dict)  # activation → its int8 encoding
     floats: dict[int, int] = field(default_factory=dict)  # activation → its float copy, once an island needed one
     emitted: list[Operator] = field(default_factory=list)
-    functions: dict[int, tuple[Function, int]] = field(default_factory=dict)  # operator number → (what, of which input)
-    cut: dict[int, int] = field(default_factory=dict)  # result of a clip at the very ends of its levels → what it clips
+    functions: dict[int, tuple[Function, int]] = field(
+        default_factory=dict
+    )  # operator number → (what, of which tensor)
+    within: set[int] = field(default_factory=set)  # numbers of operators that are a part of such a function
+    instead: dict[int, int] = field(default_factory=dict)  # tensor → the one of the same numbers that is read for it
 
     def run(self, model: FloatModel) -> None:
         graph = self.graph
@@ -198,10 +201,12 @@ class _Emission:
         # Known before any tensor turns int8: activations are told by their type.
         self.given = {graph.numbers[name] for name in model.levels if name in graph.numbers}
         self.functions = {
-            number: (function, operator.inputs.index(source_of(graph, operator)))
+            number: (function, source_of(graph, operator))
             for number, operator in enumerate(graph.operators)
             if (function := function_of(graph, operator, exact=self.exact)) is not None
         }
+        if self.exact:
+            self._functions_between(model)
         for representative, members in self.shared.members().items():
             spans = [self.ranges[graph.name(t)] for t in members]
             encoding = self.shared.pinned.get(representative) or encode(
@@ -210,15 +215,28 @@ class _Emission:
             self.encodings.update(dict.fromkeys(members, encoding))
         self._input(model)
         for number, operator in enumerate(list(graph.operators)):
-            operator.inputs = [self.cut.get(tensor, tensor) for tensor in operator.inputs]
+            if number in self.within:
+                continue
+            operator.inputs = [self.instead.get(tensor, tensor) for tensor in operator.inputs]
             if graph.name(operator.outputs[0]) in self.islands:
                 self._island(operator)
             elif self._cuts_nothing(operator):
-                self.cut[operator.outputs[0]] = operator.inputs[0]
+                self.instead[operator.outputs[0]] = operator.inputs[0]
             else:
                 self._int8(number, operator)
         self._output()
         graph.operators = self.emitted
+
+    def _functions_between(self, model: FloatModel) -> None:
+        """Functions of several operators, none of which is an island."""
+        numbers = {id(operator): number for number, operator in enumerate(model.graph.operators)}
+        names = [name for name in model.levels if name in self.graph.numbers]
+        for piece, function in functions_between(model.graph, names):
+            outputs = {model.graph.name(operator.outputs[0]) for operator in piece.operators}
+            if outputs.isdisjoint(self.islands):
+                *others, last = (numbers[id(operator)] for operator in piece.operators)
+                self.functions[last] = function, self.graph.numbers[piece.inputs[0]]
+                self.within.update(others)
 
     def _cuts_nothing(self, operator: Operator) -> bool:
         """Whether int8's own ends do what a MINIMUM or MAXIMUM with a number is there for."""
@@ -246,8 +264,7 @@ class _Emission:
         self.emitted.append(self._conversion("QUANTIZE", outer, inner))
         self.activations.add(inner)
         self.activations.discard(outer)
-        for operator in graph.operators:
-            operator.inputs = [inner if t == outer else t for t in operator.inputs]
+        self.instead[outer] = inner
 
     def _output(self) -> None:
         """A uint8 tensor after the last one, under its name, so that its stored byte is the alpha."""
@@ -257,7 +274,10 @@ class _Emission:
         graph.tensors[inner].name = f"{name}_int8"
         del graph.numbers[name]
         outer = graph.add_tensor(name, graph.shape(inner), np.uint8)
-        same = encoding.zero_point == LOWEST and 1 / 257 < encoding.scale < 1 / 254
+        # The byte is read as alpha in 255ths. A logistic's 256ths are near enough; of a file's own levels the highest
+        # may be half a 255th away, so that no byte is another.
+        apart = abs(LEVELS * encoding.scale - 1)
+        same = encoding.zero_point == LOWEST and apart <= (0.5 / LEVELS if self.exact else 1.01 / LEVELS)
         if self.exact and not same:
             inner = self._requantised(inner, Encoding(ALPHA_SCALE, LOWEST))
         graph.set_quantization(outer, np.uint8, [encoding.scale if same else ALPHA_SCALE], 0)
@@ -273,8 +293,8 @@ class _Emission:
         graph = self.graph
         kernel = KERNELS.get(graph.kind(operator))
         if number in self.functions and (kernel is None or operator.outputs[0] in self.given):
-            function, slot = self.functions[number]
-            source, result = operator.inputs[slot], operator.outputs[0]
+            function, source = self.functions[number]
+            source, result = self.instead.get(source, source), operator.outputs[0]
             self._declare(result, self.encodings[result])
             self.emitted += looked_up(graph, function, source, result, self.encodings[source], self.encodings[result])
             return

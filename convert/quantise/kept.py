@@ -35,8 +35,10 @@ def unlike(made: Quantised) -> str:
     """What can make int8 differ from the file, likeliest first, in words: all else agrees to the bit."""
     graph, levels = made.model.graph, made.model.levels
     made_anew = {kind for kind, kernel in KERNELS.items() if kernel.scales == "free"} | {"CONCATENATION"}
-    ours = [o for o in graph.operators if graph.kind(o) in made_anew and o.outputs[0] not in graph.outputs]
-    between = [o for o in ours if graph.is_activation(o.outputs[0]) and graph.name(o.outputs[0]) not in levels]
+    left = {made.graph.name(o.outputs[0]) for o in made.graph.operators}  # without what became a part of a table
+    ours = [o for o in graph.operators if graph.kind(o) in made_anew and graph.name(o.outputs[0]) in left]
+    inner = [o for o in ours if graph.is_activation(o.outputs[0]) and o.outputs[0] not in graph.outputs]
+    between = [o for o in inner if graph.name(o.outputs[0]) not in levels]
     if between:
         more = f" and {len(between) - 1} more" if len(between) > 1 else ""
         return f"the file gives no levels to what {graph.title(between[0])}{more} makes"
@@ -46,7 +48,10 @@ def unlike(made: Quantised) -> str:
     lowest = [name for name, steps, _ in _on_grid(made.model) if steps.min() < -HIGHEST]
     if lowest:
         return f"the weights '{lowest[0]}' hold -128, for which TFLite has no number"
-    ties = [graph.title(o) for o in graph.operators if graph.kind(o) in ("RESIZE_BILINEAR", "SOFTMAX", "MEAN")]
+    own = [graph.title(o) for o in graph.operators if graph.kind(o) == "SOFTMAX"]
+    if own:
+        return f"{own[0]} has levels of its own in int8, 256ths"
+    ties = [graph.title(o) for o in graph.operators if graph.kind(o) in ("RESIZE_BILINEAR", "MEAN")]
     return f"{ties[0]} rounds ties otherwise" if ties else "roundings add up"
 
 

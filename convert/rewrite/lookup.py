@@ -6,7 +6,8 @@ ends: CAST to an index, ADD 128, GATHER. Slower than a kernel and outside XNNPAC
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..tflite.graph import Operator, TfliteGraph
 from ..tflite.kernels import HIGHEST, LOWEST, Encoding
+from ..tflite.slice import Piece, cut
 
 Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 _EXACT: dict[str, Function] = {"LOGISTIC": lambda x: 0.5 * (1 + np.tanh(0.5 * x)), "TANH": np.tanh}
@@ -29,6 +31,12 @@ _UNARY: dict[str, Function] = {
     "CEIL": np.ceil,
     "ROUND": np.rint,
 }
+# Whose int8 kernels round twice or look up fewer numbers, and those that a function may be made of.
+_ROUGH = frozenset({"ELU", "EXP", "GELU", "HARD_SWISH", "RSQRT"})
+_EACH = _ROUGH | _EXACT.keys() | _UNARY.keys() | {
+    "ABS", "ADD", "DIV", "LEAKY_RELU", "MAXIMUM", "MINIMUM", "MUL", "POW", "RELU", "RELU6", "RELU_0_TO_1",
+    "RELU_N1_TO_1", "SUB",
+}  # fmt: skip
 
 
 def function_of(graph: TfliteGraph, operator: Operator, *, exact: bool = False) -> Function | None:
@@ -54,6 +62,36 @@ def function_of(graph: TfliteGraph, operator: Operator, *, exact: bool = False) 
         return None
     number = float(constant.reshape(-1)[0])
     return (lambda x: np.power(x, number)) if kind == "POW" else (lambda x: number / x)
+
+
+def functions_between(graph: TfliteGraph, names: Sequence[str]) -> Iterator[tuple[Piece, Function]]:
+    """Pieces of a float network that make one of these tensors of one other, number by number, and what they compute.
+
+    As a hard-swish or a Mish that took several operators: between them int8 would round, which a table does not.
+    """
+    readers = graph.consumers()
+    for piece in cut(graph, names):
+        inner = {id(operator) for operator in piece.operators}
+        between = [t for operator in piece.operators[:-1] for t in operator.outputs]
+        alone = all(id(reader) in inner for tensor in between for reader in readers.get(tensor, ()))
+        rough = len(piece.operators) > 1 or graph.kind(piece.operators[-1]) in _ROUGH
+        if len(piece.inputs) == 1 and rough and alone and all(_each(graph, o) for o in piece.operators):
+            yield piece, partial(_values, piece)
+
+
+def _each(graph: TfliteGraph, operator: Operator) -> bool:
+    """Whether every number of the result comes of the same ones of the operands and single constants."""
+    constants = [c for tensor in operator.inputs if (c := graph.constant(tensor)) is not None]
+    return graph.kind(operator) in _EACH and all(constant.size == 1 for constant in constants)
+
+
+def _values(piece: Piece, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The piece's function of some numbers, as its own operators compute it."""
+    (source,) = piece.inputs
+    shape = piece.graph.shape(piece.graph.numbers[source])
+    places = int(np.prod(shape))
+    filled = np.resize(numbers.astype(np.float32), -(-numbers.size // places) * places).reshape(-1, *shape)
+    return np.concatenate([piece.run({source: part}).reshape(-1) for part in filled])[: numbers.size].astype(np.float64)
 
 
 def source_of(graph: TfliteGraph, operator: Operator) -> int:

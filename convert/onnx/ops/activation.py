@@ -71,13 +71,12 @@ def clip(lowering: Lowering, node: Node) -> None:
 
 def _between_levels(lowering: Lowering, value: Value, low: float, high: float, name: str) -> None:
     """A Clip whose result has levels: what is clipped has the same, so that nothing is rounded twice."""
-    level = lowering.graph.kept.levels[name]
     if low == 0 and not non_negative(lowering, value):
         value = rectified(lowering, value, name)
     for code, bound, end in ((Code.MAXIMUM, low, "from"), (Code.MINIMUM, high, "to")):
         if (code == Code.MAXIMUM and bound >= 0 and low == 0) or not math.isfinite(bound):
             continue
-        lowering.levels.setdefault(value.tensor, level)
+        value = lowering.with_levels(name, value)
         limit = lowering.floats(f"{name}/{end}/limit", [bound])
         options = schema.MaximumMinimumOptionsT()
         value = lowering.emit(code, [value, limit], f"{name}/{end}", value.shape, value.order, options)
@@ -182,6 +181,9 @@ def leaky(lowering: Lowering, value: Value, slopes: NDArray, name: str) -> Value
     if len(varying) == 1 and value.order[-1] != varying[0]:
         order = natural(value.rank) if natural(value.rank)[-1] == varying[0] else with_last(value.order, varying[0])
         value = lowering.kept(lowering.arranged(value, order))
+    if len(varying) == 1 and lowering.graph.kept.levels:
+        factors = lowering.floats(f"{name}/slopes", slopes.reshape(-1))
+        return lowering.emit(Code.PRELU, [value, factors], name, value.shape, value.order)
     if len(varying) > 1:
         below = affine(lowering, value, -1.0, 0.0, f"{name}/below", activation=Activation.RELU)
         factors = lowering.floats(f"{name}/slopes", -full.transpose(value.order))

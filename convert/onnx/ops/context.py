@@ -169,6 +169,10 @@ class Lowering:
 
     def bind_levels(self, name: str, value: Value) -> None:
         """As `bind`, for a result with levels of its own (`qdq`), which nothing that follows may change."""
+        self.bind(name, self.kept(self.with_levels(name, value)))
+
+    def with_levels(self, name: str, value: Value) -> Value:
+        """The value where it has the levels of `name`."""
         level = self.graph.kept.levels[name]
         maker = self.builder.producer(value.tensor)
         known = self.levels.get(value.tensor) or (_FIXED.get(maker.code) if maker else None)
@@ -176,7 +180,7 @@ class Lowering:
             # Two sets of levels for one tensor: a copy that int8 gives the second.
             value = self.reshaped(value, value.shape, value.order, f"{name}/levels")
         self.levels.setdefault(value.tensor, level)
-        self.bind(name, self.kept(value))
+        return value
 
     def kept(self, value: Value) -> Value:
         """The same value, for a lowering that reads it more than once itself: nothing is fused into its producer."""

@@ -74,7 +74,7 @@ def functions_between(graph: TfliteGraph, names: Sequence[str]) -> Iterator[tupl
         inner = {id(operator) for operator in piece.operators}
         between = [t for operator in piece.operators[:-1] for t in operator.outputs]
         alone = all(id(reader) in inner for tensor in between for reader in readers.get(tensor, ()))
-        rough = len(piece.operators) > 1 or graph.kind(piece.operators[-1]) in _ROUGH
+        rough = len(piece.operators) > 1 or any(graph.kind(o) in _ROUGH for o in piece.operators)
         if len(piece.inputs) == 1 and rough and alone and all(_each(graph, o) for o in piece.operators):
             yield piece, partial(_values, piece)
 

@@ -216,7 +216,7 @@ def same_levels(graph: Graph, reading: Reading, int8: bytes, photos: Sequence[Ph
     mean = float(np.mean(apart))
     if mean > MOST_LEVELS:
         raise GateRefusedError(
-            f"{graph.name}: the int8 matte is {mean:.2g} of 255 levels from what the quantised file gives, on average; "
+            f"{graph.name}: the int8 matte is {mean:.2f} of 255 levels from what the quantised file gives, on average; "
             f"at most {MOST_LEVELS:g} is allowed{f'; {because}' if because else ''}. Nothing was written; convert the "
             "full-precision original"
         )

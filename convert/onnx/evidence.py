@@ -38,6 +38,7 @@ _AT_THE_END = frozenset({
     "Transpose", "Einsum", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast", "Sigmoid", "Softmax",
     "Clip", "Add", "Sub", "Mul", "Div",
 })  # fmt: skip
+BYTES_FROM = 32.0  # a first operator that subtracts or divides by more has pixels of 0…255 in mind
 COARSEST = 1 / 32  # of the picture's sides; less is a class of the whole picture
 _RANGES: dict[Values, str] = {"alpha": "alpha", "0-255": "0 to 255", "signed": "-1 to 1"}
 OPTIONS = f"--values {'|'.join(get_args(Asked))}"
@@ -129,7 +130,7 @@ def refuse_outside(matte: Matte, output: NDArray, photo: str) -> None:
 
 def _entry(graph: Graph, preprocessing: Preprocessing | None, matte: Matte) -> Reading:
     whole = graph.dtype.kind in "ui"
-    given = preprocessing or Preprocessing()
+    given = preprocessing or Preprocessing(std=(1.0,) if _takes_bytes(graph) else Preprocessing.std)
     if whole and (given.mean, given.std) == (Preprocessing.mean, Preprocessing.std):
         given = replace(given, std=(1.0,))
     if whole and (set(given.mean), set(given.std)) != ({0.0}, {1.0}):
@@ -139,6 +140,23 @@ def _entry(graph: Graph, preprocessing: Preprocessing | None, matte: Matte) -> R
         )
     frozen = tuple(f"{name}={value}" for name, value in graph.frozen.items())
     return Reading(graph.input, graph.shapes[graph.input], graph.channels_last, str(graph.dtype), given, matte, frozen)
+
+
+def _takes_bytes(graph: Graph) -> bool:
+    """Whether the file itself brings pixels of 0…255 to its scale: what it subtracts or divides by first."""
+    tensors = [graph.input]
+    while tensors:
+        for node in graph.consumers(tensors.pop()):
+            if node.op in ("Cast", "Identity", "Transpose"):
+                tensors.append(node.outputs[0])
+            size = max(
+                (float(np.abs(graph.constants[i]).max()) for i in node.inputs if i in graph.constants), default=0.0
+            )
+            if node.op in ("Add", "Sub", "Div") and size > BYTES_FROM:
+                return True
+            if node.op == "Mul" and 0 < size < 1 / BYTES_FROM:
+                return True
+    return False
 
 
 def _matte(graph: Graph, channel: int | None) -> Matte:

@@ -22,6 +22,13 @@ from .reading import Preprocessing, Reading
 INPUT, OUTPUT = "image", "alpha"  # names in the signature, and of the tensors
 
 NO_LOWERING = "there is no lowering for this operator; export the network without it"
+_OTHERWISE = {  # what to write in its place
+    "Attention": "export again with opset_version=22, which writes its parts",
+    "CumSum": "write a sum along an axis as a product with a triangle of ones, a box filter as avg_pool2d",
+    "GridSample": "write a fixed grid as Resize and Slice",
+    "ScatterElements": "write what is assigned to a part of a tensor with torch.cat or torch.where",
+    "ScatterND": "write what is assigned to a part of a tensor with torch.cat or torch.where",
+}
 _NONSENSE = (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError)
 
 
@@ -92,9 +99,7 @@ def _advice(op: str) -> str:
         )
     if "." in op:
         return "an operator of another vendor, as graph optimisers leave them; expected the network as it was exported"
-    if op == "Attention":
-        return "there is no lowering for it as one operator; export again with opset_version=22, which writes its parts"
-    return NO_LOWERING
+    return f"there is no lowering for this operator; {_OTHERWISE[op]}" if op in _OTHERWISE else NO_LOWERING
 
 
 def _normalised(lowering: Lowering, image: Value, preprocessing: Preprocessing) -> Value:

@@ -71,8 +71,8 @@ def session(content: bytes) -> onnxruntime.InferenceSession:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no public base class
         raise ConversionError(
-            f"onnxruntime, which judges every conversion, cannot load it: {_one_line(error)}. Export it again, with "
-            "opset_version=17"
+            f"onnxruntime, which judges every conversion, cannot load it: {_one_line(error)}. If a tool has "
+            "changed it since its export, convert the file from before; else export again with opset_version=17"
         ) from error
 
 

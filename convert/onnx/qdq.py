@@ -21,8 +21,7 @@ from .fold import of_constants
 
 _OFFSET = {np.dtype(np.int8): 0, np.dtype(np.uint8): 128}  # of a stored number from its int8 form
 LOWEST, HIGHEST = -128, 127
-# Operator → the axis of its weights along which its output channels lie; there alone TFLite takes several scales.
-_CHANNELS = {"Conv": 0, "ConvTranspose": 1}
+_WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 SAME_SCALE = 1e-6  # relative: the same number in float32
 LEVELS = 128  # of an int8 weight, on either side of zero
 
@@ -169,7 +168,7 @@ def _is_grid(
     node: NodeProto, stored: NDArray, scales: NDArray, zeros: NDArray, readers: Sequence[NodeProto], file: str
 ) -> bool:
     """Whether TFLite can store a constant so. Refuses weights that it cannot; other constants are stored anew."""
-    weighted = [r for r in readers if r.op_type in (*_CHANNELS, "Gemm", "MatMul") and r.input[1] == node.output[0]]
+    weighted = [r for r in readers if r.op_type in _WEIGHTED and r.input[1] == node.output[0]]
     if stored.dtype.name.startswith("float"):
         if weighted:
             raise _refusal(node, file, f"its weights are {stored.dtype}", "int8")
@@ -178,7 +177,7 @@ def _is_grid(
     several = scales.size > 1
     if several and scales.size != stored.shape[axis]:
         return False  # a scale for every block
-    wrong = next((r for r in weighted if several and axis % stored.ndim != _CHANNELS.get(r.op_type, axis)), None)
+    wrong = next((r for r in weighted if several and axis % stored.ndim != _channels(r, stored.ndim)), None)
     if wrong is not None:
         raise _refusal(
             node, file, f"its weights have a scale for every input channel of '{wrong.name or wrong.output[0]}'",
@@ -190,6 +189,13 @@ def _is_grid(
     if weighted and not fits:
         raise _refusal(node, file, "its weights have a zero point", "weights that are symmetric about zero (int8)")
     return fits
+
+
+def _channels(reader: NodeProto, rank: int) -> int:
+    """The axis of its weights along which its output channels lie; there alone TFLite takes several scales."""
+    if reader.op_type == "Gemm":
+        return 0 if any(a.name == "transB" and a.i for a in reader.attribute) else 1
+    return {"Conv": 0, "ConvTranspose": 1}.get(reader.op_type, rank - 1)
 
 
 def _refusal(node: NodeProto, file: str, found: str, expected: str) -> ConversionError:

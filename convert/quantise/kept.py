@@ -15,10 +15,11 @@ from ...runtime.picture.images import Image
 from ..rewrite.int8_forms import with_int8_forms
 from ..tflite.float_model import FloatModel
 from ..tflite.kernels import HIGHEST, KERNELS
-from .calibrate import choose_ranges, observe
+from .calibrate import choose_ranges, observe, visible
 from .emit import RoundedWeights, along
 from .to_int8 import PLAIN, Quantised
 
+SHARES = 1 / 256  # what a step of a softmax is in int8
 ON_GRID = 0.02  # of a step: what float32 makes of a whole number of them
 
 
@@ -27,7 +28,7 @@ def kept_scales(
 ) -> Quantised:
     """Int8 with `model.levels` and `model.grids`."""
     model = with_int8_forms(model)
-    ranges = choose_ranges(model, observe(model, images, progress=progress))
+    ranges = choose_ranges(model, visible(model, observe(model, images, progress=progress)))
     return Quantised(model.graph, model, ranges, PLAIN, rounded=_stored(model)).emitted()
 
 
@@ -39,6 +40,12 @@ def unlike(made: Quantised) -> str:
     ours = [o for o in graph.operators if graph.kind(o) in made_anew and graph.name(o.outputs[0]) in left]
     inner = [o for o in ours if graph.is_activation(o.outputs[0]) and o.outputs[0] not in graph.outputs]
     between = [o for o in inner if graph.name(o.outputs[0]) not in levels]
+    shares = [o for o in graph.operators if graph.kind(o) == "SOFTMAX"]
+    readers = graph.consumers()
+    for operator in shares:
+        copies = [graph.name(reader.outputs[0]) for reader in readers.get(operator.outputs[0], ())]
+        if any(levels.get(name, (1.0, 0))[0] < SHARES / 4 for name in copies):
+            return f"{graph.title(operator)} has levels of its own in int8, 256ths, and the file's are far finer"
     if between:
         more = f" and {len(between) - 1} more" if len(between) > 1 else ""
         return f"the file gives no levels to what {graph.title(between[0])}{more} makes"
@@ -48,9 +55,8 @@ def unlike(made: Quantised) -> str:
     lowest = [name for name, steps, _ in _on_grid(made.model) if steps.min() < -HIGHEST]
     if lowest:
         return f"the weights '{lowest[0]}' hold -128, for which TFLite has no number"
-    own = [graph.title(o) for o in graph.operators if graph.kind(o) == "SOFTMAX"]
-    if own:
-        return f"{own[0]} has levels of its own in int8, 256ths"
+    if shares:
+        return f"{graph.title(shares[0])} has levels of its own in int8, 256ths"
     ties = [graph.title(o) for o in graph.operators if graph.kind(o) in ("RESIZE_BILINEAR", "MEAN")]
     return f"{ties[0]} rounds ties otherwise" if ties else "roundings add up"
 

@@ -98,6 +98,10 @@ def network(tail: Tail, path: Path) -> Path:
         weights["bytes"] = f(1 if tail.input == "double" else 255)
         nodes.append(helper.make_node("Div", ["numbers", "bytes"], ["unit"]))
         image = "unit"
+    if tail.input.startswith("float bytes"):
+        weights["byte"] = f(1 / 255)
+        nodes.append(helper.make_node("Mul", ["image", "byte"], ["unit"]))
+        image = "unit"
     if last:
         nodes.append(helper.make_node("Transpose", [image], ["picture"], perm=[0, 3, 1, 2]))
     else:
@@ -148,6 +152,8 @@ def feed_of(tail: Tail, picture: NDArray) -> Numbers:
     values = picture[None] if "nhwc" in tail.input else picture.transpose(2, 0, 1)[None]
     if tail.input == "int32":
         values = values.astype(np.int32)
+    elif tail.input.startswith("float bytes"):
+        values = values.astype(np.float32)
     elif not tail.input.startswith(("uint8", "stored")):
         kind = {"half": np.float16, "double": np.float64}.get(tail.input, np.float32)
         values = (values / np.float32(255)).astype(kind)

@@ -76,6 +76,9 @@ TAILS: dict[str, Tail] = {
     "product of two": Tail("y = Sigmoid(p); z = Sigmoid(q); out = Mul(y, z)", plain),
     "0 to 255": Tail("y = Sigmoid(x); out = Mul(y, k)", lambda o: plain(o) / 255, constants=BYTES),
     "0 to 255, clipped": Tail("y = Mul(x, k); out = Clip(y, zero, k)", lambda o: plain(o) / 255, constants=BYTES),
+    "truths cast to truths": Tail(
+        "g = Greater(x, zero); b = Cast(g) | to=9; out = Cast(b) | to=1", plain
+    ),
     "whole bytes": Tail(
         "y = Sigmoid(x); z = Mul(y, k); out = Cast(z) | to=2", lambda o: plain(o) / 255, constants=BYTES,
         types={"out": U8}, level=1.02 / 255,
@@ -195,6 +198,8 @@ TAILS: dict[str, Tail] = {
     "a tensor inside": Tail("y = Sigmoid(x); out = Tanh(y)", lambda o: sigmoid(o["x"][0, 0]), outputs=("out", "x"),
         load={"output": "y"}),
     "bytes in": Tail("out = Sigmoid(x)", plain, input="uint8 nchw"),
+    "bytes as float in": Tail("out = Sigmoid(x)", plain, input="float bytes"),
+    "bytes as float in, channels last": Tail("out = Sigmoid(x)", plain, input="float bytes nhwc"),
     "bytes in, channels last": Tail("out = Sigmoid(x)", plain, input="uint8 nhwc"),
     "channels last and open": Tail("out = Sigmoid(x)", plain, input="open nhwc", load={"size": (COLUMNS, ROWS)}),
     "half precision": Tail("out = Sigmoid(x)", plain, input="half", level=5e-3),

@@ -105,7 +105,7 @@ class Lowering:
         name = node.inputs[position] if position < len(node.inputs) else ""
         values = self.graph.constants.get(name)
         if values is None:
-            raise self.refusal(node, f"its {what} must be constant")
+            raise self.refusal(node, f"its {what} must be constant; export the network so that nothing computes it")
         return values
 
     def optional(self, node: Node, position: int) -> NDArray | None:

@@ -36,6 +36,9 @@ def cast(lowering: Lowering, node: Node) -> None:
     value, name = lowering.value(node.inputs[0]), node.outputs[0]
     to = node.integer("to", TensorProto.FLOAT)
     truths = lowering.builder.tensors[value.tensor].dtype == np.bool_
+    if truths and to == TensorProto.BOOL:
+        lowering.bind(name, value)
+        return
     if to not in _PASSED and not (truths and to in _WHOLE):
         raise lowering.refusal(
             node,

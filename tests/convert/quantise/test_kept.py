@@ -17,6 +17,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from edgematte.convert.onnx import graph as onnx_graph
 from edgematte.convert.onnx.evidence import assumed
+from edgematte.convert.onnx.qdq import keep_scales
 from edgematte.convert.onnx.reference import with_ends
 from edgematte.convert.photos import Photo
 from edgematte.convert.quantise.kept import _stored, kept_scales, unlike
@@ -266,6 +267,23 @@ def test_what_tflite_cannot_express_is_refused_by_node(change: str, says: str, t
     onnx.save(model, tmp_path / "net.onnx")
     with pytest.raises(ConversionError, match=rf"node '(levels|weights)' \(DequantizeLinear\): .*{says}"):
         onnx_graph.load(tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize(
+    ("transposed", "axis", "fits"),
+    [(1, 0, True), (1, -2, True), (1, 1, False), (0, 1, True), (0, -1, True), (0, 0, False)],
+)
+def test_a_matrix_has_scales_for_its_output_channels(transposed: int, axis: int, fits: bool) -> None:
+    weights = {"w": np.ones((6, 6), np.int8), "s": np.full(6, 0.01, np.float32), "z": np.zeros(6, np.int8)}
+    model = model_of([op("Relu", "x")])
+    model.graph.node.append(helper.make_node("DequantizeLinear", ["w", "s", "z"], ["real"], "weights", axis=axis))
+    model.graph.node.append(helper.make_node("Gemm", ["x", "real"], ["y"], "product", transB=transposed))
+    model.graph.initializer.extend(numpy_helper.from_array(values, name) for name, values in weights.items())
+    if fits:
+        assert set(keep_scales(model, "net.onnx").grids) == {"real"}
+        return
+    with pytest.raises(ConversionError, match="a scale for every input channel of 'product'"):
+        keep_scales(model, "net.onnx")
 
 
 def test_a_network_that_takes_stored_bytes_keeps_them_to_the_bit(tmp_path: Path, images: list[Image]) -> None:

@@ -130,8 +130,9 @@ def refuse_outside(matte: Matte, output: NDArray, photo: str) -> None:
 
 def _entry(graph: Graph, preprocessing: Preprocessing | None, matte: Matte) -> Reading:
     whole = graph.dtype.kind in "ui"
-    given = preprocessing or Preprocessing(std=(1.0,) if _takes_bytes(graph) else Preprocessing.std)
-    if whole and (given.mean, given.std) == (Preprocessing.mean, Preprocessing.std):
+    given = preprocessing or Preprocessing()
+    plain = (given.mean, given.std) == (Preprocessing.mean, Preprocessing.std)
+    if plain and (whole or _takes_bytes(graph)):
         given = replace(given, std=(1.0,))
     if whole and (set(given.mean), set(given.std)) != ({0.0}, {1.0}):
         raise UsageError(

@@ -230,13 +230,13 @@ class _Emission:
     def _functions_between(self, model: FloatModel) -> None:
         """Functions of several operators, none of which is an island."""
         numbers = {id(operator): number for number, operator in enumerate(model.graph.operators)}
-        names = [name for name in model.levels if name in self.graph.numbers]
-        for piece, function in functions_between(model.graph, names):
+        for piece, function in functions_between(model.graph, self.given):
             outputs = {model.graph.name(operator.outputs[0]) for operator in piece.operators}
             if outputs.isdisjoint(self.islands):
                 *others, last = (numbers[id(operator)] for operator in piece.operators)
                 self.functions[last] = function, self.graph.numbers[piece.inputs[0]]
                 self.within.update(others)
+                self.given.add(self.graph.numbers[piece.output])
 
     def _cuts_nothing(self, operator: Operator) -> bool:
         """Whether int8's own ends do what a MINIMUM or MAXIMUM with a number is there for."""

@@ -6,7 +6,7 @@ ends: CAST to an index, ADD 128, GATHER. Slower than a kernel and outside XNNPAC
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection
 from functools import partial
 
 import numpy as np
@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from ..tflite.graph import Operator, TfliteGraph
-from ..tflite.kernels import HIGHEST, LOWEST, Encoding
+from ..tflite.kernels import HIGHEST, KERNELS, LOWEST, Encoding
 from ..tflite.slice import Piece, cut
 
 Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -64,19 +64,27 @@ def function_of(graph: TfliteGraph, operator: Operator, *, exact: bool = False) 
     return (lambda x: np.power(x, number)) if kind == "POW" else (lambda x: number / x)
 
 
-def functions_between(graph: TfliteGraph, names: Sequence[str]) -> Iterator[tuple[Piece, Function]]:
-    """Pieces of a float network that make one of these tensors of one other, number by number, and what they compute.
+def functions_between(graph: TfliteGraph, given: Collection[int]) -> list[tuple[Piece, Function]]:
+    """Pieces of a float network that make one tensor of one other, number by number, and what they compute.
 
-    As a hard-swish or a Mish that took several operators: between them int8 would round, which a table does not.
+    `given`: tensors with levels of their own. What only moves their numbers counts as well, and the output. As a
+    hard-swish or a Mish that took several operators: between them int8 would round, which a table does not.
     """
-    readers = graph.consumers()
-    for piece in cut(graph, names):
+    known = {*given, *graph.outputs}
+    for operator in graph.operators:
+        kernel = KERNELS.get(graph.kind(operator))
+        read = [tensor for tensor in operator.inputs if graph.is_activation(tensor)]
+        if kernel and kernel.scales == "same" and len(read) == 1 and read[0] in known:
+            known.update(operator.outputs)
+    readers, found = graph.consumers(), []
+    for piece in cut(graph, [graph.name(tensor) for tensor in sorted(known)]):
         inner = {id(operator) for operator in piece.operators}
         between = [t for operator in piece.operators[:-1] for t in operator.outputs]
         alone = all(id(reader) in inner for tensor in between for reader in readers.get(tensor, ()))
         rough = len(piece.operators) > 1 or any(graph.kind(o) in _ROUGH for o in piece.operators)
         if len(piece.inputs) == 1 and rough and alone and all(_each(graph, o) for o in piece.operators):
-            yield piece, partial(_values, piece)
+            found.append((piece, partial(_values, piece)))
+    return found
 
 
 def _each(graph: TfliteGraph, operator: Operator) -> bool:

@@ -17,6 +17,7 @@ import edgematte
 from edgematte.convert.onnx import graph as onnx_graph
 from edgematte.convert.onnx.evidence import decide
 from edgematte.convert.onnx.lower import lower
+from edgematte.convert.onnx.reading import Preprocessing
 from edgematte.convert.recipe import Recipe
 from edgematte.runtime.errors import EdgeMatteError
 from edgematte.runtime.network import interpreter
@@ -199,6 +200,9 @@ TAILS: dict[str, Tail] = {
         load={"output": "y"}),
     "bytes in": Tail("out = Sigmoid(x)", plain, input="uint8 nchw"),
     "bytes as float in": Tail("out = Sigmoid(x)", plain, input="float bytes"),
+    "bytes as float in, blue first": Tail(
+        "out = Sigmoid(x)", plain, input="float bytes", options={"preprocessing": Preprocessing(color="bgr")}
+    ),
     "bytes as float in, channels last": Tail("out = Sigmoid(x)", plain, input="float bytes nhwc"),
     "bytes in, channels last": Tail("out = Sigmoid(x)", plain, input="uint8 nhwc"),
     "channels last and open": Tail("out = Sigmoid(x)", plain, input="open nhwc", load={"size": (COLUMNS, ROWS)}),

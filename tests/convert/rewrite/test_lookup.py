@@ -9,6 +9,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from edgematte.convert.quantise.to_int8 import PLAIN, to_int8
+from edgematte.convert.rewrite.lookup import functions_between
 from edgematte.convert.tflite.float_model import FloatModel
 from edgematte.convert.tflite.graph import TfliteGraph, float_operators
 from edgematte.runtime.picture.folders import find_photos
@@ -47,3 +48,22 @@ def test_the_function_is_kept_in_integers(kind: str, images) -> None:
     for image in images:
         # Three roundings of 256 levels each, seen through the logistic's slope of a quarter.
         assert np.abs(alpha(int8, model, image) - alpha(model.tflite, model, image)).mean() < 0.01
+
+
+def test_several_operators_between_given_levels_are_one_function() -> None:
+    """What enlarging gives has the levels of what it enlarges; what something else reads is computed."""
+    net = Net(seed=4)
+    x = net.conv("x", net.image, 1, act="NONE")
+    large = net.double("large", x)
+    model = net.finish(net.times("logits", net.add("shifted", large, -0.4), 6.0))
+    graph = model.graph.copy()
+    ((piece, function),) = functions_between(graph, {graph.numbers["x"]})
+    assert (piece.inputs, piece.output) == (("large",), "alpha")
+    numbers = np.linspace(-2, 2, 999)
+    assert function(numbers) == pytest.approx(1 / (1 + np.exp(-6 * (numbers - 0.4))), abs=1e-5)
+    again = Net(seed=4)
+    shifted = again.add("shifted", again.conv("x", again.image, 1, act="NONE"), -0.4)
+    other = again.conv("other", shifted, 1, act="NONE")  # reads a part of what would be the function
+    read_twice = again.finish(again.add("both", again.times("logits", shifted, 6.0), other)).graph
+    given = {read_twice.copy().numbers[name] for name in ("x", "logits", "other")}
+    assert not [piece for piece, _ in functions_between(read_twice, given) if piece.output == "logits"]

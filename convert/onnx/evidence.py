@@ -38,6 +38,10 @@ _AT_THE_END = frozenset({
     "Transpose", "Einsum", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast", "Sigmoid", "Softmax",
     "Clip", "Add", "Sub", "Mul", "Div",
 })  # fmt: skip
+_ON_THE_WAY = frozenset({  # from the input to a first operator that says in which unit pixels are
+    "Cast", "Clip", "Concat", "Gather", "Identity", "Pad", "Reshape", "Resize", "Slice", "Split", "Squeeze",
+    "Transpose", "Unsqueeze",
+})  # fmt: skip
 BYTES_FROM = 32.0  # a first operator that subtracts or divides by more has pixels of 0…255 in mind
 COARSEST = 1 / 32  # of the picture's sides; less is a class of the whole picture
 _RANGES: dict[Values, str] = {"alpha": "alpha", "0-255": "0 to 255", "signed": "-1 to 1"}
@@ -148,12 +152,14 @@ def _takes_bytes(graph: Graph) -> bool:
     tensors = [graph.input]
     while tensors:
         for node in graph.consumers(tensors.pop()):
-            if node.op in ("Cast", "Identity", "Transpose"):
-                tensors.append(node.outputs[0])
+            if node.op in _ON_THE_WAY:
+                tensors += node.outputs
             size = max(
                 (float(np.abs(graph.constants[i]).max()) for i in node.inputs if i in graph.constants), default=0.0
             )
-            if node.op in ("Add", "Sub", "Div") and size > BYTES_FROM:
+            if node.op == "BatchNormalization":
+                size = float(np.abs(graph.constants.get(node.inputs[3], 0.0)).max())
+            if node.op in ("Add", "Sub", "Div", "BatchNormalization") and size > BYTES_FROM:
                 return True
             if node.op == "Mul" and 0 < size < 1 / BYTES_FROM:
                 return True

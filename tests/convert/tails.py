@@ -99,8 +99,16 @@ def network(tail: Tail, path: Path) -> Path:
         nodes.append(helper.make_node("Div", ["numbers", "bytes"], ["unit"]))
         image = "unit"
     if tail.input.startswith("float bytes"):
-        weights["byte"] = f(1 / 255)
-        nodes.append(helper.make_node("Mul", ["image", "byte"], ["unit"]))
+        weights |= {"byte": f(1 / 255), "zeros": np.zeros(3, np.float32), "ones of three": np.ones(3, np.float32),
+                    "mean": np.full(3, 128, np.float32), "variance": np.full(3, 255**2, np.float32),
+                    "back": np.full((1, 3, 1, 1), 128 / 255, np.float32), "swap": np.asarray([2, 1, 0])}  # fmt: skip
+        if "normalised" in tail.input:
+            nodes.append(helper.make_node("Gather", ["image", "swap"], ["swapped"], axis=1))
+            given = ["swapped", "ones of three", "zeros", "mean", "variance"]
+            nodes.append(helper.make_node("BatchNormalization", given, ["centred"], epsilon=0.0))
+            nodes.append(helper.make_node("Add", ["centred", "back"], ["unit"]))
+        else:
+            nodes.append(helper.make_node("Mul", ["image", "byte"], ["unit"]))
         image = "unit"
     if last:
         nodes.append(helper.make_node("Transpose", [image], ["picture"], perm=[0, 3, 1, 2]))

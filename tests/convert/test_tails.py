@@ -200,6 +200,7 @@ TAILS: dict[str, Tail] = {
     "bytes as float in, blue first": Tail(
         "out = Sigmoid(x)", plain, input="float bytes", options={"preprocessing": Preprocessing(color="bgr")}
     ),
+    "bytes as float in, swapped and normalised": Tail("out = Sigmoid(x)", plain, input="float bytes normalised"),
     "bytes as float in, channels last": Tail("out = Sigmoid(x)", plain, input="float bytes nhwc"),
     "bytes in, channels last": Tail("out = Sigmoid(x)", plain, input="uint8 nhwc"),
     "channels last and open": Tail("out = Sigmoid(x)", plain, input="open nhwc", load={"size": (COLUMNS, ROWS)}),

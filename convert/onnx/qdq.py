@@ -22,6 +22,7 @@ from .fold import of_constants
 _OFFSET = {np.dtype(np.int8): 0, np.dtype(np.uint8): 128}  # of a stored number from its int8 form
 LOWEST, HIGHEST = -128, 127
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+BOUNDS_ARE_INPUTS = 11  # the opset from which on they are, of a Clip
 SAME_SCALE = 1e-6  # relative: the same number in float32
 LEVELS = 128  # of an int8 weight, on either side of zero
 
@@ -104,6 +105,9 @@ def set_clip(model: ModelProto, node: NodeProto, low: float, high: float) -> Non
     """Make a node of one input a Clip, in place."""
     names = [f"{node.output[0]}/{end}" for end in ("lowest", "highest")]
     node.op_type = "Clip"
+    if next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")) < BOUNDS_ARE_INPUTS:
+        node.attribute.extend([helper.make_attribute("min", low), helper.make_attribute("max", high)])
+        return
     node.input[:] = [node.input[0], *names]
     model.graph.initializer.extend(
         numpy_helper.from_array(np.asarray(end, np.float32), name) for name, end in zip(names, (low, high), strict=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, numpy_helper
+from onnx import ModelProto, NodeProto, numpy_helper
 
 from ...runtime.picture.images import Image
 from .graph import Graph
@@ -59,14 +59,16 @@ def with_ends(graph: Graph, reading: Reading, images: Sequence[Image]) -> Graph:
 def _clipped(graph: Graph, names: Collection[str]) -> Graph:
     """The same with these activations of `kept` cut to their levels."""
     model = ModelProto.FromString(graph.model.SerializeToString())
-    inputs: dict[str, tuple[str, ...]] = {}
+    clips: dict[str, NodeProto] = {}
     for node in model.graph.node:
         if node.output[0] in names:
             set_clip(model, node, *graph.kept.levels[node.output[0]].ends)
-            inputs[node.output[0]] = tuple(node.input)
+            clips[node.output[0]] = node
     ends = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer[len(graph.model.graph.initializer) :]}
     nodes = [
-        replace(node, op="Clip", inputs=inputs[node.outputs[0]]) if node.outputs[0] in inputs else node
+        replace(node, op="Clip", inputs=tuple(clip.input), attributes={a.name: a.f for a in clip.attribute})
+        if (clip := clips.get(node.outputs[0])) is not None
+        else node
         for node in graph.nodes
     ]
     shapes = {**graph.shapes, **dict.fromkeys(ends, ())}

@@ -188,9 +188,7 @@ class _Emission:
     encodings: dict[int, Encoding] = field(default_factory=dict)  # activation → its int8 encoding
     floats: dict[int, int] = field(default_factory=dict)  # activation → its float copy, once an island needed one
     emitted: list[Operator] = field(default_factory=list)
-    functions: dict[int, tuple[Function, int]] = field(
-        default_factory=dict
-    )  # operator number → (what, of which tensor)
+    functions: dict[int, tuple[Function, int]] = field(default_factory=dict)  # operator number → (what, of what tensor)
     within: set[int] = field(default_factory=set)  # numbers of operators that are a part of such a function
     instead: dict[int, int] = field(default_factory=dict)  # tensor → the one of the same numbers that is read for it
 

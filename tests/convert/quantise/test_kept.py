@@ -167,6 +167,25 @@ def test_what_has_no_levels_is_named_as_the_likeliest_reason(tmp_path: Path, ima
     assert found == "the file gives no levels to what ADD 'f' makes"
 
 
+def test_a_clip_of_an_old_opset_has_its_bounds_as_attributes(tmp_path: Path, images: list[Image]) -> None:
+    """There, an activation that is cut as its levels end reads as anywhere else."""
+    model = model_of([op("Conv", "x", floats(1, 8, 1, 1, seed=9), outputs=["c"]), op("Sigmoid", "c")], opset=10)
+    (head,) = (n for n in model.graph.node if n.output[0] == "c")
+    head.input[0] = "r"
+    levels = {"s": np.float32(0.004), "z": np.uint8(0)}
+    model.graph.initializer.extend(numpy_helper.from_array(np.asarray(v), k) for k, v in levels.items())
+    model.graph.node.append(helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]))
+    model.graph.node.append(helper.make_node("DequantizeLinear", ["q", "s", "z"], ["r"]))
+    onnx.save(model, tmp_path / "old.onnx")
+    graph = onnx_graph.load(tmp_path / "old.onnx")
+    images = [resize(image, graph.size) for image in images]
+    ended = with_ends(graph, assumed(graph), images)
+    (clip,) = (node for node in ended.nodes if node.op == "Clip")
+    assert clip.attributes == pytest.approx({"min": 0.0, "max": 1.02})
+    network = lower(ended)
+    assert parity(ended, network, assumed(graph), [Photo("one", i) for i in images]).max_error < 1e-4
+
+
 @pytest.mark.parametrize("narrow", [False, True], ids=["beyond its levels", "a clip of the stored numbers"])
 def test_what_saturates_between_levels_is_cut_in_float_as_well(
     narrow: bool, tmp_path: Path, images: list[Image]

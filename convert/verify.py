@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..runtime.errors import ConversionError, GateRefusedError
-from ..runtime.network.interpreter import Network, load
+from ..runtime.network.interpreter import Network
 from ..runtime.network.tensors import Convention, to_alpha, to_input
 from ..runtime.picture.images import Alpha, Image
 from .doubts import SUBJECT_FROM
@@ -23,6 +23,7 @@ from .onnx.reference import Layers
 from .photos import Photo
 from .recipe import PARITY_TOLERANCE, Importer
 from .tflite.float_model import FloatModel
+from .tflite.spread import networks, spread
 
 STRICTER = (
     10  # operators looked at one by one must agree ten times better than mattes, which may then differ ten times more
@@ -156,21 +157,25 @@ def parity(
     Raises ConversionError naming the layer where a photo makes the network itself compute NaN or infinity, and where
     the file gives numbers that the reading does not allow.
     """
-    original, network = OriginalMatte(graph, reading), load(model.tflite, threads=1)
+    original = OriginalMatte(graph, reading)
     # What half precision or whole numbers round off is no fault of the lowering, whose float32 is held to its own bar.
     single = session(graph.model.SerializeToString()) if graph.half or graph.kept.levels else None
     in_levels = reading.matte.values == "0-255" or reading.matte.counted  # until a number is no whole one
     low, high, largest, rounding, worst = np.inf, -np.inf, -1.0, 0.0, photos[0].image
     flipped: float | None = 0.0
-    for number, photo in enumerate(photos):
-        output = original.numbers(photo.image)
+    workers = [
+        lambda image, network=network: (original.numbers(image), network.run(model.to_input(image)))
+        for network in networks(model.tflite, len(photos))
+    ]
+    pairs = spread((photo.image for photo in photos), workers)
+    for number, (photo, (output, made)) in enumerate(zip(photos, pairs, strict=True)):
         if not np.isfinite(output).all():
             check_activations(graph, reading, photo.image)
             raise _not_finite(graph, "its last step")
         refuse_outside(reading.matte, output, photo.name)
         in_levels = in_levels and (reading.matte.counted or np.array_equal(output, np.rint(output)))
         expected = reading.matte.apply(output)
-        found = np.clip(network.run(model.to_input(photo.image))[0, :, :, 0], 0.0, 1.0)
+        found = np.clip(made[0, :, :, 0], 0.0, 1.0)
         if found.shape != expected.shape:
             raise ConversionError(f"the converted network gives {found.shape}, the original {expected.shape}")
         if single is not None:
@@ -211,8 +216,10 @@ def same_levels(graph: Graph, reading: Reading, int8: bytes, photos: Sequence[Ph
 
     `because`: what can make them differ. Raises GateRefusedError where they differ by more than rounding can.
     """
-    original, found = OriginalMatte(graph, reading), matte_maker(int8)
-    apart = [np.abs(np.rint(original.alpha(p.image) * 255) - found(p.image).astype(np.float32)) for p in photos]
+    original = OriginalMatte(graph, reading)
+    workers = [lambda image, of=of: (original.alpha(image), of(image)) for of in matte_makers(int8, len(photos))]
+    pairs = spread((photo.image for photo in photos), workers)
+    apart = [np.abs(np.rint(alpha * 255) - found.astype(np.float32)) for alpha, found in pairs]
     mean = float(np.mean(apart))
     if mean > MOST_LEVELS:
         raise GateRefusedError(
@@ -291,9 +298,9 @@ def judge(
 
 def mattes(model: bytes | FloatModel, photos: Sequence[Photo], *, progress: Progress | None = None) -> list[Alpha]:
     """What a TFLite network of ours makes of every photo, at network size."""
-    alpha, made = matte_maker(model), []
-    for photo in photos:
-        made.append(alpha(photo.image))
+    made: list[Alpha] = []
+    for alpha in spread((photo.image for photo in photos), matte_makers(model, len(photos))):
+        made.append(alpha)
         if progress:
             progress(len(made) / len(photos))
     return made
@@ -321,10 +328,13 @@ def _against_truth(name: str, of_float: Alpha, of_int8: Alpha, truth: Alpha) -> 
     return PhotoTruth(name, iou(first, truth), iou(second, truth), mae(first, truth), mae(second, truth))
 
 
-def matte_maker(model: bytes | FloatModel) -> Callable[[Image], Alpha]:
-    """A TFLite network of ours as a function from a picture to its matte at network size."""
+def matte_makers(model: bytes | FloatModel, photos: int) -> list[Callable[[Image], Alpha]]:
+    """A TFLite network of ours as a function from a picture to its matte at network size, once for each hand."""
     content = model.tflite if isinstance(model, FloatModel) else model
-    network: Network = load(content, threads=1)
+    return [_matte_maker(model, network) for network in networks(content, photos)]
+
+
+def _matte_maker(model: bytes | FloatModel, network: Network) -> Callable[[Image], Alpha]:
     info, convention = network.outputs[0], Convention()
 
     def alpha(image: Image) -> Alpha:

@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 
 from ..tflite.graph import Operator, TfliteGraph
 from ..tflite.kernels import HIGHEST, own_slots
+from ..tflite.spread import together
 from .emit import RoundedWeights, weight_scales
 
 DAMPING = 0.01  # of the mean variance, added to every input's: keeps rarely active inputs from taking in everything
 # Weights per output that are rounded together. The cost is cubic, and what a weight can be traded for is near: the
 # other taps of its channel and some other channels.
 TOGETHER = 144
+CHANNELS = 32  # of a depthwise convolution that one thread rounds at a time
 
 
 def roundable(graph: TfliteGraph, operator: Operator, readers: Mapping[int, Sequence[Operator]]) -> bool:
@@ -85,19 +87,22 @@ def rounded_for(kind: str, weights: NDArray[np.float64], met: NDArray[np.float32
     """Weights of an operator of this kind, rounded for what they met: (positions, taps, channels)."""
     if kind == "DEPTHWISE_CONV_2D":
         scales = weight_scales(weights, 3)
-        stored = _gptq_each(weights.reshape(-1, weights.shape[-1]).T, scales, met)
-        return RoundedWeights(stored.T.reshape(weights.shape), scales)
+        table = weights.reshape(-1, weights.shape[-1]).T
+        parts = [np.s_[start : start + CHANNELS] for start in range(0, len(table), CHANNELS)]
+        rows = together(lambda part: _gptq_each(table[part], scales[part], met[..., part]), parts)
+        return RoundedWeights(np.concatenate(rows).T.reshape(weights.shape), scales)
     scales = weight_scales(weights, 0)
     outputs, inputs = weights.shape[0], weights.shape[-1]
     taps = weights.reshape(outputs, -1, inputs)
-    stored = np.empty(taps.shape, np.int8)
     width = max(1, TOGETHER // taps.shape[1])
-    for start in range(0, inputs, width):
-        block = np.s_[:, :, start : start + width]
-        stored[block] = _gptq(taps[block].reshape(outputs, -1), scales, met[block].reshape(len(met), -1)).reshape(
-            stored[block].shape
-        )
-    return RoundedWeights(stored.reshape(weights.shape), scales)
+    blocks = [np.s_[:, :, start : start + width] for start in range(0, inputs, width)]
+    stored = together(
+        lambda block: _gptq(taps[block].reshape(outputs, -1), scales, met[block].reshape(len(met), -1)).reshape(
+            taps[block].shape
+        ),
+        blocks,
+    )
+    return RoundedWeights(np.concatenate(stored, axis=2).reshape(weights.shape), scales)
 
 
 def _gptq_each(weights: NDArray[np.float64], scales: NDArray[np.float64], met: NDArray[np.float32]) -> NDArray[np.int8]:

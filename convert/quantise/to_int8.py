@@ -13,7 +13,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ...runtime.network.interpreter import load
 from ...runtime.picture.images import Image
 from ...runtime.picture.scale import resize
 from ..rewrite.branches import with_branches
@@ -22,6 +21,7 @@ from ..rewrite.int8_forms import with_int8_forms
 from ..rewrite.shuffles import without_shuffles
 from ..tflite.float_model import FloatModel
 from ..tflite.graph import TfliteGraph
+from ..tflite.spread import networks, spread
 from .bias_correction import correct_biases, half_step
 from .calibrate import METHODS, Method, Statistics, choose_ranges, observe, visible, with_unseen
 from .emit import RoundedWeights, quantize, without_int8_kernel
@@ -247,11 +247,12 @@ class _Judge:
     def loss(self, content: bytes, least: float = math.inf) -> float:
         """Mean absolute difference of alpha, 0…1; infinite as soon as it is certain to be more than `least`."""
         if content not in self.known:
-            network = load(content)
-            scale = np.float32(network.outputs[0].scale)
+            several = networks(content, len(self.photos))
+            scale = np.float32(several[0].outputs[0].scale)
             apart: list[np.float32] = []
-            for photo, alpha in zip(self.photos, self.alphas, strict=True):
-                apart.append(np.abs(network.run(photo[np.newaxis]) * scale - alpha).mean())
+            made = spread((photo[np.newaxis] for photo in self.photos), [network.run for network in several])
+            for found, alpha in zip(made, self.alphas, strict=True):
+                apart.append(np.abs(found * scale - alpha).mean())
                 if float(np.sum(apart)) > least * len(self.photos):
                     return math.inf
             self.known[content] = float(np.mean(apart))
@@ -259,6 +260,6 @@ class _Judge:
 
 
 def _judge(model: FloatModel, images: Sequence[Image]) -> _Judge:
-    network = load(model.tflite)
+    workers = [network.run for network in networks(model.tflite, len(images))]
     photos = [resize(image, model.size) for image in images]
-    return _Judge(photos, [network.run(model.to_input(photo)) for photo in photos])
+    return _Judge(photos, list(spread(map(model.to_input, photos), workers)))

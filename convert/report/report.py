@@ -24,7 +24,7 @@ from ..pipeline import Conversion, own_version
 from ..recipe import WARN_BELOW_IOU
 from ..targets.coverage import Coverage
 from ..targets.partitions import partitions
-from ..verify import matte_maker
+from ..verify import matte_makers
 from . import charts, coverage, page
 from .node_data import NODE_DATA, node_data
 from .page import Tone
@@ -227,7 +227,7 @@ def _tone(value: float, good: float, fair: float) -> Tone:
 
 def _worst_photos(result: Conversion) -> str:
     photos = {photo.name: photo for photo in result.verification.photos}
-    of_float, of_int8 = matte_maker(result.float_model), matte_maker(result.tflite)
+    of_float, of_int8 = (matte_makers(model, 1)[0] for model in (result.float_model, result.tflite))
     rows = []
     for judged in result.agreement.worst(WORST_PHOTOS):
         image = photos[judged.name].image

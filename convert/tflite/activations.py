@@ -17,6 +17,7 @@ from ...runtime.device.machine import default_threads
 from ...runtime.device.stderr_capture import capture_stderr
 from ...runtime.errors import ModelError
 from .graph import TfliteGraph
+from .spread import hands, spread
 
 Given = TypeVar("Given")
 MOST_BYTES = 192 << 20  # of tensors kept alive at once; a network with more is run several times per photo
@@ -36,7 +37,7 @@ class Activations:
         self.input_name = graph.name(self._input)
         self._graph = graph
         self._portions = list(_portions(graph, [graph.numbers[name] for name in dict.fromkeys(names)]))
-        self._only = self._part(self._portions[0]) if len(self._portions) == 1 else None
+        self._kept: list[_Part] = []  # where one portion is all
 
     def run(self, tensor: NDArray) -> Iterator[tuple[str, NDArray]]:
         """One inference → (name, values) of every chosen tensor; values are valid until the next run."""
@@ -50,21 +51,28 @@ class Activations:
         no more than one is in memory.
         """
         for portion in self._portions:
-            part = self._only or self._part(portion)
-            for number, image in enumerate(images):
-                for name, values in part.run(feed(image)):
+            parts = self._parts(portion, len(images))
+            for number, part in enumerate(spread(map(feed, images), [part.run for part in parts])):
+                for name, values in part.values():
                     yield number, name, values
 
-    def _part(self, portion: list[int]) -> _Part:
-        return _Part(self._graph.expose(portion), [self._graph.name(t) for t in portion])
+    def _parts(self, portion: list[int], images: int) -> list[_Part]:
+        """The network that gives these tensors, once for each hand that there is memory for."""
+        if self._kept:
+            return self._kept
+        count = min(hands(images), max(1, MOST_BYTES // sum(_bytes(self._graph, tensor) for tensor in portion)))
+        content, names = self._graph.expose(portion), [self._graph.name(tensor) for tensor in portion]
+        parts = [_Part(content, names, default_threads() if count == 1 else 1) for _ in range(count)]
+        self._kept = parts if len(self._portions) == 1 else []
+        return parts
 
 
 class _Part:
-    def __init__(self, content: bytes, names: list[str]) -> None:
+    def __init__(self, content: bytes, names: list[str], threads: int) -> None:
         module = import_module("ai_edge_litert.interpreter")
         try:
             with capture_stderr():
-                self._interpreter = module.Interpreter(model_content=content, num_threads=default_threads())
+                self._interpreter = module.Interpreter(model_content=content, num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise ModelError(f"the interpreter refuses the network: {str(error).splitlines()[0]}") from error
@@ -72,9 +80,12 @@ class _Part:
         # In the order of the outputs asked for; a tensor that is its own input appears under its own name.
         self._outputs = list(zip(names, self._interpreter.get_output_details(), strict=True))
 
-    def run(self, tensor: NDArray) -> Iterator[tuple[str, NDArray]]:
+    def run(self, tensor: NDArray) -> _Part:
         self._interpreter.set_tensor(self._entry, tensor)
         self._interpreter.invoke()
+        return self
+
+    def values(self) -> Iterator[tuple[str, NDArray]]:
         for name, details in self._outputs:
             yield name, self._interpreter.get_tensor(details["index"])
 
@@ -84,7 +95,7 @@ def _portions(graph: TfliteGraph, tensors: list[int]) -> Iterator[list[int]]:
     portion: list[int] = []
     size = 0
     for tensor in tensors:
-        need = int(np.prod(graph.shape(tensor))) * graph.dtype(tensor).itemsize
+        need = _bytes(graph, tensor)
         if portion and size + need > MOST_BYTES:
             yield portion
             portion, size = [], 0
@@ -92,3 +103,7 @@ def _portions(graph: TfliteGraph, tensors: list[int]) -> Iterator[list[int]]:
         size += need
     if portion:
         yield portion
+
+
+def _bytes(graph: TfliteGraph, tensor: int) -> int:
+    return int(np.prod(graph.shape(tensor))) * graph.dtype(tensor).itemsize

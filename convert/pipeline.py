@@ -27,7 +27,7 @@ from .onnx.lower import lower, refuse_stored_integers
 from .onnx.reading import Reading
 from .onnx.reference import with_ends
 from .photos import Photo, PhotoSet, Split, gather, gather_pairs, split
-from .quantise.kept import kept_scales, unlike
+from .quantise.kept import in_floating_point, kept_scales, unlike
 from .quantise.shared_scales import Ranges
 from .quantise.to_int8 import Quantised, to_int8
 from .recipe import WARN_BELOW_IOU, Recipe
@@ -42,6 +42,7 @@ from .tflite.graph import TfliteGraph, float_operators
 from .verify import (
     SAME_LEVELS,
     Agreement,
+    FileLevels,
     GroundTruth,
     Parity,
     check_activations,
@@ -49,7 +50,6 @@ from .verify import (
     mattes,
     parity,
     refuse_difference,
-    same_levels,
 )
 from .verify import compare as compare_mattes
 
@@ -57,6 +57,7 @@ READING_PHOTOS = 16  # on which the output is looked at; the parity photos are a
 RANKING_PHOTOS = 16  # enough to order layers by what int8 costs them; the choice itself is measured on all
 COSTLY_MAE = 0.012  # of int8 mattes to float ones: above it, the layers that cost it are looked for
 ENDS_PHOTOS = 4  # on which a quantised network's activations are held against the ends of their levels
+WORTH_FLOAT = 0.7  # of what differed from a quantised file's matte may still: then operators in float32 are worth it
 COSTLY_LAYERS, COSTLY_PHOTOS = 3, 4  # so many are named, found on so many photos
 PI32_MAE = 0.005  # tflite-runtime rounds halves otherwise, which a steep sigmoid enlarges along contours
 Progress = Callable[[str, float], None]  # what is being done, and the share of it that is, 0…1
@@ -152,7 +153,7 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
             graph, [photo.image for photo in chosen[:READING_PHOTOS]], preprocessing=recipe.preprocessing,
             values=recipe.values, channel=recipe.channel,
         )  # fmt: skip
-        if graph.kept.levels:
+        if graph.levels:
             graph = with_ends(graph, reading, [photo.image for photo in chosen[:ENDS_PHOTOS]])
     other: bytes | None = None
     if recipe.importer == "onnx-tf":
@@ -181,15 +182,12 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
     if quantised and searched is None and not model.levels:
         with stages.stage("looking for the layers that cost most") as tell:
             blame = _blame(model, quantised, judges[:: max(1, len(judges) // COSTLY_PHOTOS)][:COSTLY_PHOTOS], tell)
-    if not accelerators.is_one(recipe.target):  # they take TRANSPOSE_CONV, and DEPTH_TO_SPACE hardly anywhere
-        int8 = with_subpixels(TfliteGraph(int8)).to_bytes()
     levels: float | None = None
-    if graph.kept.levels:
+    int8 = _shuffled(recipe, TfliteGraph(int8))
+    if graph.levels:
         with stages.stage("comparing int8 with the quantised file"):
-            because = unlike(quantised) if quantised else ""
-            levels = same_levels(graph, reading, int8, chosen, because=because)
-        if levels < SAME_LEVELS:
-            blame = f"{levels:.2%} of the int8 matte is within one level of the quantised file's: {because}"
+            of_file = FileLevels(graph, reading, chosen)
+            int8, levels, blame = _like_the_file(recipe, of_file, int8, quantised if searched is None else None)
     with stages.stage("comparing int8 with float") as tell:
         of_float = mattes(model, judges, progress=lambda share: tell(share / 2))
         of_int8 = mattes(int8, judges, progress=lambda share: tell(0.5 + share / 2))
@@ -225,6 +223,34 @@ def _loaded(path: Path, recipe: Recipe) -> onnx_graph.Graph:
         photos = gather(recipe.calibrate, graph.size, most=1, channels=graph.channels)
         described = outputs_on(graph, error.names, photos.images[0], recipe.preprocessing)
         raise SeveralOutputsError(error.file, error.names, described) from error
+
+
+def _shuffled(recipe: Recipe, graph: TfliteGraph) -> bytes:
+    """The file; but accelerators take TRANSPOSE_CONV, and DEPTH_TO_SPACE hardly anywhere."""
+    return (graph if accelerators.is_one(recipe.target) else with_subpixels(graph)).to_bytes()
+
+
+def _like_the_file(
+    recipe: Recipe, of_file: FileLevels, int8: bytes, quantised: Quantised | None
+) -> tuple[bytes, float, str]:
+    """Int8, or with as much in float32 as a file needs that was quantised elsewhere → (network, share of its matte
+    within a level, what to say of that). `quantised`: None where the precisions were chosen already.
+    """
+    (share, mean), said = of_file.same(int8), ""
+    because = unlike(quantised) if quantised else "it was searched for with --max-drop"
+    choices = [] if quantised is None or accelerators.is_one(recipe.target) else in_floating_point(quantised)
+    for islands in choices if quantised else ():
+        if share >= SAME_LEVELS:
+            break
+        candidate = _shuffled(recipe, quantised.with_islands(islands))
+        found, apart = of_file.same(candidate)
+        if 1 - found <= WORTH_FLOAT * (1 - share):
+            int8, share, mean = candidate, found, apart
+            said = f"{len(islands)} operators compute in float32, as the file does: {because}"
+    of_file.refuse(mean, because)
+    if share < SAME_LEVELS:
+        said = f"{share:.2%} of the int8 matte is within one level of the quantised file's: {because}"
+    return int8, share, said
 
 
 def _refuse_doubtful(recipe: Recipe, unproven: Sequence[str]) -> None:
@@ -398,7 +424,7 @@ def _card(
     islands = len(float_operators(TfliteGraph(int8)))
     precision = f"int8 with {islands} operators in float32" if islands else "full int8"
     whose = "by TensorFlow" if recipe.importer == "onnx-tf" else "per channel"
-    whose = "with the file's own scales" if graph.kept.levels else whose
+    whose = "with the file's own scales" if graph.levels else whose
     return ModelCard(
         name=recipe.name or path.stem,
         role="segmenter" if graph.channels == onnx_graph.RGB else "follower",

@@ -23,7 +23,7 @@ from .onnx.reference import Layers
 from .photos import Photo
 from .recipe import PARITY_TOLERANCE, Importer
 from .tflite.float_model import FloatModel
-from .tflite.spread import networks, spread
+from .tflite.spread import hands, networks, spread
 
 STRICTER = (
     10  # operators looked at one by one must agree ten times better than mattes, which may then differ ten times more
@@ -159,7 +159,7 @@ def parity(
     """
     original = OriginalMatte(graph, reading)
     # What half precision or whole numbers round off is no fault of the lowering, whose float32 is held to its own bar.
-    single = session(graph.model.SerializeToString()) if graph.half or graph.kept.levels else None
+    single = session(graph.model.SerializeToString()) if graph.half or graph.levels else None
     in_levels = reading.matte.values == "0-255" or reading.matte.counted  # until a number is no whole one
     low, high, largest, rounding, worst = np.inf, -np.inf, -1.0, 0.0, photos[0].image
     flipped: float | None = 0.0
@@ -211,23 +211,28 @@ def parity(
     return replace(result, first_difference=first, operator_error=max(own, default=None))
 
 
-def same_levels(graph: Graph, reading: Reading, int8: bytes, photos: Sequence[Photo], *, because: str = "") -> float:
-    """How much of the mattes is at most one level of 255 from what a file that was quantised already gives, 0…1.
+class FileLevels:
+    """What a file that was quantised already makes of photos, in levels of 255."""
 
-    `because`: what can make them differ. Raises GateRefusedError where they differ by more than rounding can.
-    """
-    original = OriginalMatte(graph, reading)
-    workers = [lambda image, of=of: (original.alpha(image), of(image)) for of in matte_makers(int8, len(photos))]
-    pairs = spread((photo.image for photo in photos), workers)
-    apart = [np.abs(np.rint(alpha * 255) - found.astype(np.float32)) for alpha, found in pairs]
-    mean = float(np.mean(apart))
-    if mean > MOST_LEVELS:
-        raise GateRefusedError(
-            f"{graph.name}: the int8 matte is {mean:.2f} of 255 levels from what the quantised file gives, on average; "
-            f"at most {MOST_LEVELS:g} is allowed{f'; {because}' if because else ''}. Nothing was written; convert the "
-            "full-precision original"
-        )
-    return float(np.mean([difference <= 1 for difference in apart]))
+    def __init__(self, graph: Graph, reading: Reading, photos: Sequence[Photo]) -> None:
+        original = OriginalMatte(graph, reading)
+        self._name, self._images = graph.name, [photo.image for photo in photos]
+        self._levels = [np.rint(alpha * 255) for alpha in spread(self._images, [original.alpha] * hands(len(photos)))]
+
+    def same(self, int8: bytes) -> tuple[float, float]:
+        """How much of the mattes is at most one level apart, 0…1, and by how many levels they differ on average."""
+        found = spread(self._images, matte_makers(int8, len(self._images)))
+        apart = [np.abs(level - alpha) for level, alpha in zip(self._levels, found, strict=True)]
+        return float(np.mean([difference <= 1 for difference in apart])), float(np.mean(apart))
+
+    def refuse(self, mean: float, because: str) -> None:
+        """Raises GateRefusedError where the mattes differ by more levels than rounding can make."""
+        if mean > MOST_LEVELS:
+            raise GateRefusedError(
+                f"{self._name}: the int8 matte is {mean:.2f} of 255 levels from what the quantised file gives, on "
+                f"average; at most {MOST_LEVELS:g} is allowed; {because}. Nothing was written; convert the "
+                "full-precision original"
+            )
 
 
 def check_activations(graph: Graph, reading: Reading, image: Image) -> None:

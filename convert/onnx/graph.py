@@ -18,7 +18,7 @@ from ...runtime.errors import ConversionError, ModelError
 from ...runtime.picture.images import Size
 from . import fold
 from .ends import Ending, Frozen, channels_last, dtype_of, ending, freeze, image_input
-from .qdq import Kept, before_stored, keep_scales
+from .qdq import Level, before_stored, keep_scales
 
 OLDEST_OPSET = 7  # broadcasting as numpy does it; new ones are read by their operators
 LARGEST_BYTES = 2**31 - 1  # a protobuf message, and a TFLite flatbuffer, cannot be larger
@@ -80,7 +80,7 @@ class Graph:
     frozen: Frozen  # the file's other inputs, as they were said
     feeds: Mapping[str, NDArray]  # and what they hold
     half: bool  # the file computes in half precision
-    kept: Kept  # the scales of a network that was quantised already
+    levels: Mapping[str, Level]  # of a network that was quantised already: activation → what its int8 numbers mean
 
     @property
     def channels_last(self) -> bool:
@@ -130,7 +130,7 @@ def _loaded(path: Path, size: Size | None, output: str | None, frozen: Frozen, *
     model = inliner.inline_local_functions(model) if model.functions else model
     types, half = _single_precision(model)
     output = before_stored(model, output)
-    kept = keep_scales(model, path.name)
+    levels = keep_scales(model, path.name)
     end = ending(model, path.name, output)
     _sort(model, end.tensor, path)
     read = {name for node in model.graph.node for name in _inputs(node)}
@@ -157,7 +157,7 @@ def _loaded(path: Path, size: Size | None, output: str | None, frozen: Frozen, *
     constants = {name: array for name, array in folded.constants.items() if name in used}
     return Graph(
         nodes, image, end.tensor, constants, folded.shapes, opset, model, sha256(path), path.stem, path, dtype, end,
-        frozen, feeds, half, kept,
+        frozen, feeds, half, levels,
     )  # fmt: skip
 
 

@@ -67,7 +67,6 @@ def lower(graph: Graph, reading: Reading) -> FloatModel:
             for tensor, level in lowering.levels.items()
             if tensor != image
         },
-        grids=lowering.grids,
     )
 
 

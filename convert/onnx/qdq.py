@@ -43,31 +43,29 @@ class Level:
         return self.zero_point == other.zero_point and abs(self.scale / other.scale - 1) < SAME_SCALE
 
 
-@dataclass(frozen=True)
-class Kept:
-    """The scales of a network that was quantised already; both empty for any other."""
-
-    levels: Mapping[str, Level]  # activation (the DequantizeLinear's result) → its levels
-    grids: Mapping[str, NDArray[np.float64]]  # constant → its scales, (1,) or one per output channel
-
-
-def keep_scales(model: ModelProto, file: str) -> Kept:
-    """Take the pairs out of a network, in place. Raises ConversionError naming a node that TFLite cannot express."""
+def keep_scales(model: ModelProto, file: str) -> dict[str, Level]:
+    """Take the pairs out of a network, in place → activation (the DequantizeLinear's result) and its levels; none of a
+    network that was not quantised. Raises ConversionError naming a node that TFLite cannot express.
+    """
     graph = model.graph
-    if not any(node.op_type == "DequantizeLinear" for node in graph.node):
-        return Kept({}, {})
+    pairs_of = [node for node in graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    if not any(node.op_type == "DequantizeLinear" for node in pairs_of):
+        return {}
+    for node in pairs_of:
+        node.domain = ""  # onnxruntime's own form of them, from before the standard had all types, means the same
     # Exporters merge, cut and cast constants before they are dequantised, and compute scales.
     read = {"QuantizeLinear": 1, "DequantizeLinear": 0, "Clip": 1}  # from this input on
     constants = of_constants(
         model, [name for node in graph.node if node.op_type in read for name in node.input[read[node.op_type] :]]
     )
     producers = {name: node for node in graph.node for name in node.output if name}
+    outputs = {entry.name for entry in graph.output}
     readers: dict[str, list[NodeProto]] = {}
     for node in graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
     levels: dict[str, Level] = {}
-    grids: dict[str, NDArray[np.float64]] = {}
+    pairs: dict[tuple[str, Level], str] = {}  # of what, with which levels → the result
     for node in graph.node:
         if node.op_type != "DequantizeLinear":
             continue
@@ -75,8 +73,8 @@ def keep_scales(model: ModelProto, file: str) -> Kept:
             scales, zeros = _numbers(node, constants, file)
             stored = constants[node.input[0]]
             read_by = readers.get(node.output[0], [])
-            if stored.dtype.itemsize == 1 and _is_grid(node, stored, scales, zeros, read_by, file):
-                grids[node.output[0]] = scales
+            if stored.dtype.itemsize == 1:
+                _refuse_weights(node, stored, scales, zeros, read_by, file)
             continue
         maker = producers.get(node.input[0])
         clip = maker if maker is not None and maker.op_type == "Clip" else None
@@ -84,7 +82,12 @@ def keep_scales(model: ModelProto, file: str) -> Kept:
         if given is None or given.op_type != "QuantizeLinear":
             continue  # of numbers that came from elsewhere: an affine map like any other
         scales, zeros = _numbers(node, constants, file)
-        level = levels[node.output[0]] = _level(node, scales, zeros, file)
+        level = _level(node, scales, zeros, file)
+        first = pairs.setdefault((given.input[0], level), node.output[0]) if clip is None else node.output[0]
+        if first != node.output[0] and node.output[0] not in outputs:  # some quantisers put a pair before every reader
+            for reader in readers.get(node.output[0], ()):
+                reader.input[:] = [first if name == node.output[0] else name for name in reader.input]
+        levels[node.output[0]] = level
         del node.attribute[:]
         # Quantisers drop a ReLU whose result has no levels below zero: saturating there does the same.
         node.op_type = "Relu" if level.zero_point == LOWEST else "Identity"
@@ -98,7 +101,7 @@ def keep_scales(model: ModelProto, file: str) -> Kept:
                     ends[slot] = (float(constants[name]) - float(zeros[0])) * level.scale
             set_clip(model, node, ends[0], ends[1])
     _at_the_input(model, constants, levels, file)
-    return Kept(levels, grids)
+    return levels
 
 
 def set_clip(model: ModelProto, node: NodeProto, low: float, high: float) -> None:
@@ -168,19 +171,19 @@ def _level(node: NodeProto, scales: NDArray, zeros: NDArray, file: str) -> Level
     return Level(float(np.float32(scales[0])), int(zeros[0]) - _OFFSET[zeros.dtype])
 
 
-def _is_grid(
+def _refuse_weights(
     node: NodeProto, stored: NDArray, scales: NDArray, zeros: NDArray, readers: Sequence[NodeProto], file: str
-) -> bool:
-    """Whether TFLite can store a constant so. Refuses weights that it cannot; other constants are stored anew."""
+) -> None:
+    """Raises ConversionError for weights that TFLite cannot store so; other constants are stored anew."""
     weighted = [r for r in readers if r.op_type in _WEIGHTED and r.input[1] == node.output[0]]
+    if not weighted:
+        return
     if stored.dtype.name.startswith("float"):
-        if weighted:
-            raise _refusal(node, file, f"its weights are {stored.dtype}", "int8")
-        return False
+        raise _refusal(node, file, f"its weights are {stored.dtype}", "int8")
     axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
     several = scales.size > 1
     if several and scales.size != stored.shape[axis]:
-        return False  # a scale for every block
+        return  # a scale for every block
     wrong = next((r for r in weighted if several and axis % stored.ndim != _channels(r, stored.ndim)), None)
     if wrong is not None:
         raise _refusal(
@@ -189,10 +192,8 @@ def _is_grid(
         )  # fmt: skip
     shape = [-1 if several and number == axis % stored.ndim else 1 for number in range(stored.ndim)]
     steps = stored.astype(np.int64) - np.broadcast_to(zeros, scales.shape).astype(np.int64).reshape(shape)
-    fits = bool(steps.min() >= -LEVELS and steps.max() < LEVELS)
-    if weighted and not fits:
+    if steps.min() < -LEVELS or steps.max() >= LEVELS:
         raise _refusal(node, file, "its weights have a zero point", "weights that are symmetric about zero (int8)")
-    return fits
 
 
 def _channels(reader: NodeProto, rank: int) -> int:

@@ -42,7 +42,7 @@ def with_ends(graph: Graph, reading: Reading, images: Sequence[Image]) -> Graph:
     Quantisers leave a ReLU6 out whose result has no levels above it: saturating there does the same. int8 saturates by
     itself; its float twin has to be told. Where no picture gets there, a clip would only cost float its time.
     """
-    levels = graph.kept.levels
+    levels = graph.levels
     pairs = {n.outputs[0]: n.inputs[0] for n in graph.nodes if n.op in ("Identity", "Relu") and n.outputs[0] in levels}
     whole = Layers(_clipped(graph, pairs), reading)
     pairs = {made: source for made, source in pairs.items() if source in whole.names}
@@ -62,7 +62,7 @@ def _clipped(graph: Graph, names: Collection[str]) -> Graph:
     clips: dict[str, NodeProto] = {}
     for node in model.graph.node:
         if node.output[0] in names:
-            set_clip(model, node, *graph.kept.levels[node.output[0]].ends)
+            set_clip(model, node, *graph.levels[node.output[0]].ends)
             clips[node.output[0]] = node
     ends = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer[len(graph.model.graph.initializer) :]}
     nodes = [

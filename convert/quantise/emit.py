@@ -128,12 +128,13 @@ def stored_weights(
 ) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
     """Real weights with scales along `axis` → int8 and the scales raised to what the kernels can do with them.
 
-    `bias`: (channels,) real. `data`, `output`: the int8 scales of what is multiplied and of the result.
+    Rounded to nearest they end at -127; a file's own may hold a -128 (`kept`). `bias`: (channels,) real. `data`,
+    `output`: the int8 scales of what is multiplied and of the result.
     """
     least = np.maximum(LEAST_MULTIPLIER * output / data, np.abs(bias) / (data * LARGEST_BIAS))
     raised = np.maximum(scales, least)
     steps = weights / along(axis, raised, weights.ndim)
-    return np.clip(np.rint(steps), -HIGHEST, HIGHEST).astype(np.int8), raised
+    return np.clip(np.rint(steps), LOWEST, HIGHEST).astype(np.int8), raised
 
 
 def mean_response(graph: TfliteGraph, operator: Operator, weights: NDArray, mean: NDArray) -> NDArray[np.float64]:

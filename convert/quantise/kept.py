@@ -9,37 +9,62 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from ...runtime.picture.images import Image
 from ..rewrite.int8_forms import with_int8_forms
+from ..rewrite.lookup import functions_between
 from ..tflite.float_model import FloatModel
-from ..tflite.kernels import HIGHEST, KERNELS
+from ..tflite.kernels import HIGHEST, KERNELS, LOWEST
 from .calibrate import choose_ranges, observe, visible
 from .emit import RoundedWeights, along
 from .to_int8 import PLAIN, Quantised
 
 SHARES = 1 / 256  # what a step of a softmax is in int8
-ON_GRID = 0.02  # of a step: what float32 makes of a whole number of them
+# Their results are numbers of their inputs, where these have the same levels.
+_COPIES = {kind for kind, kernel in KERNELS.items() if kernel.scales == "same"} - {"AVERAGE_POOL_2D", "RESIZE_BILINEAR"}
+_ROUNDED_OTHERWISE = {"AVERAGE_POOL_2D", "MEAN", "PRELU", "RESIZE_BILINEAR", "SOFTMAX"}  # than before QuantizeLinear
+ON_GRID = 0.002  # of a step: more than what float32 makes of a whole number of them
 
 
 def kept_scales(
     model: FloatModel, images: Sequence[Image], *, progress: Callable[[float], None] | None = None
 ) -> Quantised:
     """Int8 with `model.levels` and `model.grids`."""
-    model = with_int8_forms(model)
+    model = with_int8_forms(_saturating(model))
     ranges = choose_ranges(model, visible(model, observe(model, images, progress=progress)))
     return Quantised(model.graph, model, ranges, PLAIN, rounded=_stored(model)).emitted()
 
 
+def _saturating(model: FloatModel) -> FloatModel:
+    """Lone ReLUs whose levels begin at zero as MAXIMUM, which int8 needs no operator for."""
+    graph, readers = model.graph.copy(), model.graph.consumers()
+    for number, operator in enumerate(graph.operators):
+        source, name = operator.inputs[0], graph.name(operator.outputs[0])
+        alone = len(readers.get(source, ())) == 1 and source not in graph.outputs
+        if graph.kind(operator) == "RELU" and alone and model.levels.get(name, (0.0, 0))[1] == LOWEST:
+            zero = graph.add_constant(f"{name}/zero", np.zeros(1, np.float32))
+            options = schema.MaximumMinimumOptionsT()
+            graph.operators[number] = graph.new_operator("MAXIMUM", [source, zero], operator.outputs, options=options)
+    return model.with_graph(graph)
+
+
+def in_floating_point(made: Quantised) -> list[tuple[str, ...]]:
+    """What the file computes with real numbers, as names of operators' outputs: first what touches a tensor without
+    levels or has such weights, then what has levels and is rounded between them otherwise as well.
+    """
+    graph = made.model.graph
+    touched, anew = _without_levels(made), _anew(made)
+    first = [graph.name(o.outputs[0]) for o in graph.operators if id(o) in touched or anew.intersection(o.inputs)]
+    rounded = [graph.name(o.outputs[0]) for o in graph.operators if graph.kind(o) in _ROUNDED_OTHERWISE]
+    return list(dict.fromkeys(tuple(names) for names in (first, dict.fromkeys([*first, *rounded])) if names))
+
+
 def unlike(made: Quantised) -> str:
     """What can make int8 differ from the file, likeliest first, in words: all else agrees to the bit."""
-    graph, levels = made.model.graph, made.model.levels
-    made_anew = {kind for kind, kernel in KERNELS.items() if kernel.scales == "free"} | {"CONCATENATION"}
-    left = {made.graph.name(o.outputs[0]) for o in made.graph.operators}  # without what became a part of a table
-    ours = [o for o in graph.operators if graph.kind(o) in made_anew and graph.name(o.outputs[0]) in left]
-    inner = [o for o in ours if graph.is_activation(o.outputs[0]) and o.outputs[0] not in graph.outputs]
-    between = [o for o in inner if graph.name(o.outputs[0]) not in levels]
+    graph, levels, touched = made.model.graph, made.model.levels, _without_levels(made)
+    between = [o for o in graph.operators if id(o) in touched and o.outputs[0] in touched[id(o)]]
     shares = [o for o in graph.operators if graph.kind(o) == "SOFTMAX"]
     readers = graph.consumers()
     for operator in shares:
@@ -49,38 +74,110 @@ def unlike(made: Quantised) -> str:
     if between:
         more = f" and {len(between) - 1} more" if len(between) > 1 else ""
         return f"the file gives no levels to what {graph.title(between[0])}{more} makes"
-    anew = [name for name in made.model.grids if name in graph.numbers and name not in made.rounded]
+    several = [name for name, steps, _, axis in _on_grid(made.model) if (_one_lowest(steps, axis) != steps).any()]
+    if several:
+        return f"the weights '{several[0]}' hold -128 several times for one channel, which overflows on Arm"
+    anew = _anew(made)
     if anew:
-        return f"the weights '{anew[0]}' do not lie on the levels of the file"
-    lowest = [name for name, steps, _ in _on_grid(made.model) if steps.min() < -HIGHEST]
-    if lowest:
-        return f"the weights '{lowest[0]}' hold -128, for which TFLite has no number"
+        return f"the weights '{graph.name(min(anew))}' do not lie on the levels of the file"
     if shares:
         return f"{graph.title(shares[0])} has levels of its own in int8, 256ths"
     ties = [graph.title(o) for o in graph.operators if graph.kind(o) in ("RESIZE_BILINEAR", "MEAN")]
     return f"{ties[0]} rounds ties otherwise" if ties else "roundings add up"
 
 
+def _without_levels(made: Quantised) -> dict[int, set[int]]:
+    """Identity of every operator that touches tensors without levels → these tensors."""
+    graph, readers = made.model.graph, made.model.graph.consumers()
+    given = {graph.numbers[name] for name in made.model.levels if name in graph.numbers}
+    pieces = [piece for piece, _ in functions_between(graph, given)]
+    within = {id(operator) for piece in pieces for operator in piece.operators}
+    known: dict[int, object] = {graph.numbers[piece.output]: piece.output for piece in pieces}  # tensor → its levels
+    known |= {tensor: graph.name(tensor) for tensor in (*graph.inputs, *graph.outputs)}
+    known |= {tensor: made.model.levels[graph.name(tensor)] for tensor in given}
+    copies = [o for o in graph.operators if graph.kind(o) in _COPIES]
+    for operator in copies:
+        found = {known.get(tensor) for tensor in operator.inputs if graph.is_activation(tensor)}
+        if len(found) == 1 and None not in found:
+            known = dict.fromkeys(operator.outputs, *found) | known
+    for operator in reversed(copies):
+        for tensor in operator.inputs:
+            taken = readers.get(tensor, ())
+            if all(graph.kind(reader) in _COPIES and known.keys() >= set(reader.outputs) for reader in taken):
+                known.setdefault(tensor, known.get(operator.outputs[0]))
+    touched = {}
+    for operator in graph.operators:
+        met = {t for t in (*operator.inputs, *operator.outputs) if graph.is_activation(t) and t not in known}
+        if met and id(operator) not in within:
+            touched[id(operator)] = met
+    return touched
+
+
+def _anew(made: Quantised) -> set[int]:
+    """Weights that int8 has to round, because the file keeps them as real numbers or at levels that TFLite has not."""
+    graph, found = made.model.graph, set[int]()
+    for operator in graph.operators:
+        kernel = KERNELS.get(graph.kind(operator))
+        tensor = operator.inputs[kernel.weights] if kernel and kernel.weights is not None else -1
+        weights = graph.constant(tensor) if tensor >= 0 else None
+        if weights is not None and graph.name(tensor) not in made.rounded and np.ptp(weights) > 0:
+            found.add(tensor)
+    return found
+
+
 def _stored(model: FloatModel) -> dict[str, RoundedWeights]:
     """The weights as the file stored them. Those that a neighbour was folded into are rounded anew, like any others."""
     return {
-        name: RoundedWeights(np.maximum(steps, -HIGHEST).astype(np.int8), scales)
-        for name, steps, scales in _on_grid(model)
+        name: RoundedWeights(_one_lowest(steps, axis).astype(np.int8), scales)
+        for name, steps, scales, axis in _on_grid(model)
     }
 
 
-def _on_grid(model: FloatModel) -> Iterator[tuple[str, NDArray[np.float64], NDArray[np.float64]]]:
-    """Weights that are whole numbers of the file's steps: name, these numbers, one scale per output channel."""
+def _one_lowest(steps: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """At most one -128 for each output channel, the others -127.
+
+    TFLite's weights end at -127, because Arm's kernels without dot products add two products in 16 bits, which
+    -128 · -128 twice overflow. One does not: -128 · -128 + 127 · 128 is 32640.
+    """
+    by_channel = np.moveaxis(steps, axis, 0).reshape(steps.shape[axis], -1)
+    lowest = by_channel < -HIGHEST
+    first = np.zeros_like(lowest)
+    first[np.arange(len(lowest)), lowest.argmax(axis=1)] = True
+    kept = np.where(lowest & ~first, -HIGHEST, by_channel)
+    return np.moveaxis(kept.reshape(np.moveaxis(steps, axis, 0).shape), 0, axis)
+
+
+def _on_grid(model: FloatModel) -> Iterator[tuple[str, NDArray[np.float64], NDArray[np.float64], int]]:
+    """Weights that are whole numbers of steps: name, these numbers, one scale per output channel, their axis.
+
+    The steps are those of the file, times what was folded into the weights since, such as a batch normalisation.
+    """
     graph = model.graph
     for operator in graph.operators:
         kernel = KERNELS.get(graph.kind(operator))
         if kernel is None or kernel.weights is None:
             continue
-        name = graph.name(operator.inputs[kernel.weights])
-        weights, scales = graph.constant(operator.inputs[kernel.weights]), model.grids.get(name)
-        if weights is None or scales is None or scales.size not in (1, weights.shape[kernel.weights_axis]):
+        weights, axis = graph.constant(operator.inputs[kernel.weights]), kernel.weights_axis
+        if weights is None:
             continue
-        each = np.broadcast_to(scales, (weights.shape[kernel.weights_axis],)).astype(np.float64)
-        steps = weights / along(kernel.weights_axis, each, weights.ndim)
-        if np.abs(steps - np.rint(steps)).max() < ON_GRID and steps.min() > -HIGHEST - 2 and steps.max() < HIGHEST + 1:
-            yield name, np.rint(steps), each
+        rows = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1).astype(np.float64)
+        scales = _steps(rows)
+        if scales is not None:
+            steps = np.rint(weights / along(axis, scales, weights.ndim))
+            yield graph.name(operator.inputs[kernel.weights]), steps, scales, axis
+
+
+def _steps(rows: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """(channels, weights) → the largest step of each channel that all its weights are -128…127 of; None: there is none.
+
+    Of weights that need fewer than eight bits it is divided as far as eight allow: a bias is rounded in it.
+    """
+    largest = np.abs(rows).max(axis=1)
+    scales, left = np.ones(len(rows)), np.flatnonzero(largest > 0)
+    for count in range(1, HIGHEST + 2):
+        tried = largest[left] / count
+        steps = rows[left] / tried[:, None]
+        fits = (np.abs(steps - np.rint(steps)).max(axis=1) < ON_GRID) & (np.rint(steps).max(axis=1) <= HIGHEST)
+        scales[left[fits]] = tried[fits] / max(1, HIGHEST // count)
+        left = left[~fits]
+    return None if left.size else scales

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...runtime.picture.images import Size
 from .graph import TfliteGraph
@@ -29,10 +28,8 @@ class FloatModel:
     input_zero_point: int  # and the int8 model's uint8 input tensor carries exactly these
     tensor_of: Mapping[str, str]  # ONNX tensor → TFLite tensor, only where both hold the same numbers
     layout_of: Mapping[str, tuple[int, ...]]  # ONNX tensor → permutation that gives the TFLite tensor's axes
-    # Of a network that was quantised already, by TFLite tensor name: what int8 activations mean, (scale, zero point),
-    # and the scales of weights, (1,) or one per output channel.
+    # Of a network that was quantised already, by TFLite tensor name: what int8 activations mean, (scale, zero point).
     levels: Mapping[str, tuple[float, int]] = field(default_factory=dict)
-    grids: Mapping[str, NDArray] = field(default_factory=dict)
 
     @cached_property
     def tflite(self) -> bytes:

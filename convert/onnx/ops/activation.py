@@ -45,7 +45,7 @@ def unary(lowering: Lowering, code: int, value: Value, name: str, options: Any =
 @lowers("Relu")
 def relu(lowering: Lowering, node: Node) -> None:
     value, name = lowering.value(node.inputs[0]), node.outputs[0]
-    if name in lowering.graph.kept.levels:
+    if name in lowering.graph.levels:
         value = value if non_negative(lowering, value) else rectified(lowering, value, name)
         lowering.bind_levels(name, value)
         return
@@ -63,7 +63,7 @@ def clip(lowering: Lowering, node: Node) -> None:
     value, name = lowering.value(node.inputs[0]), node.outputs[0]
     low = _bound(lowering, node, 1, "min", -math.inf)
     high = _bound(lowering, node, 2, "max", math.inf)
-    if name in lowering.graph.kept.levels:
+    if name in lowering.graph.levels:
         _between_levels(lowering, value, low, high, name)
     else:
         lowering.bind(name, clipped(lowering, value, low, high, name))
@@ -171,7 +171,7 @@ def leaky(lowering: Lowering, value: Value, slopes: NDArray, name: str) -> Value
     """
     if not np.any(slopes):
         return rectified(lowering, value, name)
-    if slopes.size == 1 and lowering.graph.kept.levels:  # no tensors in between, which would have no levels
+    if slopes.size == 1 and lowering.graph.levels:  # no tensors in between, which would have no levels
         options = schema.LeakyReluOptionsT()
         options.alpha = float(slopes.reshape(-1)[0])
         return unary(lowering, Code.LEAKY_RELU, value, name, options)
@@ -181,7 +181,7 @@ def leaky(lowering: Lowering, value: Value, slopes: NDArray, name: str) -> Value
     if len(varying) == 1 and value.order[-1] != varying[0]:
         order = natural(value.rank) if natural(value.rank)[-1] == varying[0] else with_last(value.order, varying[0])
         value = lowering.kept(lowering.arranged(value, order))
-    if len(varying) == 1 and lowering.graph.kept.levels:
+    if len(varying) == 1 and lowering.graph.levels:
         factors = lowering.floats(f"{name}/slopes", slopes.reshape(-1))
         return lowering.emit(Code.PRELU, [value, factors], name, value.shape, value.order)
     if len(varying) > 1:

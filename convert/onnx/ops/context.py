@@ -93,7 +93,6 @@ class Lowering:
         self._uses[graph.output] += 1
         self._arranged: dict[tuple[int, Order], Value] = {}
         self.levels: dict[int, Level] = {}  # TFLite tensor → what its int8 numbers mean, where the file says so
-        self.grids: dict[str, NDArray] = {}  # name of a weight tensor → its scales, where the file says so
 
     # reading ------------------------------------------------------------------------------------------------------
     def constant(self, name: str) -> NDArray | None:
@@ -160,20 +159,13 @@ class Lowering:
         """A float32 constant."""
         return self.builder.constant(name, np.asarray(values, np.float32))
 
-    def weights(self, name: str, values: ArrayLike, source: str) -> int:
-        """Weights from the ONNX constant `source`, whose scales stay with them."""
-        tensor = self.floats(name, values)
-        if source in self.graph.kept.grids:
-            self.grids[self.builder.tensors[tensor].name] = self.graph.kept.grids[source]
-        return tensor
-
     def bind_levels(self, name: str, value: Value) -> None:
         """As `bind`, for a result with levels of its own (`qdq`), which nothing that follows may change."""
         self.bind(name, self.kept(self.with_levels(name, value)))
 
     def with_levels(self, name: str, value: Value) -> Value:
         """The value where it has the levels of `name`."""
-        level = self.graph.kept.levels[name]
+        level = self.graph.levels[name]
         maker = self.builder.producer(value.tensor)
         known = self.levels.get(value.tensor) or (_FIXED.get(maker.code) if maker else None)
         if known is not None and not known.is_like(level):

@@ -25,8 +25,8 @@ def conv(lowering: Lowering, node: Node) -> None:
     value = lowering.picture(node, node.inputs[0])
     window = window_of(lowering, node, weights.shape[2:], value.shape[2:])
     _check_groups(lowering, node, value, weights)
-    groups, source = node.integer("group", 1), node.inputs[1]
-    result = convolution(lowering, value, weights, bias, window, node.outputs[0], groups=groups, source=source)
+    groups = node.integer("group", 1)
+    result = convolution(lowering, value, weights, bias, window, node.outputs[0], groups=groups)
     lowering.bind(node.outputs[0], result)
 
 
@@ -39,7 +39,6 @@ def convolution(
     name: str,
     *,
     groups: int = 1,
-    source: str = "",
 ) -> Value:
     """One convolution of an NHWC picture, zero pads as SAME where TFLite places them alike, as PAD elsewhere."""
     weights, window = _without_holes(weights, window)
@@ -62,7 +61,7 @@ def convolution(
     options.dilationHFactor, options.dilationWFactor = window.dilations
     code = Code.DEPTHWISE_CONV_2D if depthwise else Code.CONV_2D
     stored = weights.transpose(1, 2, 3, 0) if depthwise else weights.transpose(0, 2, 3, 1)
-    inputs = [value, lowering.weights(f"{name}/weights", stored, source), lowering.floats(f"{name}/bias", bias)]
+    inputs = [value, lowering.floats(f"{name}/weights", stored), lowering.floats(f"{name}/bias", bias)]
     return lowering.emit(code, inputs, name, shape, NHWC, options)
 
 
@@ -130,10 +129,6 @@ def conv_transpose(lowering: Lowering, node: Node) -> None:
     bias = _bias(lowering, node, weights.shape[1])
     name = node.outputs[0]
     result = transposed(lowering, value, weights, bias, (strides[0], strides[-1]), output, crop, name)
-    grid = lowering.graph.kept.grids.get(node.inputs[1])
-    if grid is not None:
-        grid = np.tile(grid, groups if grid.size > 1 else 1)  # one for every output channel of a group
-        lowering.grids.update(dict.fromkeys((f"{name}/weights", f"{name}/full/weights"), grid))
     lowering.bind(name, result)
 
 

@@ -19,7 +19,7 @@ def matmul(lowering: Lowering, node: Node) -> None:
     name = node.outputs[0]
     first, second = lowering.constant(node.inputs[0]), lowering.constant(node.inputs[1])
     if second is not None and second.ndim == 2:
-        lowering.bind(name, connected(lowering, lowering.value(node.inputs[0]), second.T, None, name, node.inputs[1]))
+        lowering.bind(name, connected(lowering, lowering.value(node.inputs[0]), second.T, None, name))
         return
     if first is not None and first.ndim == 2 and len(lowering.graph.shapes[node.inputs[1]]) >= 2:
         # A · X = (Xᵀ · Aᵀ)ᵀ: the constant becomes the weights, and the transposes are only readings.
@@ -55,7 +55,7 @@ def gemm(lowering: Lowering, node: Node) -> None:
         bias = None
         if constant is not None and constant.size in (1, weights.shape[0]) and constant.shape in _rows(constant.size):
             bias = np.broadcast_to(beta * constant.reshape(-1), (weights.shape[0],))
-        result = connected(lowering, value, weights, bias, name, node.inputs[1] if alpha == 1 else "")
+        result = connected(lowering, value, weights, bias, name)
         if bias is not None:
             extra = None
     if extra is not None:
@@ -71,15 +71,13 @@ def _rows(length: int) -> tuple[tuple[int, ...], ...]:
     return ((length,), (1, length), ()) if length == 1 else ((length,), (1, length))
 
 
-def connected(
-    lowering: Lowering, value: Value, weights: NDArray, bias: NDArray | None, name: str, source: str = ""
-) -> Value:
+def connected(lowering: Lowering, value: Value, weights: NDArray, bias: NDArray | None, name: str) -> Value:
     """The last ONNX axis (length K) mapped by weights (N, K) and bias (N,)."""
     value = lowering.arranged(value, with_last(value.order, value.rank - 1))
     options = schema.FullyConnectedOptionsT()
     options.keepNumDims = value.rank > 2
     bias = np.zeros(weights.shape[0]) if bias is None else bias
-    inputs = [value, lowering.weights(f"{name}/weights", weights, source), lowering.floats(f"{name}/bias", bias)]
+    inputs = [value, lowering.floats(f"{name}/weights", weights), lowering.floats(f"{name}/bias", bias)]
     shape = (*value.shape[:-1], weights.shape[0])
     version = 5 if options.keepNumDims else 1  # 5: the first that keeps more than two axes
     return lowering.emit(Code.FULLY_CONNECTED, inputs, name, shape, value.order, options, version=version)

@@ -27,7 +27,7 @@ _PASSED = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE,
 @lowers("Identity", "Dropout", "CastLike")
 def identity(lowering: Lowering, node: Node) -> None:
     value, name = lowering.value(node.inputs[0]), node.outputs[0]
-    (lowering.bind_levels if name in lowering.graph.kept.levels else lowering.bind)(name, value)
+    (lowering.bind_levels if name in lowering.graph.levels else lowering.bind)(name, value)
 
 
 @lowers("Cast")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +19,11 @@ from edgematte.convert.onnx.evidence import assumed
 from edgematte.convert.onnx.qdq import keep_scales
 from edgematte.convert.onnx.reference import with_ends
 from edgematte.convert.photos import Photo
-from edgematte.convert.quantise.kept import _stored, kept_scales, unlike
+from edgematte.convert.pipeline import convert
+from edgematte.convert.quantise.kept import _stored, in_floating_point, kept_scales, unlike
+from edgematte.convert.recipe import Recipe
 from edgematte.convert.tflite.graph import float_operators
-from edgematte.convert.verify import SAME_LEVELS, parity, same_levels
+from edgematte.convert.verify import SAME_LEVELS, FileLevels, parity
 from edgematte.runtime.errors import ConversionError, GateRefusedError
 from edgematte.runtime.network.interpreter import load
 from edgematte.runtime.picture.folders import find_photos
@@ -143,15 +144,17 @@ def test_ties_that_linear_enlarging_rounds_otherwise_are_told_and_another_networ
         path = quantised([*body(), pool, enlarged, *last], tmp_path / f"net{seed}.onnx", images)
         given[seed] = onnx_graph.load(path)
         whole[seed] = kept_scales(lower(given[seed]), images)
-    photos, reading = [Photo("one", image) for image in images], assumed(given[19])
-    made = {seed: network.tflite for seed, network in whole.items()}
-    assert 0.98 < same_levels(given[19], reading, made[19], photos) < SAME_LEVELS
+    file = FileLevels(given[19], assumed(given[19]), [Photo("one", image) for image in images])
+    share, mean = file.same(whole[19].tflite)
+    file.refuse(mean, "one level here and there is no reason")
+    assert 0.98 < share < SAME_LEVELS
     because = unlike(whole[19])
     assert because == "RESIZE_BILINEAR 'h' rounds ties otherwise"
+    assert in_floating_point(whole[19]) == [("h",)]
     with pytest.raises(
         GateRefusedError, match=r"file gives, on average; at most 1 is allowed; RESIZE_BILINEAR 'h' rou"
     ):
-        same_levels(given[19], reading, made[29], photos, because=because)
+        file.refuse(file.same(whole[29].tflite)[1], because)
 
 
 def test_what_has_no_levels_is_named_as_the_likeliest_reason(tmp_path: Path, images: list[Image]) -> None:
@@ -162,9 +165,51 @@ def test_what_has_no_levels_is_named_as_the_likeliest_reason(tmp_path: Path, ima
     for node in model.graph.node:
         node.input[:] = ["f" if name == "f_DequantizeLinear_Output" else name for name in node.input]
     model.graph.node.remove(added)
+    model.graph.node.remove(next(n for n in model.graph.node if n.input[0] == added.output[0]))
     onnx.save(model, path)
-    found = unlike(kept_scales(lower(onnx_graph.load(path)), images))
-    assert found == "the file gives no levels to what ADD 'f' makes"
+    graph = onnx_graph.load(path)
+    made = kept_scales(lower(graph), images)
+    assert unlike(made) == "the file gives no levels to what ADD 'f' makes"
+    # The sum, and the transposed convolution that reads it, compute with real numbers in the file: so they can here.
+    (islands,) = in_floating_point(made)
+    assert set(islands) == {"f", "h_DequantizeLinear_Output"}
+    file = FileLevels(graph, assumed(graph), [Photo("one", image) for image in images])
+    share, mean = file.same(made.with_islands(islands).to_bytes())
+    assert share >= SAME_LEVELS
+    assert mean < 0.1 * file.same(made.tflite)[1]
+
+
+def test_a_file_that_quantises_its_convolutions_alone_keeps_the_rest_in_floating_point(
+    tmp_path: Path, images: list[Image], photos: Path
+) -> None:
+    """As quantisers do with a list of operators, or of nodes left out."""
+    last = [op("Conv", "h", floats(1, 8, 1, 1, seed=9), floats(1, seed=10), outputs=["z"]), op("Sigmoid", "z")]
+    path = quantised(
+        [*body(), *ENDS["concatenation"], *last], tmp_path / "net.onnx", images, weight_type=QuantType.QInt8,
+        op_types_to_quantize=["Conv"],
+    )  # fmt: skip
+    made = convert(path, Recipe(calibrate=photos / "images"))
+    assert made.same_levels is not None
+    assert made.same_levels >= SAME_LEVELS
+    assert any("operators compute in float32, as the file does" in warning for warning in made.warnings)
+    with pytest.raises(
+        GateRefusedError, match="levels from what the quantised file gives"
+    ):  # integers are all it takes
+        convert(path, Recipe(calibrate=photos / "images", target="coral"))
+
+
+def test_a_pair_of_its_own_before_every_reader_is_one_tensor(tmp_path: Path, images: list[Image]) -> None:
+    last = [op("Conv", "h", floats(1, 8, 1, 1, seed=9), floats(1, seed=10), outputs=["z"]), op("Sigmoid", "z")]
+    made = {}
+    for dedicated in (False, True):
+        path = quantised(
+            [*body(), *ENDS["concatenation"], *last], tmp_path / f"{dedicated}.onnx", images,
+            weight_type=QuantType.QInt8, extra_options={"DedicatedQDQPair": dedicated},
+        )  # fmt: skip
+        made[dedicated] = kept_scales(lower(onnx_graph.load(path)), images)
+    kinds = [[network.graph.kind(o) for o in network.graph.operators] for network in made.values()]
+    assert kinds[0] == kinds[1]
+    assert in_floating_point(made[True]) == in_floating_point(made[False]) == []
 
 
 def test_a_clip_of_an_old_opset_has_its_bounds_as_attributes(tmp_path: Path, images: list[Image]) -> None:
@@ -299,7 +344,7 @@ def test_a_matrix_has_scales_for_its_output_channels(transposed: int, axis: int,
     model.graph.node.append(helper.make_node("Gemm", ["x", "real"], ["y"], "product", transB=transposed))
     model.graph.initializer.extend(numpy_helper.from_array(values, name) for name, values in weights.items())
     if fits:
-        assert set(keep_scales(model, "net.onnx").grids) == {"real"}
+        assert keep_scales(model, "net.onnx") == {}, "it has no activations with levels, and is not refused"
         return
     with pytest.raises(ConversionError, match="a scale for every input channel of 'product'"):
         keep_scales(model, "net.onnx")
@@ -332,24 +377,33 @@ def test_weights_that_lie_on_the_file_s_grid_are_stored_as_they_were() -> None:
     graph, random = model.graph.copy(), np.random.default_rng(1)
     whole = {"x": (4, 3, 3, 3), "deep": (1, 3, 3, 4), "logits": (1, 1, 1, 4)}
     steps = {name: random.integers(-127, 128, shape) for name, shape in whole.items()}
-    steps["x"][0, 0, 0, 0] = -128  # which TFLite's symmetric weights have no number for
-    grids = {
-        "x/weights": np.array([0.01, 0.02, 0.03, 0.04]),
-        "deep/weights": np.array([0.5]),
-        "logits/weights": np.array([0.1]),
-    }
+    steps["x"][0, 0, 0, :2] = -128  # which TFLite's weights hold once for a channel: two would overflow on Arm
+    scales = {"x": np.array([0.01, 0.02, 0.03, 0.04]), "deep": np.full(4, 0.5), "logits": np.array([0.1])}
     for name, values in steps.items():
-        scales = grids[f"{name}/weights"]
-        each = scales.reshape(-1, 1, 1, 1) if name == "x" else scales
+        each = scales[name].reshape(-1, 1, 1, 1) if name == "x" else scales[name]
         graph.set_constant(graph.numbers[f"{name}/weights"], (values * each).astype(np.float32))
-    given = replace(model.with_graph(graph), grids=grids)
+    given = model.with_graph(graph)
     found = _stored(given)
-    assert np.array_equal(found["x/weights"].values, np.maximum(steps["x"], -127))
-    assert found["x/weights"].scales == pytest.approx([0.01, 0.02, 0.03, 0.04])
-    assert np.array_equal(found["deep/weights"].values, steps["deep"])
-    assert found["deep/weights"].scales == pytest.approx(np.full(4, 0.5))
-    # A neighbour was folded into them, or nothing is known of them: rounded anew, like any others.
-    graph.set_constant(graph.numbers["deep/weights"], (1.3 * steps["deep"] * 0.5).astype(np.float32))
-    assert set(_stored(replace(given, grids={k: v for k, v in grids.items() if k[0] != "l"}))) == {"x/weights"}
-    graph.set_constant(graph.numbers["x/weights"], np.full((4, 3, 3, 3), 1.3, np.float32))  # 130 steps of the first
-    assert set(_stored(given)) == {"logits/weights"}
+    assert found["x/weights"].values[0, 0, 0].tolist()[:2] == [-128, -127]
+    for name, weights in found.items():
+        expected = (
+            np.where(steps["x"] == -128, weights.values, steps["x"]) if name[0] == "x" else steps[name.split("/")[0]]
+        )
+        finer = scales[name.split("/")[0]] / weights.scales
+        each = finer.reshape(-1, 1, 1, 1) if name[0] == "x" else finer
+        assert np.array_equal(weights.values, expected * np.rint(each)), name
+    # Of fewer bits, each step counts for as many of eight: the int32 bias is a whole number of finer ones.
+    graph.set_constant(graph.numbers["deep/weights"], (np.clip(steps["deep"], -7, 7) * 0.5).astype(np.float32))
+    few = _stored(given)["deep/weights"]
+    assert few.values * few.scales == pytest.approx(np.clip(steps["deep"], -7, 7) * 0.5)
+    assert few.scales.max() <= 0.5 / 16
+    # A batch normalisation that was folded into them since is in the steps.
+    folded = steps["deep"] * 0.5 * np.array([1.3, 0.77, 2.0, 0.1])
+    graph.set_constant(graph.numbers["deep/weights"], folded.astype(np.float32))
+    assert np.array_equal(_stored(given)["deep/weights"].values, steps["deep"])
+    # Anything else is rounded anew.
+    graph.set_constant(graph.numbers["deep/weights"], random.normal(size=(1, 3, 3, 4)).astype(np.float32))
+    graph.set_constant(
+        graph.numbers["x/weights"], np.where(steps["x"] == -128, 1.28, steps["x"] / 100).astype(np.float32)
+    )
+    assert set(_stored(given)) == {"logits/weights"}, "128 has no number"

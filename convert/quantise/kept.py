@@ -34,7 +34,7 @@ def kept_scales(
     """Int8 with `model.levels` and `model.grids`."""
     model = with_int8_forms(_saturating(model))
     ranges = choose_ranges(model, visible(model, observe(model, images, progress=progress)))
-    return Quantised(model.graph, model, ranges, PLAIN, rounded=_stored(model)).emitted()
+    return Quantised(model.graph, model, ranges, PLAIN, rounded=_stored(model) | _of_pixels(model)).emitted()
 
 
 def _saturating(model: FloatModel) -> FloatModel:
@@ -131,6 +131,54 @@ def _stored(model: FloatModel) -> dict[str, RoundedWeights]:
         name: RoundedWeights(_one_lowest(steps, axis).astype(np.int8), scales)
         for name, steps, scales, axis in _on_grid(model)
     }
+
+
+def _of_pixels(model: FloatModel) -> dict[str, RoundedWeights]:
+    """The convolution that normalises pixels, so that each of the 256 becomes the level that the file gives it.
+
+    A weight is one number, so its steps are free. Of those that an int8 weight has, and the biases next to the real
+    one, the pair is taken that keeps farthest from where a level ends.
+    """
+    graph, rounded = model.graph, {}
+    pixels = np.arange(256, dtype=np.float64) - model.input_zero_point
+    for operator in graph.consumers().get(graph.inputs[0], ()):
+        scale, zero = model.levels.get(graph.name(operator.outputs[0]), (0.0, 0))
+        kernel = KERNELS.get(graph.kind(operator))
+        weights = (
+            graph.constant(operator.inputs[1]) if kernel and kernel.bias == 2 and len(operator.inputs) > 2 else None
+        )
+        bias = graph.constant(operator.inputs[2]) if weights is not None else None
+        if kernel is None or weights is None or bias is None or not scale:
+            continue
+        rows = np.moveaxis(weights, kernel.weights_axis, 0).reshape(bias.size, -1).astype(np.float64)
+        if not (np.count_nonzero(rows, axis=1) == 1).all():
+            continue
+        counts, biases = np.zeros(bias.size), np.zeros(bias.size)
+        for channel, (row, real) in enumerate(zip(rows, bias.astype(np.float64), strict=True)):
+            weight = row[row != 0][0] * model.input_scale
+            counts[channel], biases[channel] = _affine(weight, real, pixels, scale, zero)
+        largest = np.abs(rows).max(axis=1)
+        steps = np.sign(rows) * counts[:, None]
+        values = np.moveaxis(steps.reshape(np.moveaxis(weights, kernel.weights_axis, 0).shape), 0, kernel.weights_axis)
+        rounded[graph.name(operator.inputs[1])] = RoundedWeights(values.astype(np.int8), largest / counts, biases)
+    return rounded
+
+
+def _affine(weight: float, bias: float, pixels: NDArray[np.float64], scale: float, zero: int) -> tuple[int, float]:
+    """How many steps `weight` is, and the bias as a whole number of them, with which every pixel gets its level."""
+
+    def levels(real: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.clip(np.rint(real / scale) + zero, LOWEST, HIGHEST)
+
+    wanted, best = levels(weight * pixels + bias), (-1.0, HIGHEST, bias)
+    for count in range(HIGHEST, HIGHEST // 2, -1):
+        step = abs(weight) / count
+        for whole in (np.floor(bias / step), np.ceil(bias / step)):
+            real = weight * pixels + whole * step
+            if np.array_equal(levels(real), wanted):
+                from_end = np.abs(real / scale - np.floor(real / scale) - 0.5).min()
+                best = max(best, (float(from_end), count, float(whole * step)))
+    return best[1:]
 
 
 def _one_lowest(steps: NDArray[np.float64], axis: int) -> NDArray[np.float64]:

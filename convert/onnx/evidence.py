@@ -154,11 +154,10 @@ def _takes_bytes(graph: Graph) -> bool:
         for node in graph.consumers(tensors.pop()):
             if node.op in _ON_THE_WAY:
                 tensors += node.outputs
+            read = node.inputs[3:4] if node.op == "BatchNormalization" else node.inputs
             size = max(
-                (float(np.abs(graph.constants[i]).max()) for i in node.inputs if i in graph.constants), default=0.0
+                (float(np.abs(graph.constants[i]).max(initial=0)) for i in read if i in graph.constants), default=0
             )
-            if node.op == "BatchNormalization":
-                size = float(np.abs(graph.constants.get(node.inputs[3], 0.0)).max())
             if node.op in ("Add", "Sub", "Div", "BatchNormalization") and size > BYTES_FROM:
                 return True
             if node.op == "Mul" and 0 < size < 1 / BYTES_FROM:
@@ -383,7 +382,7 @@ def _by_evidence(matte: Matte, seen: _Seen, bounds: Bounds) -> tuple[Values | No
             return "0-255", operators
         if high >= WHITE and matte.channels == 1 and seen.highest >= (1 - NEAR_ENDS) * 255:
             return "0-255", by_values
-        return None, "none is below zero, as of logits, and they are no 0 to 255 either"
+        return None, "they are not on both sides of zero, as logits, and no 0 to 255 either"
     if LEAST_BYTE <= seen.highest <= 255 * (1 + OVERSHOOT) and -seen.lowest < LOPSIDED * seen.highest:
         return None, "they may be a 0 to 255 that overshoots, or logits"
     if seen.lowest > -LEAST_LOGIT and seen.highest > 255:

@@ -368,9 +368,15 @@ def _check_numbers(nodes: Iterable[NodeProto], constants: Mapping[str, NDArray])
                 continue
             bad = np.isnan(array) if node.op_type in ("Clip", "Min", "Max", "Pad") else ~np.isfinite(array)
             if bad.any():
+                masks = node.op_type in ("Add", "Sub", "Mul", "Where") and not np.isnan(array).any()
                 raise ConversionError(
                     f"{int(bad.sum())} of {array.size} values of '{name}' are NaN or infinite, in layer "
-                    f"'{_label(node)}' ({node.op_type}); the training diverged or the file is damaged"
+                    f"'{_label(node)}' ({node.op_type}); "
+                    + (
+                        "int8 has no number for that. Where it is a mask before a softmax, write -30 in its place"
+                        if masks
+                        else "the training diverged or the file is damaged"
+                    )
                 )
 
 

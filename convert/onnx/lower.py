@@ -21,13 +21,11 @@ from .reading import Preprocessing, Reading
 
 INPUT, OUTPUT = "image", "alpha"  # names in the signature, and of the tensors
 
+MOST_AXES = 6
 NO_LOWERING = "there is no lowering for this operator; export the network without it"
 _OTHERWISE = {  # what to write in its place
     "Attention": "export again with opset_version=22, which writes its parts",
-    "CumSum": "write a sum along an axis as a product with a triangle of ones, a box filter as avg_pool2d",
     "GridSample": "write a fixed grid as Resize and Slice",
-    "ScatterElements": "write what is assigned to a part of a tensor with torch.cat or torch.where",
-    "ScatterND": "write what is assigned to a part of a tensor with torch.cat or torch.where",
 }
 _NONSENSE = (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError)
 
@@ -85,6 +83,13 @@ def lower_nodes(lowering: Lowering) -> Value:
             raise lowering.refusal(node, _advice(node.op))
         try:
             LOWERINGS[node.op](lowering, node)
+            axes = max(
+                (lowering.values[output].rank for output in node.outputs if output in lowering.values), default=0
+            )
+            if axes > MOST_AXES and node.op not in ("Reshape", "Unsqueeze"):  # a Transpose of six axes may follow these
+                raise lowering.refusal(
+                    node, f"its result has {axes} axes, and TFLite has {MOST_AXES}; merge some of them"
+                )
         except _NONSENSE as error:  # attributes that contradict the shapes, inputs missing: a damaged file
             raise lowering.refusal(node, f"its inputs and attributes do not fit together: {error!r}") from error
     return lowering.values[lowering.graph.output]

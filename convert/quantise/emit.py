@@ -311,8 +311,9 @@ class _Emission:
             if tensor < 0 or (weighted and slot in (kernel.weights, kernel.bias)):
                 continue
             if tensor in self.activations:
-                if (number, slot) in self.shared.requantised:
-                    inputs[slot] = self._requantised(tensor, self.encodings[operator.outputs[0]])
+                wanted = self.encodings[operator.outputs[0]]
+                if (number, slot) in self.shared.requantised and self.encodings[tensor] != wanted:
+                    inputs[slot] = self._requantised(tensor, wanted)
             elif graph.is_float(tensor):
                 output = self.encodings[operator.outputs[0]]
                 inputs[slot] = self._constant(tensor, output, follow=kernel.scales == "same")

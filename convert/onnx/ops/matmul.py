@@ -66,6 +66,18 @@ def gemm(lowering: Lowering, node: Node) -> None:
     lowering.bind(name, result)
 
 
+@lowers("CumSum")
+def cumulative_sum(lowering: Lowering, node: Node) -> None:
+    """Sums up to each place of an axis: a product with a triangle of ones."""
+    value, name = lowering.value(node.inputs[0]), node.outputs[0]
+    axis = int(lowering.required(node, 1, "axis").item()) % value.rank
+    ones = np.tri(value.shape[axis], k=-1 if node.integer("exclusive", 0) else 0)
+    swap = list(range(value.rank))
+    swap[axis], swap[-1] = swap[-1], swap[axis]
+    weights = ones.T if node.integer("reverse", 0) else ones
+    lowering.bind(name, transposed(connected(lowering, transposed(value, swap), weights, None, name), swap))
+
+
 def _rows(length: int) -> tuple[tuple[int, ...], ...]:
     """Shapes in which a constant is the same for every row."""
     return ((length,), (1, length), ()) if length == 1 else ((length,), (1, length))

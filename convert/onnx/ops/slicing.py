@@ -1,4 +1,4 @@
-"""Slice, Split and Gather with constant positions → SLICE, STRIDED_SLICE, SPLIT, GATHER."""
+"""Slice, Split, Gather and Scatter with constant positions → SLICE, STRIDED_SLICE, SPLIT, GATHER."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..graph import Node
 from .context import Code, Lowering, Value, lowers
-from .shape import reread, transposed
+from .shape import concatenated, reread, transposed
 
 
 @lowers("Slice")
@@ -194,6 +194,44 @@ def depth_to_space(lowering: Lowering, node: Node) -> None:
         value = reread(lowering, value, (batch, depth, block, block, rows, columns), f"{name}/blocks")
         value = transposed(value, (0, 1, 4, 2, 5, 3))
     lowering.bind(name, reread(lowering, value, (batch, depth, rows * block, columns * block), name))
+
+
+@lowers("Col2Im")
+def columns_to_image(lowering: Lowering, node: Node) -> None:
+    """Patches that lie side by side: the channels' block beside rows and columns, as DepthToSpace."""
+    value, name = lowering.value(node.inputs[0]), node.outputs[0]
+    size, block = (tuple(map(int, lowering.required(node, i, what))) for i, what in ((1, "size"), (2, "block")))
+    tiles = tuple(length // side for length, side in zip(size, block, strict=True))
+    if (
+        node.integers("strides", (1, 1)) != block
+        or math.prod(tiles) != value.shape[2]
+        or any(node.integers("pads", ()))
+    ):
+        raise lowering.refusal(node, "its patches overlap, and sums of them have no lowering; write ConvTranspose")
+    batch, depth = value.shape[0], value.shape[1] // math.prod(block)
+    value = reread(lowering, value, (batch, depth, *block, *tiles), f"{name}/blocks")
+    lowering.bind(name, reread(lowering, transposed(value, (0, 1, 4, 2, 5, 3)), (batch, depth, *size), name))
+
+
+@lowers("ScatterND", "ScatterElements")
+def scatter(lowering: Lowering, node: Node) -> None:
+    """What is written to constant places, as `x[:, 1:] = y` is exported: one GATHER from old and new numbers."""
+    data, updates, name = lowering.value(node.inputs[0]), lowering.value(node.inputs[2]), node.outputs[0]
+    places = lowering.required(node, 1, "indices")
+    if node.text("reduction", "none") != "none":
+        raise lowering.refusal(node, "it adds to what is there; write a sum of two tensors")
+    chosen = np.arange(math.prod(data.shape)).reshape(data.shape)
+    new = chosen.size + np.arange(math.prod(updates.shape)).reshape(updates.shape)
+    if node.op == "ScatterND":
+        chosen[tuple(np.moveaxis(places, -1, 0))] = new
+    else:
+        where = list(np.indices(places.shape))
+        where[node.integer("axis", 0)] = places
+        chosen[tuple(where)] = new
+    rows = [reread(lowering, v, (1, math.prod(v.shape)), f"{name}/{n}") for n, v in (("old", data), ("new", updates))]
+    both = concatenated(lowering, rows, 1, f"{name}/both")
+    picked = gathered(lowering, both, 1, chosen.reshape(-1), f"{name}/chosen")
+    lowering.bind(name, reread(lowering, picked, data.shape, name))
 
 
 @lowers("SpaceToDepth")

@@ -1,12 +1,16 @@
-"""Operators that opsets after 22 brought."""
+"""Operators that opsets after 17 brought."""
 
 from __future__ import annotations
 
 import pytest
 
-from ...tiny import COLUMNS, TOLERANCE, Op, difference, floats, model_of, op
+from ...tiny import COLUMNS, TOLERANCE, Op, difference, floats, ints, model_of, op
 
 NEW: dict[str, tuple[int, list[Op]]] = {
+    "patches side by side": (
+        18,
+        [op("Reshape", "x", ints(1, 8, 108)), op("Col2Im", "t0", ints(18, 24), ints(2, 2), strides=[2, 2])],
+    ),
     "swish": (24, [op("Swish", "x")]),
     "steep swish": (24, [op("Swish", "x", alpha=1.7)]),
     "root mean square": (23, [op("RMSNormalization", "x", floats(COLUMNS), axis=-1, epsilon=1e-3)]),

@@ -93,6 +93,16 @@ SHAPES = {
     ],
     "DepthToSpace CRD": [op("DepthToSpace", "x", blocksize=2, mode="CRD")],
     "DepthToSpace DCR": [op("DepthToSpace", "x", blocksize=2)],
+    "some rows overwritten": [
+        op("Slice", "x", ints(0), ints(4), ints(2)),
+        op("ScatterND", "x", np.stack(np.meshgrid([0], range(8), range(-5, -1), indexing="ij"), -1), "t0"),
+    ],
+    "places overwritten along an axis": [
+        op("Slice", "x", ints(0), ints(2), ints(3)),
+        op("ScatterElements", "x", np.full((1, 8, 9, 2), -3) + np.arange(2), "t0", axis=3),
+    ],
+    "CumSum": [op("CumSum", "x", np.int64(2))],
+    "CumSum backwards, without its own": [op("CumSum", "x", np.int64(-3), exclusive=1, reverse=1)],
     "SpaceToDepth": [op("SpaceToDepth", "x", blocksize=3)],
     "patches": [
         op("Reshape", "x", ints(1, 8, 3, 3, 4, 3)),

@@ -227,24 +227,27 @@ def _single_precision(model: ModelProto) -> tuple[dict[str, np.dtype], bool]:
     half = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
     others = (*half, TensorProto.DOUBLE)
     found: set[int] = set()
-    for tensor in model.graph.initializer:
-        if tensor.data_type in others:
-            found.add(tensor.data_type)
-            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), tensor.name))
-    for node in model.graph.node:
-        for attribute in node.attribute:
+    types: dict[str, np.dtype] = {}
+    graphs = [model.graph]  # with the branches of every If
+    for graph in graphs:
+        for tensor in graph.initializer:
+            if tensor.data_type in others:
+                found.add(tensor.data_type)
+                tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), tensor.name))
+        for attribute in (attribute for node in graph.node for attribute in node.attribute):
             if attribute.name in ("to", "dtype") and attribute.i in others:
                 found.add(attribute.i)
                 attribute.i = TensorProto.FLOAT
             if attribute.type == onnx.AttributeProto.TENSOR and attribute.t.data_type in others:
                 attribute.t.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(attribute.t).astype(np.float32)))
-    types: dict[str, np.dtype] = {}
-    for entry in (*model.graph.input, *model.graph.output):
-        kind = entry.type.tensor_type
-        if kind.elem_type in others:
-            found.add(kind.elem_type)
-            types[entry.name] = np.dtype(helper.tensor_dtype_to_np_dtype(kind.elem_type))
-            kind.elem_type = TensorProto.FLOAT
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                graphs.append(attribute.g)
+        for entry in (*graph.input, *graph.output, *graph.value_info):
+            kind = entry.type.tensor_type
+            if kind.elem_type in others:
+                found.add(kind.elem_type)
+                types[entry.name] = np.dtype(helper.tensor_dtype_to_np_dtype(kind.elem_type))
+                kind.elem_type = TensorProto.FLOAT
     return types, not found.isdisjoint(half)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -247,6 +248,20 @@ def test_a_branch_with_a_constant_condition_is_taken(tmp_path: Path) -> None:
     model.graph.output[0].name = "y"
     graph = onnx_graph.load(saved(model, tmp_path))
     assert [n.op for n in graph.nodes] == ["Conv", "Relu", "Identity"]
+
+
+def test_a_branch_in_half_precision_becomes_float32_too(tmp_path: Path) -> None:
+    half = helper.make_tensor_value_info("relu", TensorProto.FLOAT16, None)
+    branch = helper.make_graph([helper.make_node("Relu", ["t0"], ["relu"])], "half", [], [half])
+    model = model_of(
+        [op("Cast", "x", to=TensorProto.FLOAT16), op("ReduceMax", "image", keepdims=0), op("Cast", "t1", to=9)]
+    )
+    model.graph.node.append(helper.make_node("If", ["t2"], ["y"], name="if", then_branch=branch, else_branch=branch))
+    model.graph.node.append(helper.make_node("Cast", ["y"], ["z"], to=TensorProto.FLOAT))
+    model.graph.output[0].name = "z"
+    graph = onnx_graph.load(saved(model, tmp_path))
+    assert graph.half
+    onnxruntime.InferenceSession(graph.model.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
 def test_local_functions_are_written_out(tmp_path: Path) -> None:

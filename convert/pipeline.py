@@ -24,6 +24,7 @@ from .onnx import onnx_tf
 from .onnx.ends import SeveralOutputsError
 from .onnx.evidence import decide, outputs_on
 from .onnx.lower import lower, refuse_stored_integers
+from .onnx.pixels import normalised_twice
 from .onnx.reading import Reading
 from .onnx.reference import with_ends
 from .photos import Photo, PhotoSet, Split, gather, gather_pairs, split
@@ -57,7 +58,6 @@ READING_PHOTOS = 16  # on which the output is looked at; the parity photos are a
 RANKING_PHOTOS = 16  # enough to order layers by what int8 costs them; the choice itself is measured on all
 COSTLY_MAE = 0.012  # of int8 mattes to float ones: above it, the layers that cost it are looked for
 ENDS_PHOTOS = 4  # on which a quantised network's activations are held against the ends of their levels
-WORTH_FLOAT = 0.7  # of what differed from a quantised file's matte may still: then operators in float32 are worth it
 COSTLY_LAYERS, COSTLY_PHOTOS = 3, 4  # so many are named, found on so many photos
 PI32_MAE = 0.005  # tflite-runtime rounds halves otherwise, which a steep sigmoid enlarges along contours
 Progress = Callable[[str, float], None]  # what is being done, and the share of it that is, 0…1
@@ -192,7 +192,10 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
         of_float = mattes(model, judges, progress=lambda share: tell(share / 2))
         of_int8 = mattes(int8, judges, progress=lambda share: tell(0.5 + share / 2))
         agreed, truth = compare_mattes(of_float, of_int8, judges)
-        unproven = tuple(doubts(of_float, photos.verification.images, photos.calibration.images))
+        unproven = (
+            *normalised_twice(graph, reading.preprocessing),
+            *doubts(of_float, photos.verification.images, photos.calibration.images),
+        )
     _refuse_doubtful(recipe, unproven)
     with stages.stage("timing both"):
         latency = compare(load(model.tflite, threads=1), load(int8, threads=1))
@@ -236,21 +239,16 @@ def _like_the_file(
     """Int8, or with as much in float32 as a file needs that was quantised elsewhere → (network, share of its matte
     within a level, what to say of that). `quantised`: None where the precisions were chosen already.
     """
-    (share, mean), said = of_file.same(int8), ""
-    because = unlike(quantised) if quantised else "it was searched for with --max-drop"
-    choices = [] if quantised is None or accelerators.is_one(recipe.target) else in_floating_point(quantised)
-    for islands in choices if quantised else ():
-        if share >= SAME_LEVELS:
-            break
-        candidate = _shuffled(recipe, quantised.with_islands(islands))
-        found, apart = of_file.same(candidate)
-        if 1 - found <= WORTH_FLOAT * (1 - share):
-            int8, share, mean = candidate, found, apart
-            said = f"{len(islands)} operators compute in float32, as the file does: {because}"
+    because, mixed = "it was searched for with --max-drop", iter(())
+    if quantised is not None:
+        because = unlike(quantised)
+        choices = () if accelerators.is_one(recipe.target) else in_floating_point(quantised)
+        mixed = (_shuffled(recipe, quantised.with_islands(islands)) for islands in choices)
+    found, share, mean = of_file.nearest(int8, mixed)
     of_file.refuse(mean, because)
     if share < SAME_LEVELS:
-        said = f"{share:.2%} of the int8 matte is within one level of the quantised file's: {because}"
-    return int8, share, said
+        return found, share, f"{share:.2%} of the int8 matte is within one level of the quantised file's: {because}"
+    return found, share, "" if found == int8 else f"float32 where the file computes in it: {because}"
 
 
 def _refuse_doubtful(recipe: Recipe, unproven: Sequence[str]) -> None:

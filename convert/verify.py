@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -32,6 +32,7 @@ STRICTER = (
 # functions of one number agree to the bit; a linear Resize and a padded mean round ties otherwise. A deep network may
 # enlarge that: onnxruntime with and without its optimisations agreed in 92 % of a U²-Net's matte. A fault shows more.
 SAME_LEVELS = 0.999
+WORTH_FLOAT = 0.7  # of what differed from a quantised file's matte may still: then operators in float32 are worth it
 MOST_LEVELS = 1.0  # levels of 255 that the mattes may differ by on average
 HARDLY_VARIES = 0.02  # of alpha's 0…1: a network that sees nothing in its photos
 FLIPPED = 0.001  # of a mask's pixels: those so near its threshold that rounding takes them across
@@ -224,6 +225,15 @@ class FileLevels:
         found = spread(self._images, matte_makers(int8, len(self._images)))
         apart = [np.abs(level - alpha) for level, alpha in zip(self._levels, found, strict=True)]
         return float(np.mean([difference <= 1 for difference in apart])), float(np.mean(apart))
+
+    def nearest(self, int8: bytes, mixed: Iterator[bytes]) -> tuple[bytes, float, float]:
+        """Int8, or the network of more and more operators in float32 that is worth it → it and what `same` says."""
+        best = (int8, *self.same(int8))
+        while best[1] < SAME_LEVELS and (candidate := next(mixed, None)) is not None:
+            share, mean = self.same(candidate)
+            if 1 - share <= WORTH_FLOAT * (1 - best[1]):
+                best = (candidate, share, mean)
+        return best
 
     def refuse(self, mean: float, because: str) -> None:
         """Raises GateRefusedError where the mattes differ by more levels than rounding can make."""

@@ -19,6 +19,7 @@ from ...runtime.picture.images import Image
 from .bounds import ANYTHING, Bounds, bounds_of
 from .graph import Graph, Node
 from .original import Original
+from .pixels import scaled_by
 from .reading import Matte, Preprocessing, Reading, Values, written
 
 Asked = Literal["alpha", "logits", "sigmoid", "0-255", "signed", "background"]
@@ -38,11 +39,6 @@ _AT_THE_END = frozenset({
     "Transpose", "Einsum", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast", "Sigmoid", "Softmax",
     "Clip", "Add", "Sub", "Mul", "Div",
 })  # fmt: skip
-_ON_THE_WAY = frozenset({  # from the input to a first operator that says in which unit pixels are
-    "Cast", "Clip", "Concat", "Gather", "Identity", "Pad", "Reshape", "Resize", "Slice", "Split", "Squeeze",
-    "Transpose", "Unsqueeze",
-})  # fmt: skip
-BYTES_FROM = 32.0  # a first operator that subtracts or divides by more has pixels of 0…255 in mind
 COARSEST = 1 / 32  # of the picture's sides; less is a class of the whole picture
 _RANGES: dict[Values, str] = {"alpha": "alpha", "0-255": "0 to 255", "signed": "-1 to 1"}
 OPTIONS = f"--values {'|'.join(get_args(Asked))}"
@@ -136,7 +132,7 @@ def _entry(graph: Graph, preprocessing: Preprocessing | None, matte: Matte) -> R
     whole = graph.dtype.kind in "ui"
     given = preprocessing or Preprocessing()
     plain = (given.mean, given.std) == (Preprocessing.mean, Preprocessing.std)
-    if plain and (whole or _takes_bytes(graph)):
+    if plain and (whole or scaled_by(graph) is not None):
         given = replace(given, std=(1.0,))
     if whole and (set(given.mean), set(given.std)) != ({0.0}, {1.0}):
         raise UsageError(
@@ -145,24 +141,6 @@ def _entry(graph: Graph, preprocessing: Preprocessing | None, matte: Matte) -> R
         )
     frozen = tuple(f"{name}={value}" for name, value in graph.frozen.items())
     return Reading(graph.input, graph.shapes[graph.input], graph.channels_last, str(graph.dtype), given, matte, frozen)
-
-
-def _takes_bytes(graph: Graph) -> bool:
-    """Whether the file itself brings pixels of 0…255 to its scale: what it subtracts or divides by first."""
-    tensors = [graph.input]
-    while tensors:
-        for node in graph.consumers(tensors.pop()):
-            if node.op in _ON_THE_WAY:
-                tensors += node.outputs
-            read = node.inputs[3:4] if node.op == "BatchNormalization" else node.inputs
-            size = max(
-                (float(np.abs(graph.constants[i]).max(initial=0)) for i in read if i in graph.constants), default=0
-            )
-            if node.op in ("Add", "Sub", "Div", "BatchNormalization") and size > BYTES_FROM:
-                return True
-            if node.op == "Mul" and 0 < size < 1 / BYTES_FROM:
-                return True
-    return False
 
 
 def _matte(graph: Graph, channel: int | None) -> Matte:

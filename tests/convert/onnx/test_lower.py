@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgematte.convert.onnx import graph as onnx_graph
 from edgematte.convert.onnx.alpha import with_alpha
-from edgematte.convert.onnx.evidence import assumed, decide
+from edgematte.convert.onnx.evidence import assumed
 from edgematte.convert.onnx.original import OriginalMatte
 from edgematte.convert.onnx.reading import Preprocessing
 from edgematte.convert.tflite.builder import add_metadata
@@ -232,16 +232,6 @@ def test_an_output_that_is_no_picture_is_refused() -> None:
     graph = load(model_of([op("Reshape", "x", ints(1, 6, -1))], rows=ROWS, columns=COLUMNS))
     with pytest.raises(ConversionError, match=r"\[1, 6, 4096\] for a picture of 64x48; expected a matte"):
         lower(graph)
-
-
-def test_a_resize_of_the_picture_may_have_an_empty_region() -> None:
-    """As opset 11 writes it; of an empty constant no size says whether the file takes bytes."""
-    half = op("Resize", "image", floats(0), np.asarray([1, 1, 0.5, 0.5], np.float32), mode="linear", outputs=["x"])
-    model = model_of([half, op("Conv", "x", floats(1, 3, 1, 1))], opset=11)
-    model.graph.node.pop(0)
-    graph = load(model)
-    image = np.zeros((graph.size[1], graph.size[0], 3), np.uint8)
-    assert decide(graph, [image, image + 255], values="logits").preprocessing == assumed(graph).preprocessing
 
 
 def test_more_axes_than_tflite_has_are_refused_by_node() -> None:

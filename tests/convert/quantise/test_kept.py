@@ -191,7 +191,7 @@ def test_a_file_that_quantises_its_convolutions_alone_keeps_the_rest_in_floating
     made = convert(path, Recipe(calibrate=photos / "images"))
     assert made.same_levels is not None
     assert made.same_levels >= SAME_LEVELS
-    assert any("operators compute in float32, as the file does" in warning for warning in made.warnings)
+    assert any("float32 where the file computes in it" in warning for warning in made.warnings)
     with pytest.raises(
         GateRefusedError, match="levels from what the quantised file gives"
     ):  # integers are all it takes

@@ -20,8 +20,13 @@ FROM = 32.0  # a first step that subtracts or divides by more has pixels of 0…
 
 
 def scaled_by(graph: Graph) -> Node | None:
-    """The node that shows it: it divides by 255 or subtracts a mean of such a size. None: nothing shows it."""
-    return next((node for node in _first_steps(graph) if node.op in _WHOLE or _size(graph, node) > FROM), None)
+    """The node that shows it: it divides by 255 or subtracts a mean of such a size. None: nothing shows it.
+
+    Every way into the network has to begin so: a small share of the picture may be added anywhere.
+    """
+    steps = [node for node in _first_steps(graph) if node.op not in _ON_THE_WAY]
+    shown = [node.op in _WHOLE or _size(graph, node) > FROM for node in steps]
+    return steps[0] if steps and all(shown) else None
 
 
 def normalised_twice(graph: Graph, asked: Preprocessing) -> Iterator[str]:
@@ -53,18 +58,17 @@ def _by_channel(graph: Graph, node: Node) -> bool:
 
 
 def _size(graph: Graph, node: Node) -> float:
-    """What the node subtracts from a pixel, or divides it by; 0 where it does neither."""
-    given = [np.abs(graph.constants[name]) for name in node.inputs if name in graph.constants]
-    largest = max((float(values.max(initial=0)) for values in given), default=0.0)
-    if node.op in ("Add", "Sub", "Div", "Max", "Min"):
-        return largest
-    if node.op == "Mul":
-        return 1 / largest if largest else 0.0
+    """What the node subtracts from every pixel, or divides it by, or compares it with; 0 where it does neither."""
+    given = [np.abs(graph.constants[name]).reshape(-1) for name in node.inputs if name in graph.constants]
+    if node.op in ("Add", "Sub", "Div", "Max", "Min", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"):
+        return min((float(values.min(initial=np.inf)) for values in given), default=0.0)
+    if node.op == "Mul" and given and given[0].size:
+        return 1 / float(given[0].max()) if given[0].min() > 0 else 0.0
     if node.op == "BatchNormalization" and node.inputs[3] in graph.constants:
-        return float(np.abs(graph.constants[node.inputs[3]]).max(initial=0))
+        return float(np.abs(graph.constants[node.inputs[3]]).min(initial=np.inf))
     if node.op == "Conv" and len(given) == 2:  # one that takes every channel for itself, and moves it at most
-        weights, bias = (values.reshape(given[1].size, -1) for values in given)
+        weights, bias = given[0].reshape(given[1].size, -1), given[1]
         if (np.count_nonzero(weights, axis=1) == 1).all():
             each = weights.max(axis=1)
-            return float(max((bias[:, 0] / each).max(), 1 / each.max()))
+            return float(max((bias / each).min(), 1 / each.max()))
     return 0.0

@@ -47,8 +47,9 @@ class Preprocessing:
 
     def in_words(self) -> str:
         """`(pixel - 127.5) / 127.5, channels swapped to BGR`."""
-        mean, std = (", ".join(f"{v:g}" for v in values) for values in (self.mean, self.std))
-        raw = (self.mean, self.std) == ((0.0,), (1.0,))
+        each = (values[:1] if len(set(values)) == 1 else values for values in (self.mean, self.std))
+        mean, std = (", ".join(f"{v:g}" for v in values) for values in each)
+        raw = (set(self.mean), set(self.std)) == ({0.0}, {1.0})
         what = "pixels as they are" if raw else f"(pixel - {mean}) / {std}"
         return f"{what}, channels swapped to BGR" if self.color == "bgr" else what
 
@@ -79,6 +80,8 @@ def typed(mean: str | None, std: str | None, color: str, units: str | None = Non
             f"{said}: these look like 0…1 units; 255 times as much? Add --units 0-1 if they are, --units 0-255 if not"
         )
     scaled = [tuple(round(number * factor, 9) for number in numbers) for numbers in (means, stds)]
+    if (said or units) and scaled == [Preprocessing.mean, Preprocessing.std]:
+        scaled = [numbers * 3 for numbers in scaled]  # in so many words, which no first step of the file overrules
     return Preprocessing(scaled[0], scaled[1], cast('Literal["rgb", "bgr"]', color))
 
 

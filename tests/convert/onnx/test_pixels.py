@@ -8,7 +8,7 @@ import pytest
 from edgematte.convert.onnx.pixels import normalised_twice, scaled_by
 from edgematte.convert.onnx.reading import Preprocessing
 
-from ..tiny import Op, floats, load, model_of, op
+from ..tiny import COLUMNS, ROWS, Op, floats, load, model_of, op
 
 MEAN = np.asarray([123.7, 116.3, 103.5], np.float32)
 STD = np.asarray([58.4, 57.1, 57.4], np.float32)
@@ -38,6 +38,16 @@ FIRST: dict[str, tuple[list[Op], str | None]] = {
     "cut at white": ([op("Clip", "image", np.float32(0), np.float32(255))], None),
     "a mean of 0 to 1": ([op("Sub", "image", MEAN.reshape(PLANES) / 255)], None),
     "a convolution of weights like any other": ([op("Conv", "image", floats(3, 3, 1, 1), floats(3))], None),
+    "a small share of the picture added": (
+        [op("Mul", "image", np.float32(0.02), outputs=["a"]), op("Conv", "image", floats(3, 3, 1, 1), outputs=["b"]),
+         op("Add", "a", "b")], None
+    ),
+    "other colours": ([op("Mul", "image", np.float32([0.95, 0.36, 0.0193]).reshape(PLANES))], None),
+    "places beside it": (
+        [op("Concat", "image", floats(1, 1, ROWS, COLUMNS), axis=1, outputs=["a"]),
+         op("Div", "a", np.float32([1, 1, 1, 128]).reshape(1, 4, 1, 1), outputs=["b"]),
+         op("Conv", "b", floats(3, 4, 1, 1))], None
+    ),
     "an empty region": (
         [op("Resize", "image", floats(0), np.asarray([1, 1, 0.5, 0.5], np.float32), outputs=["x"])], None
     ),

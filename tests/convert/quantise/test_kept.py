@@ -198,6 +198,41 @@ def test_a_file_that_quantises_its_convolutions_alone_keeps_the_rest_in_floating
         convert(path, Recipe(calibrate=photos / "images", target="coral"))
 
 
+@pytest.mark.parametrize("cut", ["Relu", "Clip"])
+def test_a_scale_for_every_channel_before_a_depthwise_convolution_goes_into_weights(
+    cut: str, tmp_path: Path, images: list[Image]
+) -> None:
+    """As NNCF quantises by default. A ReLU6 cuts nothing there that the levels do not."""
+    path = quantised(
+        [
+            op("Conv", "x", floats(16, 8, 3, 3, seed=1) / 6, floats(16, seed=2), strides=[2, 2], outputs=["c"]),
+            op("Relu", "c", outputs=["d"]),
+            op("Conv", "d", floats(16, 1, 3, 3, seed=3) / 2, floats(16, seed=4), group=16, outputs=["e"]),
+            op("Relu", "e", outputs=["f"]),
+            op("ConvTranspose", "f", floats(16, 8, 2, 2, seed=5) / 3, floats(8, seed=6), strides=[2, 2], outputs=["g"]),
+            op("Conv", "g", floats(1, 8, 1, 1, seed=9), floats(1, seed=10), outputs=["z"]), op("Sigmoid", "z"),
+        ],
+        tmp_path / "net.onnx", images, weight_type=QuantType.QInt8,
+    )  # fmt: skip
+    model = onnx.load(path)
+    pair = [n for n in model.graph.node if n.name in ("d_QuantizeLinear", "d_DequantizeLinear")]
+    zero = next(numpy_helper.to_array(t) for t in model.graph.initializer if t.name == pair[0].input[2])
+    many = {"many": np.linspace(0.3, 1, 16, dtype=np.float32) * 6 / 255, "noughts": np.full(16, zero)}
+    for node in pair:
+        node.input[:] = [node.input[0], *many]
+        node.attribute.append(helper.make_attribute("axis", 1))
+    pair[0].input[0] = "cut"
+    ends = {"no": np.float32(0), "six": np.float32(6)}
+    model.graph.node.append(helper.make_node(cut, ["d", *ends][: 3 if cut == "Clip" else 1], ["cut"]))
+    model.graph.initializer.extend(numpy_helper.from_array(np.asarray(v), k) for k, v in (many | ends).items())
+    onnx.save(model, path)
+    graph = onnx_graph.load(path)
+    made = kept_scales(lower(graph), images)
+    assert float_operators(made.graph) == []
+    file = FileLevels(graph, assumed(graph), [Photo("one", image) for image in images])
+    assert file.same(made.tflite)[0] >= SAME_LEVELS
+
+
 def test_a_pair_of_its_own_before_every_reader_is_one_tensor(tmp_path: Path, images: list[Image]) -> None:
     last = [op("Conv", "h", floats(1, 8, 1, 1, seed=9), floats(1, seed=10), outputs=["z"]), op("Sigmoid", "z")]
     made = {}
@@ -296,6 +331,7 @@ def test_constants_that_are_computed_are_known(tmp_path: Path, images: list[Imag
     ("change", "says"),
     [
         ("per channel", "8 scales; expected one"),
+        ("another scale", "undoes 'quantise' by another scale"),
         ("int16", "int16; expected int8 or uint8"),
         ("offset", "zero point"),
         ("input channels", "a scale for every input channel of 'head'"),
@@ -318,7 +354,9 @@ def test_what_tflite_cannot_express_is_refused_by_node(change: str, says: str, t
     in_weights = change in ("offset", "input channels")
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], "quantise", axis=1),
-        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["r"], "levels", axis=1),
+        helper.make_node(
+            "DequantizeLinear", ["q", "ws" if change == "another scale" else "s", "z"], ["r"], "levels", axis=1
+        ),
         helper.make_node("DequantizeLinear", ["w", "ws", "wz"], ["weights"], "weights"),
         helper.make_node("Conv", ["x" if in_weights else "r", "weights"], ["y"], "head"),
     ]

@@ -116,8 +116,10 @@ def test_neighbouring_islands_share_their_conversions(images) -> None:
 
 def test_a_concatenation_on_its_own_scales_costs_conversions(images) -> None:
     model = unet()
-    apart = quantize(model, calibrate(model, images), share_concatenations=False)
-    assert kinds(apart).count("QUANTIZE") == 4
+    ranges = calibrate(model, images)
+    assert kinds(quantize(model, ranges, share_concatenations=False)).count("QUANTIZE") == 2, "all three are alike"
+    other = {**ranges, "joined": (0.0, 2 * ranges["joined"][1])}
+    assert kinds(quantize(model, other, share_concatenations=False)).count("QUANTIZE") == 4
 
 
 def test_lone_relus_and_global_pools_stay_in_one_piece(images) -> None:

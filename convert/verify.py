@@ -33,6 +33,8 @@ STRICTER = (
 # enlarge that: onnxruntime with and without its optimisations agreed in 92 % of a U²-Net's matte. A fault shows more.
 SAME_LEVELS = 0.999
 WORTH_FLOAT = 0.7  # of what differed from a quantised file's matte may still: then operators in float32 are worth it
+SHAKEN = 1 / 2000  # of a photo's numbers, by one: what a deep network of few levels makes of that is its own noise …
+TIMES_NOISE = 3  # … and int8 rounds in every layer what the file keeps as real numbers, its biases
 MOST_LEVELS = 1.0  # levels of 255 that the mattes may differ by on average
 HARDLY_VARIES = 0.02  # of alpha's 0…1: a network that sees nothing in its photos
 FLIPPED = 0.001  # of a mask's pixels: those so near its threshold that rounding takes them across
@@ -216,9 +218,13 @@ class FileLevels:
     """What a file that was quantised already makes of photos, in levels of 255."""
 
     def __init__(self, graph: Graph, reading: Reading, photos: Sequence[Photo]) -> None:
-        original = OriginalMatte(graph, reading)
+        self._original = OriginalMatte(graph, reading)
         self._name, self._images = graph.name, [photo.image for photo in photos]
-        self._levels = [np.rint(alpha * 255) for alpha in spread(self._images, [original.alpha] * hands(len(photos)))]
+        self._levels = self._levels_of(self._images)
+
+    def _levels_of(self, images: Sequence[Image]) -> list[NDArray[np.float32]]:
+        workers = [self._original.alpha] * hands(len(images))
+        return [np.rint(alpha * 255) for alpha in spread(images, workers)]
 
     def same(self, int8: bytes) -> tuple[float, float]:
         """How much of the mattes is at most one level apart, 0…1, and by how many levels they differ on average."""
@@ -235,9 +241,19 @@ class FileLevels:
                 best = (candidate, share, mean)
         return best
 
+    def own_noise(self) -> float:
+        """By how many levels the file's own matte moves on average where hardly anything of a photo changes."""
+        random = np.random.default_rng(0)
+        shaken = [
+            np.where(random.random(image.shape) < SHAKEN, np.maximum(image, 1) - 1, image).astype(np.uint8)
+            for image in self._images
+        ]
+        moved = [np.abs(one - other) for one, other in zip(self._levels, self._levels_of(shaken), strict=True)]
+        return float(np.mean(moved))
+
     def refuse(self, mean: float, because: str) -> None:
         """Raises GateRefusedError where the mattes differ by more levels than rounding can make."""
-        if mean > MOST_LEVELS:
+        if mean > MOST_LEVELS and mean > TIMES_NOISE * self.own_noise():
             raise GateRefusedError(
                 f"{self._name}: the int8 matte is {mean:.2f} of 255 levels from what the quantised file gives, on "
                 f"average; at most {MOST_LEVELS:g} is allowed; {because}. Nothing was written; convert the "

@@ -192,7 +192,7 @@ def dtype_of(entry: ValueInfoProto, file: str) -> np.dtype:
     """The type of the picture's numbers. Raises ConversionError for one that holds no pixels."""
     dtype = np.dtype(helper.tensor_dtype_to_np_dtype(entry.type.tensor_type.elem_type))
     if dtype.kind not in "fui" or dtype == np.int8:
-        raise ConversionError(f"{file}: input '{entry.name}' holds {dtype}; expected float32 or uint8 pixels")
+        raise ConversionError(f"{file}: input '{entry.name}' holds {dtype}; expected numbers that 0 to 255 fit into")
     return dtype
 
 

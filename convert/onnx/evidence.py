@@ -360,7 +360,12 @@ def _by_evidence(matte: Matte, seen: _Seen, bounds: Bounds) -> tuple[Values | No
             return "0-255", operators
         if high >= WHITE and matte.channels == 1 and seen.highest >= (1 - NEAR_ENDS) * 255:
             return "0-255", by_values
-        return None, "they are not on both sides of zero, as logits, and no 0 to 255 either"
+        if high >= WHITE and seen.highest >= (1 - NEAR_ENDS) * 255:
+            return None, "they may be 0 to 255, beside channels that hold something else"
+        return (
+            None,
+            "they are not well on both sides of zero, as logits, and no 0 to 255 either: scale them in the network",
+        )
     if LEAST_BYTE <= seen.highest <= 255 * (1 + OVERSHOOT) and -seen.lowest < LOPSIDED * seen.highest:
         return None, "they may be a 0 to 255 that overshoots, or logits"
     if seen.lowest > -LEAST_LOGIT and seen.highest > 255:

@@ -22,9 +22,13 @@ from .reading import Preprocessing, Reading
 INPUT, OUTPUT = "image", "alpha"  # names in the signature, and of the tensors
 
 MOST_AXES = 6
-NO_LOWERING = "there is no lowering for this operator; export the network without it"
+NO_LOWERING = (
+    "there is no lowering for this operator; export the network without it, or take a tensor before it with --output"
+)
 _OTHERWISE = {  # what to write in its place
     "Attention": "export again with opset_version=22, which writes its parts",
+    "SequenceConstruct": "write torch.cat in place of what makes a list of tensors, such as hstack",
+    "Trilu": "write the triangle as a constant to multiply by",
     "GridSample": "write a fixed grid as Resize and Slice",
 }
 _NONSENSE = (ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError)

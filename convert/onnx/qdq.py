@@ -163,9 +163,11 @@ def _numbers(node: NodeProto, constants: Mapping[str, NDArray], file: str) -> tu
     if any(name and name not in constants for name in node.input[1:]):
         raise _refusal(node, file, "its scale is computed while running", "a constant one")
     scales = constants[node.input[1]].astype(np.float64).reshape(-1)
-    if len(node.input) > 2 and node.input[2]:
-        return scales, constants[node.input[2]].reshape(-1)
-    return scales, np.zeros(1, np.uint8)
+    given = len(node.input) > 2 and node.input[2]
+    zeros = constants[node.input[2]].reshape(-1) if given else np.zeros(1, np.uint8)
+    if (scales == scales[0]).all() and (zeros == zeros[0]).all():
+        return scales[:1], zeros[:1]
+    return scales, zeros
 
 
 def _one_scale(

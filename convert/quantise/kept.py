@@ -74,9 +74,9 @@ def unlike(made: Quantised) -> str:
     if between:
         more = f" and {len(between) - 1} more" if len(between) > 1 else ""
         return f"the file gives no levels to what {graph.title(between[0])}{more} makes"
-    several = [name for name, steps, _, axis in _on_grid(made.model) if (_one_lowest(steps, axis) != steps).any()]
+    several = [name for name, steps, _, axis in _on_grid(made.model) if (_safe(steps, axis) != steps).any()]
     if several:
-        return f"the weights '{several[0]}' hold -128 several times for one channel, which overflows on Arm"
+        return f"the weights '{several[0]}' hold two -128 that overflow on Arm"
     anew = _anew(made)
     if anew:
         return f"the weights '{graph.name(min(anew))}' do not lie on the levels of the file"
@@ -128,7 +128,7 @@ def _anew(made: Quantised) -> set[int]:
 def _stored(model: FloatModel) -> dict[str, RoundedWeights]:
     """The weights as the file stored them. Those that a neighbour was folded into are rounded anew, like any others."""
     return {
-        name: RoundedWeights(_one_lowest(steps, axis).astype(np.int8), scales)
+        name: RoundedWeights(_safe(steps, axis).astype(np.int8), scales)
         for name, steps, scales, axis in _on_grid(model)
     }
 
@@ -181,18 +181,19 @@ def _affine(weight: float, bias: float, pixels: NDArray[np.float64], scale: floa
     return best[1:]
 
 
-def _one_lowest(steps: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """At most one -128 for each output channel, the others -127.
+def _safe(steps: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Each -128 where no other can be added to it in 16 bits, the others -127.
 
-    TFLite's weights end at -127, because Arm's kernels without dot products add two products in 16 bits, which
-    -128 · -128 twice overflow. One does not: -128 · -128 + 127 · 128 is 32640.
+    TFLite's weights end at -127, because Arm's kernels without dot products (XNNPACK's `mlal`) add two products in 16
+    bits, which -128 · -128 twice overflow: those of inputs that lie 8 apart, and of neighbouring taps of a depthwise
+    convolution. -128 · -128 and 127 · 128 are 32640, and fit.
     """
-    by_channel = np.moveaxis(steps, axis, 0).reshape(steps.shape[axis], -1)
-    lowest = by_channel < -HIGHEST
-    first = np.zeros_like(lowest)
-    first[np.arange(len(lowest)), lowest.argmax(axis=1)] = True
-    kept = np.where(lowest & ~first, -HIGHEST, by_channel)
-    return np.moveaxis(kept.reshape(np.moveaxis(steps, axis, 0).shape), 0, axis)
+    by_channel = np.moveaxis(steps, axis, 0).reshape(steps.shape[axis], -1).copy()
+    apart = 1 if axis == KERNELS["DEPTHWISE_CONV_2D"].weights_axis else 8
+    for channel, place in np.argwhere(by_channel < -HIGHEST):
+        if place >= apart and by_channel[channel, place - apart] < -HIGHEST:
+            by_channel[channel, place] = -HIGHEST
+    return np.moveaxis(by_channel.reshape(np.moveaxis(steps, axis, 0).shape), 0, axis)
 
 
 def _on_grid(model: FloatModel) -> Iterator[tuple[str, NDArray[np.float64], NDArray[np.float64], int]]:

@@ -38,6 +38,25 @@ FIRST: dict[str, tuple[list[Op], str | None]] = {
     "cut at white": ([op("Clip", "image", np.float32(0), np.float32(255))], None),
     "a mean of 0 to 1": ([op("Sub", "image", MEAN.reshape(PLANES) / 255)], None),
     "a convolution of weights like any other": ([op("Conv", "image", floats(3, 3, 1, 1), floats(3))], None),
+    "nothing subtracted, then divided": (
+        [op("Sub", "image", np.zeros(PLANES, np.float32)), op("Div", "t0", np.float32(255))], "Div"
+    ),
+    "doubled, then divided": (
+        [op("Mul", "image", np.float32(2)), op("Div", "t0", np.float32(255)), op("Sub", "t1", np.float32(1))], "Div"
+    ),
+    "divided twice": ([op("Div", "image", np.float32(16)), op("Div", "t0", np.float32(15.94))], "Div"),
+    "cut at black": ([op("Relu", "image"), op("Div", "t0", np.float32(255))], "Div"),
+    "colours swapped by a product": (
+        [op("Einsum", np.eye(3, dtype=np.float32)[::-1], "image", equation="oc,bchw->bohw"),
+         op("Div", "t0", np.float32(255))], "Div"
+    ),
+    "blurred": (
+        [op("Conv", "image", np.full((3, 1, 3, 3), 1 / 9, np.float32), group=3), op("Div", "t0", np.float32(255))],
+        "Div",
+    ),
+    "normalised within 0 to 1": (
+        [op("Mul", "image", np.float32(2)), op("Sub", "t0", np.float32(1)), op("Div", "t1", np.float32(0.5))], None
+    ),
     "a small share of the picture added": (
         [op("Mul", "image", np.float32(0.02), outputs=["a"]), op("Conv", "image", floats(3, 3, 1, 1), outputs=["b"]),
          op("Add", "a", "b")], None

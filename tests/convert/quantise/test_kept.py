@@ -341,14 +341,14 @@ def test_what_tflite_cannot_express_is_refused_by_node(change: str, says: str, t
     many = change == "per channel"
     kind = np.int16 if change == "int16" else np.uint8
     constants = {
-        "s": np.full(8 if many else 1, 0.02, np.float32).reshape((8,) if many else ()),
+        "s": np.linspace(0.02, 0.03, 8 if many else 1, dtype=np.float32).reshape((8,) if many else ()),
         "z": np.zeros((8,) if many else (), kind), "w": np.full((1, 8, 1, 1), 200, np.uint8),
         "ws": np.float32(0.01), "wz": np.uint8(20),
     }  # fmt: skip
     if change == "input channels":
         constants |= {
             "w": np.ones((1, 8, 1, 1), np.int8),
-            "ws": np.full(8, 0.01, np.float32),
+            "ws": np.linspace(0.01, 0.02, 8, dtype=np.float32),
             "wz": np.zeros(8, np.int8),
         }
     in_weights = change in ("offset", "input channels")
@@ -376,7 +376,8 @@ def test_what_tflite_cannot_express_is_refused_by_node(change: str, says: str, t
     [(1, 0, True), (1, -2, True), (1, 1, False), (0, 1, True), (0, -1, True), (0, 0, False)],
 )
 def test_a_matrix_has_scales_for_its_output_channels(transposed: int, axis: int, fits: bool) -> None:
-    weights = {"w": np.ones((6, 6), np.int8), "s": np.full(6, 0.01, np.float32), "z": np.zeros(6, np.int8)}
+    scales = np.linspace(0.01, 0.02, 6, dtype=np.float32)
+    weights = {"w": np.ones((6, 6), np.int8), "s": scales, "z": np.zeros(6, np.int8)}
     model = model_of([op("Relu", "x")])
     model.graph.node.append(helper.make_node("DequantizeLinear", ["w", "s", "z"], ["real"], "weights", axis=axis))
     model.graph.node.append(helper.make_node("Gemm", ["x", "real"], ["y"], "product", transB=transposed))
@@ -415,21 +416,19 @@ def test_weights_that_lie_on_the_file_s_grid_are_stored_as_they_were() -> None:
     graph, random = model.graph.copy(), np.random.default_rng(1)
     whole = {"x": (4, 3, 3, 3), "deep": (1, 3, 3, 4), "logits": (1, 1, 1, 4)}
     steps = {name: random.integers(-127, 128, shape) for name, shape in whole.items()}
-    steps["x"][0, 0, 0, :2] = -128  # which TFLite's weights hold once for a channel: two would overflow on Arm
-    scales = {"x": np.array([0.01, 0.02, 0.03, 0.04]), "deep": np.full(4, 0.5), "logits": np.array([0.1])}
+    steps["x"][0, 0, 0, :2] = -128  # TFLite's weights end at -127; this is as safe where two do not meet in 16 bits:
+    steps["x"][0, 0, 2, 2] = -128  # 8 numbers after another they would
+    steps["deep"][0, 0, :2, 1] = -128  # and in neighbouring taps
+    stored = {name: values.copy() for name, values in steps.items()}
+    stored["x"][0, 0, 2, 2] = stored["deep"][0, 0, 1, 1] = -127
+    scales = {"x": np.array([0.01, 0.02, 0.03, 0.04]).reshape(4, 1, 1, 1), "deep": np.full(4, 0.5), "logits": 0.1}
     for name, values in steps.items():
-        each = scales[name].reshape(-1, 1, 1, 1) if name == "x" else scales[name]
-        graph.set_constant(graph.numbers[f"{name}/weights"], (values * each).astype(np.float32))
+        graph.set_constant(graph.numbers[f"{name}/weights"], (values * scales[name]).astype(np.float32))
     given = model.with_graph(graph)
-    found = _stored(given)
-    assert found["x/weights"].values[0, 0, 0].tolist()[:2] == [-128, -127]
-    for name, weights in found.items():
-        expected = (
-            np.where(steps["x"] == -128, weights.values, steps["x"]) if name[0] == "x" else steps[name.split("/")[0]]
-        )
-        finer = scales[name.split("/")[0]] / weights.scales
-        each = finer.reshape(-1, 1, 1, 1) if name[0] == "x" else finer
-        assert np.array_equal(weights.values, expected * np.rint(each)), name
+    for name, values in stored.items():
+        found = _stored(given)[f"{name}/weights"]
+        each = found.scales.reshape(4, 1, 1, 1) if name == "x" else found.scales
+        assert found.values * each == pytest.approx(values * scales[name]), name
     # Of fewer bits, each step counts for as many of eight: the int32 bias is a whole number of finer ones.
     graph.set_constant(graph.numbers["deep/weights"], (np.clip(steps["deep"], -7, 7) * 0.5).astype(np.float32))
     few = _stored(given)["deep/weights"]
@@ -438,10 +437,8 @@ def test_weights_that_lie_on_the_file_s_grid_are_stored_as_they_were() -> None:
     # A batch normalisation that was folded into them since is in the steps.
     folded = steps["deep"] * 0.5 * np.array([1.3, 0.77, 2.0, 0.1])
     graph.set_constant(graph.numbers["deep/weights"], folded.astype(np.float32))
-    assert np.array_equal(_stored(given)["deep/weights"].values, steps["deep"])
+    assert np.array_equal(_stored(given)["deep/weights"].values, stored["deep"])
     # Anything else is rounded anew.
     graph.set_constant(graph.numbers["deep/weights"], random.normal(size=(1, 3, 3, 4)).astype(np.float32))
-    graph.set_constant(
-        graph.numbers["x/weights"], np.where(steps["x"] == -128, 1.28, steps["x"] / 100).astype(np.float32)
-    )
+    graph.set_constant(graph.numbers["x/weights"], np.abs(steps["x"] / 100).astype(np.float32))
     assert set(_stored(given)) == {"logits/weights"}, "128 has no number"

@@ -21,6 +21,7 @@ from .ends import Ending, Frozen, channels_last, dtype_of, ending, freeze, image
 from .qdq import Level, before_stored, keep_scales
 
 OLDEST_OPSET = 7  # broadcasting as numpy does it; new ones are read by their operators
+MASKED = np.float32(-1000)  # of its exponential nothing is left, and int8 has a number for it
 LARGEST_BYTES = 2**31 - 1  # a protobuf message, and a TFLite flatbuffer, cannot be larger
 LARGEST_SIDE = 8192  # pixels; a wrong --imgsz must not fill the memory
 # First bytes of a file in ONNX's format: the tags of its model's fields, nearly always the first, its version.
@@ -129,6 +130,7 @@ def _loaded(path: Path, size: Size | None, output: str | None, frozen: Frozen, *
     opset = _opset(model, path)
     model = inliner.inline_local_functions(model) if model.functions else model
     types, half = _single_precision(model)
+    _make_masks_finite(model)
     output = before_stored(model, output)
     levels = keep_scales(model, path.name)
     end = ending(model, path.name, output)
@@ -249,6 +251,23 @@ def _single_precision(model: ModelProto) -> tuple[dict[str, np.dtype], bool]:
                 types[entry.name] = np.dtype(helper.tensor_dtype_to_np_dtype(kind.elem_type))
                 kind.elem_type = TensorProto.FLOAT
     return types, not found.isdisjoint(half)
+
+
+def _make_masks_finite(model: ModelProto) -> None:
+    """-inf that is added or chosen, as masks before a softmax do, becomes what is as surely nothing there, in place."""
+    readers: dict[str, set[str]] = {}
+    for node in model.graph.node:
+        for name in _inputs(node):
+            readers.setdefault(name, set()).add(node.op_type)
+    held = [(tensor.name, tensor) for tensor in model.graph.initializer]
+    held += [
+        (n.output[0], a.t) for n in model.graph.node if n.op_type == "Constant" for a in n.attribute if a.HasField("t")
+    ]
+    for name, tensor in held:
+        if tensor.data_type == TensorProto.FLOAT and readers.get(name, {""}) <= {"Add", "Where"}:
+            array = numpy_helper.to_array(tensor)
+            if np.isneginf(array).any():
+                tensor.CopyFrom(numpy_helper.from_array(np.where(np.isneginf(array), MASKED, array), tensor.name))
 
 
 # structure --------------------------------------------------------------------------------------------------------

@@ -204,8 +204,8 @@ def test_weights_that_are_not_numbers_are_named_by_layer(tmp_path: Path, value: 
 
 def test_a_mask_of_minus_infinity_is_told_from_a_broken_network(tmp_path: Path) -> None:
     mask = np.asarray([-np.inf], np.float32)
-    model = model_of([op("Add", "x", mask), op("Softmax", "t0", axis=-1), op("Conv", "t1", floats(1, 8, 1, 1))])
-    with pytest.raises(ConversionError, match=r"1 of 1 values .*'node0' \(Add\); .*write -30 in its place"):
+    model = model_of([op("Mul", "x", mask), op("Softmax", "t0", axis=-1), op("Conv", "t1", floats(1, 8, 1, 1))])
+    with pytest.raises(ConversionError, match=r"1 of 1 values .*'node0' \(Mul\); .*write -30 in its place"):
         onnx_graph.load(saved(model, tmp_path))
 
 

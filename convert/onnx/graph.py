@@ -340,7 +340,8 @@ def _pin(
     if found[3 if last else 1] not in (RGB, RGB_AND_REMEMBERED, None):
         raise ConversionError(
             f"{path.name}: input '{image}' is {written}; expected 3 colour channels on axis 1 or 3, or 5 of a "
-            "follower: RGB, the last matte and a likeness"
+            "follower: RGB, the last matte and a likeness. A picture and its mask in one: export them as two inputs, "
+            "and give the mask with --input NAME=0"
         )
     if found[0] not in (1, None):
         raise ConversionError(f"{path.name}: input '{image}' is {written}, a fixed batch of {found[0]}; export batch 1")

@@ -43,6 +43,17 @@ class Level:
         return self.zero_point == other.zero_point and abs(self.scale / other.scale - 1) < SAME_SCALE
 
 
+@dataclass(frozen=True)
+class _Network:
+    """A network while its pairs are taken out."""
+
+    model: ModelProto
+    file: str
+    constants: dict[str, NDArray]
+    producers: Mapping[str, NodeProto]
+    readers: Mapping[str, Sequence[NodeProto]]
+
+
 def keep_scales(model: ModelProto, file: str) -> dict[str, Level]:
     """Take the pairs out of a network, in place → activation (the DequantizeLinear's result) and its levels; none of a
     network that was not quantised. Raises ConversionError naming a node that TFLite cannot express.
@@ -64,6 +75,7 @@ def keep_scales(model: ModelProto, file: str) -> dict[str, Level]:
     for node in graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
+    net = _Network(model, file, constants, producers, readers)
     levels: dict[str, Level] = {}
     pairs: dict[tuple[str, Level], str] = {}  # of what, with which levels → the result
     for node in graph.node:
@@ -87,8 +99,7 @@ def keep_scales(model: ModelProto, file: str) -> dict[str, Level]:
         ):
             raise _refusal(node, file, f"it undoes '{given.name or given.output[0]}' by another scale", "the same one")
         if scales.size > 1:
-            deep = readers.get(node.output[0], [])
-            scales, zeros = _one_scale(model, node, given, deep, scales, zeros, constants, producers, readers, file)
+            scales, zeros = _one_scale(net, node, given, scales, zeros), zeros[:1]
         level = _level(node, scales, zeros, file)
         first = pairs.setdefault((given.input[0], level), node.output[0]) if clip is None else node.output[0]
         if first != node.output[0] and node.output[0] not in outputs:  # some quantisers put a pair before every reader
@@ -170,62 +181,51 @@ def _numbers(node: NodeProto, constants: Mapping[str, NDArray], file: str) -> tu
     return scales, zeros
 
 
-def _one_scale(
-    model: ModelProto,
-    node: NodeProto,
-    given: NodeProto,
-    deep: Sequence[NodeProto],
-    scales: NDArray,
-    zeros: NDArray,
-    constants: Mapping[str, NDArray],
-    producers: Mapping[str, NodeProto],
-    readers: Mapping[str, Sequence[NodeProto]],
-    file: str,
-) -> tuple[NDArray, NDArray]:
-    """The scale of an activation that has one for every channel, as NNCF gives it to depthwise convolutions, in place.
+def _one_scale(net: _Network, node: NodeProto, given: NodeProto, scales: NDArray, zeros: NDArray) -> NDArray:
+    """The scale (1,) of an activation that has one for every channel, as NNCF gives it to depthwise convolutions.
 
     A channel may be `k` times as large when the weights that read it are `k` times smaller: the stored numbers of both
-    stay. Raises ConversionError where anything but depthwise convolutions reads it, or its zero points differ.
+    stay. In place. Raises ConversionError where anything but depthwise convolutions reads it, or zero points differ.
     """
-    weights = [producers.get(reader.input[1]) for reader in deep if reader.op_type == "Conv"]
-    alone = all(w is not None and w.op_type == "DequantizeLinear" and len(readers[w.output[0]]) == 1 for w in weights)
+    deep = net.readers.get(node.output[0], [])
+    pairs = [net.producers.get(reader.input[1]) for reader in deep if reader.op_type == "Conv"]
+    weights = [p for p in pairs if p is not None and p.op_type == "DequantizeLinear" and p.input[0] in net.constants]
     groups = [next((a.i for a in r.attribute if a.name == "group"), 1) if r.op_type == "Conv" else 0 for r in deep]
-    if not deep or not alone or set(groups) != {scales.size} or np.ptp(zeros.astype(np.int64)):
+    alone = all(len(net.readers[pair.output[0]]) == 1 for pair in weights)
+    if len(weights) != len(deep) or not alone or set(groups) != {scales.size} or np.ptp(zeros.astype(np.int64)):
         raise _refusal(
-            node, file, f"its activation has {scales.size} scales",
+            node, net.file, f"its activation has {scales.size} scales",
             "one, or depthwise convolutions alone behind it, and one zero point; TFLite has several for weights only",
         )  # fmt: skip
     largest = scales.max()
-    for pair in (pair for pair in weights if pair is not None):
-        own, nought = _numbers(pair, constants, file)
-        outputs = constants[pair.input[0]].shape[0]
+    for pair in weights:
+        own, nought = _numbers(pair, net.constants, net.file)
+        outputs = net.constants[pair.input[0]].shape[0]
         each = np.repeat(scales / largest, outputs // scales.size) * np.broadcast_to(own, outputs)
         new = {f"{pair.output[0]}/scales": each.astype(np.float32)}
         new[f"{pair.output[0]}/zeros"] = np.broadcast_to(nought, outputs).copy()
-        constants.update(new)
-        model.graph.initializer.extend(numpy_helper.from_array(values, name) for name, values in new.items())
+        net.constants.update(new)
+        net.model.graph.initializer.extend(numpy_helper.from_array(values, name) for name, values in new.items())
         pair.input[:] = [pair.input[0], *new]
         del pair.attribute[:]
         pair.attribute.append(helper.make_attribute("axis", 0))
-    # Before a function that lets a factor through, where a convolution can take it; a ReLU6 is one whose levels end
-    # at 6 at most, since nothing is stored beyond them.
-    source, maker = given.input[0], producers.get(given.input[0])
-    if maker is not None and len(readers[source]) == 1:
-        bounds = [constants.get(name) for name in maker.input[1:]]
-        ends = (LEVELS * 2 - 1) * float(scales.max())
-        cut = maker.op_type == "Clip" and len(bounds) == 2 and all(b is not None for b in bounds)
-        if cut and float(bounds[0]) == 0 and float(bounds[1]) >= ends * (1 - SAME_SCALE):
-            maker.op_type, maker.input[:] = "Relu", maker.input[:1]
-        if maker.op_type == "Relu":
-            given = maker
-    shape = (1, scales.size, 1, 1)
-    factor, made = f"{node.output[0]}/factors", f"{node.output[0]}/even"
-    model.graph.initializer.append(
-        numpy_helper.from_array((largest / scales).astype(np.float32).reshape(shape), factor)
-    )
-    model.graph.node.append(helper.make_node("Mul", [given.input[0], factor], [made], made))
-    given.input[0] = made
-    return largest.reshape(1), zeros[:1]
+    maker = net.producers.get(given.input[0])
+    if maker is not None and len(net.readers[given.input[0]]) == 1 and _is_relu(net, maker, 255 * float(largest)):
+        given = maker  # it lets a factor through, so that the convolution before it takes that
+    factors, name = (largest / scales).astype(np.float32).reshape(1, -1, 1, 1), f"{node.output[0]}/even"
+    net.model.graph.initializer.append(numpy_helper.from_array(factors, f"{name}/factors"))
+    net.model.graph.node.append(helper.make_node("Mul", [given.input[0], f"{name}/factors"], [name], name))
+    given.input[0] = name
+    return largest.reshape(1)
+
+
+def _is_relu(net: _Network, node: NodeProto, end: float) -> bool:
+    """Whether a node is a ReLU, or becomes one: a Clip from zero to beyond where levels end cuts nothing above."""
+    if node.op_type == "Clip" and len(node.input) == 3:
+        low, high = (float(net.constants.get(name, np.nan)) for name in node.input[1:])
+        if low == 0 and high >= end * (1 - SAME_SCALE):
+            node.op_type, node.input[:] = "Relu", node.input[:1]
+    return node.op_type == "Relu"
 
 
 def _level(node: NodeProto, scales: NDArray, zeros: NDArray, file: str) -> Level:

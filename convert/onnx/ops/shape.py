@@ -40,10 +40,14 @@ def cast(lowering: Lowering, node: Node) -> None:
         lowering.bind(name, value)
         return
     if to not in _PASSED and not (truths and to in _WHOLE):
+        pixels = node.inputs[0] == lowering.graph.input
+        step = (
+            "Export without it: pixels are whole"
+            if pixels
+            else f"Take the matte before it: --output '{node.inputs[0]}'"
+        )
         raise lowering.refusal(
-            node,
-            "it turns activations into integers; expected floating point up to the output. Take the matte before "
-            f"it with --output '{node.inputs[0]}'",
+            node, f"it turns activations into integers; expected floating point up to the output. {step}"
         )
     if not truths:
         lowering.bind(name, value)

@@ -225,7 +225,7 @@ def scatter(lowering: Lowering, node: Node) -> None:
     if node.op == "ScatterND":
         chosen[tuple(np.moveaxis(places, -1, 0))] = new
     else:
-        where: list[NDArray] = list(np.indices(places.shape))
+        where = np.indices(places.shape)
         where[node.integer("axis", 0)] = places
         chosen[tuple(where)] = new
     rows = [reread(lowering, v, (1, math.prod(v.shape)), f"{name}/{n}") for n, v in (("old", data), ("new", updates))]

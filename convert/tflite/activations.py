@@ -60,7 +60,8 @@ class Activations:
         """The network that gives these tensors, once for each hand that there is memory for."""
         if self._kept:
             return self._kept
-        count = min(hands(images), max(1, MOST_BYTES // sum(_bytes(self._graph, tensor) for tensor in portion)))
+        size = sum(_bytes(self._graph, tensor) for tensor in portion)
+        count = min(hands(images), max(1, MOST_BYTES // size)) if len(self._portions) == 1 else 1
         content, names = self._graph.expose(portion), [self._graph.name(tensor) for tensor in portion]
         parts = [_Part(content, names, default_threads() if count == 1 else 1) for _ in range(count)]
         self._kept = parts if len(self._portions) == 1 else []

@@ -18,7 +18,7 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 LEAST_ITEMS = 4  # for each network: loading one takes as long as a few runs
-MOST_PIXELS = 512 * 512  # of a picture: beyond, layers are large enough for threads, and memory counts
+MOST_PIXELS = 400 * 400  # of a picture: beyond, layers are large enough for threads, and memory counts
 
 
 def hands(items: int) -> int:

@@ -239,16 +239,18 @@ def _like_the_file(
     """Int8, or with as much in float32 as a file needs that was quantised elsewhere → (network, share of its matte
     within a level, what to say of that). `quantised`: None where the precisions were chosen already.
     """
-    because, mixed = "it was searched for with --max-drop", iter(())
-    if quantised is not None:
-        because = unlike(quantised)
-        choices = () if accelerators.is_one(recipe.target) else in_floating_point(quantised)
-        mixed = (_shuffled(recipe, quantised.with_islands(islands)) for islands in choices)
-    found, share, mean = of_file.nearest(int8, mixed)
+    islands: list[tuple[str, ...]] = [()]
+    if quantised is not None and not accelerators.is_one(recipe.target):
+        islands += in_floating_point(quantised)
+    candidates = (
+        _shuffled(recipe, quantised.with_islands(names)) if quantised and names else int8 for names in islands
+    )
+    number, found, share, mean = of_file.nearest(candidates)
+    because = unlike(quantised, islands[number]) if quantised else "it was searched for with --max-drop"
     of_file.refuse(mean, because)
     if share < SAME_LEVELS:
         return found, share, f"{share:.2%} of the int8 matte is within one level of the quantised file's: {because}"
-    return found, share, "" if found == int8 else f"float32 where the file computes in it: {because}"
+    return found, share, f"float32 where the file computes in it: {unlike(quantised)}" if quantised and number else ""
 
 
 def _refuse_doubtful(recipe: Recipe, unproven: Sequence[str]) -> None:

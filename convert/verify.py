@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -232,13 +232,16 @@ class FileLevels:
         apart = [np.abs(level - alpha) for level, alpha in zip(self._levels, found, strict=True)]
         return float(np.mean([difference <= 1 for difference in apart])), float(np.mean(apart))
 
-    def nearest(self, int8: bytes, mixed: Iterator[bytes]) -> tuple[bytes, float, float]:
-        """Int8, or the network of more and more operators in float32 that is worth it → it and what `same` says."""
-        best = (int8, *self.same(int8))
-        while best[1] < SAME_LEVELS and (candidate := next(mixed, None)) is not None:
+    def nearest(self, candidates: Iterable[bytes]) -> tuple[int, bytes, float, float]:
+        """Of int8 and more and more operators in float32 the first that is worth it → its number, it, and `same`."""
+        best: tuple[int, bytes, float, float] | None = None
+        for number, candidate in enumerate(candidates):
             share, mean = self.same(candidate)
-            if 1 - share <= WORTH_FLOAT * (1 - best[1]):
-                best = (candidate, share, mean)
+            if best is None or 1 - share <= WORTH_FLOAT * (1 - best[2]):
+                best = (number, candidate, share, mean)
+            if best[2] >= SAME_LEVELS:
+                break
+        assert best is not None, "int8 is there in any case"
         return best
 
     def own_noise(self) -> float:

@@ -21,7 +21,7 @@ from .ends import Ending, Frozen, channels_last, dtype_of, ending, freeze, image
 from .qdq import Level, before_stored, keep_scales
 
 OLDEST_OPSET = 7  # broadcasting as numpy does it; new ones are read by their operators
-MASKED = np.float32(-1000)  # of its exponential nothing is left, and int8 has a number for it
+MASKED = np.float32(-30)  # of its exponential hardly anything is left, and int8 keeps levels for all else
 LARGEST_BYTES = 2**31 - 1  # a protobuf message, and a TFLite flatbuffer, cannot be larger
 LARGEST_SIDE = 8192  # pixels; a wrong --imgsz must not fill the memory
 # First bytes of a file in ONNX's format: the tags of its model's fields, nearly always the first, its version.

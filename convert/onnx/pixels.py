@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,22 +13,25 @@ from .reading import Preprocessing
 
 # What moves pixels, or makes others of the same size of them.
 _MOVES = frozenset({
-    "Abs", "AveragePool", "Cast", "Ceil", "Clip", "Concat", "DepthToSpace", "Flatten", "Floor", "Gather",
-    "GatherElements", "GatherND", "Identity", "MaxPool", "Pad", "Relu", "Reshape", "Resize", "Round", "Slice",
-    "SpaceToDepth", "Split", "Squeeze", "Transpose", "Unsqueeze", "Upsample",
+    "Abs", "AveragePool", "Cast", "Ceil", "Clip", "Concat", "DepthToSpace", "Expand", "Flatten", "Floor", "Gather",
+    "GatherElements", "GatherND", "Identity", "Max", "MaxPool", "Min", "Neg", "Pad", "ReduceMean", "ReduceSum", "Relu",
+    "Reshape", "Resize", "Round", "ScatterElements", "ScatterND", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile",
+    "Transpose", "Unsqueeze", "Upsample",
 })  # fmt: skip
 _WHOLE = frozenset({"Ceil", "Floor", "Round"})  # of 0…1 they would leave nothing
-FROM = 32.0  # who divides a picture by more, or subtracts more, has pixels of 0…255 in mind
+DIVIDED_BY = 120.0  # who divides a picture by more has pixels of 0…255 in mind: 127.5, 128, 255 …
+LESS = 32.0  # … and so has who subtracts more
+IN_UNITS = 0.1  # who subtracts more of each colour, and less than that, normalises pixels of 0…1
 
 
 @dataclass(frozen=True)
 class _Step:
-    """What the steps up to a tensor make of a pixel: factor · pixel + offset, of the colours with the largest."""
+    """What the steps up to a tensor make of a pixel, factor · (pixel - mean), of the colour that shows the least."""
 
     factor: float = 1.0  # the largest of any colour
-    offset: float = 0.0  # the smallest share of it, in pixels
+    mean: float = 0.0  # the smallest
     shown_by: Node | None = None
-    by_colour: Node | None = None  # the node that treats each colour in its own way
+    by_colour: Node | None = None  # the node that subtracts a number of its own of each colour
 
 
 def scaled_by(graph: Graph) -> Node | None:
@@ -58,6 +61,8 @@ def _ends(graph: Graph) -> Iterator[_Step]:
     while open_ends:
         tensor, before = open_ends.pop()
         for node in graph.consumers(tensor):
+            if node.op.startswith("Scatter") and node.inputs[0] == tensor:
+                continue  # what is written over it comes another way
             after = _after(graph, node, before)
             if after is None:
                 yield before
@@ -66,43 +71,62 @@ def _ends(graph: Graph) -> Iterator[_Step]:
 
 
 def _after(graph: Graph, node: Node, before: _Step) -> _Step | None:
-    given = [np.asarray(graph.constants[i], np.float64).reshape(-1) for i in node.inputs if i in graph.constants]
-    factors, offsets = np.ones(1), np.zeros(1)  # of each colour: factor · x + offset
+    given = [np.asarray(graph.constants[i], np.float64) for i in node.inputs if i in graph.constants]
+    if node.outputs[0] in graph.levels and graph.levels[node.outputs[0]].ends[1] > LESS:
+        return replace(before, shown_by=before.shown_by or node)  # quantised to levels of such a size
     if node.op in _WHOLE and before == _Step():
         return _Step(shown_by=node)
-    if node.op in _MOVES or _mixes(graph, node):
+    if node.op in _MOVES or _mixes(node, given):
         return before
-    if node.op in ("Add", "Sub", "Mul", "Div") and len(given) == 1 and given[0].size:
-        if node.op in ("Add", "Sub"):
-            offsets = given[0]
-        elif node.inputs[0] in graph.constants and node.op == "Div":
-            return None
-        else:
-            factors = given[0] if node.op == "Mul" else 1 / given[0]
-    elif node.op == "BatchNormalization" and len(given) == 4:
-        scale, bias, mean, variance = given
-        factors = scale / np.sqrt(variance + node.number("epsilon", 1e-5))
-        offsets = bias - mean * factors
-    elif node.op == "Conv" and len(given) == 2:  # takes every channel for itself, and moves it at most
-        weights = given[0].reshape(given[1].size, -1)
-        if not (np.count_nonzero(weights, axis=1) == 1).all():
-            return None
-        factors, offsets = weights.sum(axis=1), given[1]
-    else:
+    made = _affine(graph, node, given)
+    if made is None:
         return None
-    factor = before.factor * float(np.abs(factors).max())
-    each = np.abs(offsets) / np.maximum(np.abs(before.factor * factors), 1e-12)
-    offset = before.offset + float(each.min())
-    shown = before.shown_by or (node if 0 < factor < 1 / FROM or offset > FROM else None)
-    alone = offsets if np.ptp(offsets) > 0 else factors
-    by_colour = before.by_colour or (node if alone.size == RGB and np.ptp(alone) > 0 else None)
-    return _Step(factor, offset, shown, by_colour)
+    factors, offsets = made  # of each colour: factor · x + offset
+    if not (before.factor * factors).all():
+        return None
+    factor, means = before.factor * float(np.abs(factors).max()), -offsets / (before.factor * factors)
+    mean = before.mean + float(means.max() if node.op == "Conv" else means.min())
+    shown = before.shown_by or (node if 0 < factor < 1 / DIVIDED_BY or mean > LESS else None)
+    each = node.op in ("Add", "Sub") and means.size == RGB and np.ptp(means) > 0 and means.min() > IN_UNITS
+    return _Step(factor, mean, shown, before.by_colour or (node if each else None))
 
 
-def _mixes(graph: Graph, node: Node) -> bool:
-    """Whether it swaps colours by a product, or blurs: weights of which each result's are not negative and add to 1."""
-    given = [np.asarray(graph.constants[name]) for name in node.inputs if name in graph.constants]
+def _affine(graph: Graph, node: Node, given: list[NDArray]) -> tuple[NDArray, NDArray] | None:
+    """Factors and offsets of each colour, or of all; None where the node does anything else."""
+    flat = [values.reshape(-1) for values in given]
+    one = np.ones(1)
+    if node.op in ("Add", "Sub") and not given:
+        return one, np.zeros(1)  # of parts of the picture
+    first = node.inputs[0] in graph.constants
+    if (
+        node.op in ("Add", "Sub", "Mul", "Div")
+        and len(given) == 1
+        and flat[0].size
+        and not (node.op == "Div" and first)
+    ):
+        if node.op == "Mul":
+            return flat[0], np.zeros(1)
+        if node.op == "Div":
+            return 1 / flat[0], np.zeros(1)
+        return (-one, flat[0]) if node.op == "Sub" and first else (one, flat[0] if node.op == "Add" else -flat[0])
+    if node.op == "BatchNormalization" and len(given) == 4:  # without the factor and the offset that it learned
+        factors = 1 / np.sqrt(flat[3] + node.number("epsilon", 1e-5))
+        return factors, -flat[2] * factors
+    if node.op == "Conv" and given and given[0][0, 0].size == 1:
+        weights = given[0].reshape(len(given[0]), -1)
+        bias = flat[1] if len(given) > 1 else np.zeros(len(weights))
+        if (np.count_nonzero(weights, axis=1) == 1).all():  # takes every channel for itself, and moves it at most
+            return weights.sum(axis=1), bias
+        if weights.shape == (RGB, RGB) and bias.max() > LESS:  # makes luma and chroma of them
+            return np.abs(weights).sum(axis=1), -bias
+    return None
+
+
+def _mixes(node: Node, given: list[NDArray]) -> bool:
+    """Whether it makes other colours by a product, or blurs: by weights of which no result has more than twice one."""
     if len(given) != 1 or node.op not in ("Conv", "Einsum", "MatMul") or given[0].ndim < 2:
         return False
-    weights: NDArray = given[0].reshape(given[0].shape[0], -1)
-    return bool((weights >= 0).all() and np.allclose(weights.sum(axis=1), 1, atol=1e-3))
+    weights = np.abs(given[0].reshape(given[0].shape[0], -1))
+    if node.op == "Conv":
+        return bool((given[0] >= 0).all() and np.allclose(weights.sum(axis=1), 1, atol=1e-3))
+    return weights.size == RGB * RGB and 0.5 <= max(weights.sum(axis=0).max(), weights.sum(axis=1).max()) <= 2

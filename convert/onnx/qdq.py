@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from ...runtime.errors import ConversionError
 from .ends import before_layout
@@ -62,8 +62,10 @@ def keep_scales(model: ModelProto, file: str) -> dict[str, Level]:
     pairs_of = [node for node in graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
     if not any(node.op_type == "DequantizeLinear" for node in pairs_of):
         return {}
+    four_bits = {t.name for t in graph.initializer if t.data_type in (TensorProto.INT4, TensorProto.UINT4)}
     for node in pairs_of:
-        node.domain = ""  # onnxruntime's own form of them, from before the standard had all types, means the same
+        if node.input[0] not in four_bits:
+            node.domain = ""  # onnxruntime's own form, from before the standard had all types, means the same
     # Exporters merge, cut and cast constants before they are dequantised, and compute scales.
     read = {"QuantizeLinear": 1, "DequantizeLinear": 0, "Clip": 1}  # from this input on
     constants = of_constants(
@@ -87,12 +89,16 @@ def keep_scales(model: ModelProto, file: str) -> dict[str, Level]:
             read_by = readers.get(node.output[0], [])
             if stored.dtype.itemsize == 1:
                 _refuse_weights(node, stored, scales, zeros, read_by, file)
+            if stored.dtype.name in ("int4", "uint4") and scales.size in (1, stored.shape[0]):
+                _make_real(model, node, stored, scales, zeros)
             continue
         maker = producers.get(node.input[0])
         clip = maker if maker is not None and maker.op_type == "Clip" else None
         given = producers.get(clip.input[0]) if clip is not None else maker
         if given is None or given.op_type != "QuantizeLinear":
             continue  # of numbers that came from elsewhere: an affine map like any other
+        if len(node.input) < 3:  # none is zero, in the type that was stored
+            node.input.extend(given.input[2:])
         scales, zeros = _numbers(node, constants, file)
         if any(
             not np.array_equal(*both) for both in zip((scales, zeros), _numbers(given, constants, file), strict=True)
@@ -120,6 +126,14 @@ def keep_scales(model: ModelProto, file: str) -> dict[str, Level]:
             set_clip(model, node, ends[0], ends[1])
     _at_the_input(model, constants, levels, file)
     return levels
+
+
+def _make_real(model: ModelProto, node: NodeProto, stored: NDArray, scales: NDArray, zeros: NDArray) -> None:
+    """Weights of four bits as the real numbers that they mean, in place: opsets before 21 have no operator for them."""
+    shape = (-1, *[1] * (stored.ndim - 1))
+    real = (stored.astype(np.float64) - zeros.astype(np.float64).reshape(shape)) * scales.reshape(shape)
+    model.graph.initializer.append(numpy_helper.from_array(real.astype(np.float32), node.output[0]))
+    node.output[0] = f"{node.output[0]}/of four bits"
 
 
 def set_clip(model: ModelProto, node: NodeProto, low: float, high: float) -> None:

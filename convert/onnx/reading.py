@@ -61,7 +61,9 @@ def typed(mean: str | None, std: str | None, color: str, units: str | None = Non
     """
     if units not in (None, "0-1", "0-255"):
         raise UsageError(f"--units {units}: expected 0-1 or 0-255")
-    if mean is None and std is None and color == "rgb" and units is None:
+    if mean is None and std is None and units is not None:
+        raise UsageError(f"--units {units} says how --mean and --std are written; add --std 1 for pixels as they are")
+    if mean is None and std is None and color == "rgb":
         return None
     factor = LARGEST_BYTE if units == "0-1" else 1.0
     means = _numbers("--mean", mean) if mean is not None else (0.0,)

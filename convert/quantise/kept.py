@@ -6,7 +6,7 @@ few tensors between that no pair was put on) gets the range that the photos show
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -61,11 +61,15 @@ def in_floating_point(made: Quantised) -> list[tuple[str, ...]]:
     return list(dict.fromkeys(tuple(names) for names in (first, dict.fromkeys([*first, *rounded])) if names))
 
 
-def unlike(made: Quantised) -> str:
-    """What can make int8 differ from the file, likeliest first, in words: all else agrees to the bit."""
+def unlike(made: Quantised, islands: Collection[str] = ()) -> str:
+    """What can make int8 differ from the file, likeliest first, in words: all else agrees to the bit.
+
+    `islands`: outputs of operators that compute in float32.
+    """
     graph, levels, touched = made.model.graph, made.model.levels, _without_levels(made)
-    between = [o for o in graph.operators if id(o) in touched and o.outputs[0] in touched[id(o)]]
-    shares = [o for o in graph.operators if graph.kind(o) == "SOFTMAX"]
+    operators = [o for o in graph.operators if graph.name(o.outputs[0]) not in islands]
+    between = [o for o in operators if id(o) in touched and o.outputs[0] in touched[id(o)]]
+    shares = [o for o in operators if graph.kind(o) == "SOFTMAX"]
     readers = graph.consumers()
     for operator in shares:
         copies = [graph.name(reader.outputs[0]) for reader in readers.get(operator.outputs[0], ())]
@@ -74,15 +78,17 @@ def unlike(made: Quantised) -> str:
     if between:
         more = f" and {len(between) - 1} more" if len(between) > 1 else ""
         return f"the file gives no levels to what {graph.title(between[0])}{more} makes"
-    several = [name for name, steps, _, axis in _on_grid(made.model) if (_safe(steps, axis) != steps).any()]
+    read = {graph.name(tensor) for operator in operators for tensor in operator.inputs if tensor >= 0}
+    clipped = [name for name, steps, _, axis in _on_grid(made.model) if (_safe(steps, axis) != steps).any()]
+    several = [name for name in clipped if name in read]
     if several:
         return f"the weights '{several[0]}' hold two -128 that overflow on Arm"
-    anew = _anew(made)
+    anew = {tensor for tensor in _anew(made) if graph.name(tensor) in read}
     if anew:
         return f"the weights '{graph.name(min(anew))}' do not lie on the levels of the file"
     if shares:
         return f"{graph.title(shares[0])} has levels of its own in int8, 256ths"
-    ties = [graph.title(o) for o in graph.operators if graph.kind(o) in ("RESIZE_BILINEAR", "MEAN")]
+    ties = [graph.title(o) for o in operators if graph.kind(o) in ("RESIZE_BILINEAR", "MEAN")]
     return f"{ties[0]} rounds ties otherwise" if ties else "roundings add up"
 
 

@@ -108,6 +108,7 @@ def test_normalisation_reaches_the_model(run: Run, network: Path, tmp_path: Path
             "write both in the same",
         ),
         (["-o", "out.tflite", "--units", "percent"], 2, "expected 0-1 or 0-255"),
+        (["-o", "out.tflite", "--units", "0-255"], 2, "add --std 1 for pixels as they are"),
         (["-o", "out.tflite", "--color", "RGB"], 2, "expected rgb or bgr"),
         (["-o", "out.tflite", "--values", "probability"], 2, "alpha, logits, sigmoid, 0-255, signed, background"),
         (["-o", "out.tflite", "--values", "logits"], 1, "that is alpha already"),

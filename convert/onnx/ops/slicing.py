@@ -202,12 +202,9 @@ def columns_to_image(lowering: Lowering, node: Node) -> None:
     value, name = lowering.value(node.inputs[0]), node.outputs[0]
     size, block = (tuple(map(int, lowering.required(node, i, what))) for i, what in ((1, "size"), (2, "block")))
     tiles = tuple(length // side for length, side in zip(size, block, strict=True))
-    if (
-        node.integers("strides", (1, 1)) != block
-        or math.prod(tiles) != value.shape[2]
-        or any(node.integers("pads", ()))
-    ):
-        raise lowering.refusal(node, "its patches overlap, and sums of them have no lowering; write ConvTranspose")
+    whole = len(size) == 2 and tuple(count * side for count, side in zip(tiles, block, strict=True)) == size
+    if node.integers("strides", (1, 1)) != block or not whole or any(node.integers("pads", ())):
+        raise lowering.refusal(node, "its patches do not lie side by side in rows and columns; write ConvTranspose")
     batch, depth = value.shape[0], value.shape[1] // math.prod(block)
     value = reread(lowering, value, (batch, depth, *block, *tiles), f"{name}/blocks")
     lowering.bind(name, reread(lowering, transposed(value, (0, 1, 4, 2, 5, 3)), (batch, depth, *size), name))
@@ -218,8 +215,8 @@ def scatter(lowering: Lowering, node: Node) -> None:
     """What is written to constant places, as `x[:, 1:] = y` is exported: one GATHER from old and new numbers."""
     data, updates, name = lowering.value(node.inputs[0]), lowering.value(node.inputs[2]), node.outputs[0]
     places = lowering.required(node, 1, "indices")
-    if node.text("reduction", "none") != "none":
-        raise lowering.refusal(node, "it adds to what is there; write a sum of two tensors")
+    if (reduction := node.text("reduction", "none")) != "none":
+        raise lowering.refusal(node, f"it takes '{reduction}' with what is there; write that of two whole tensors")
     chosen = np.arange(math.prod(data.shape)).reshape(data.shape)
     new = chosen.size + np.arange(math.prod(updates.shape)).reshape(updates.shape)
     if node.op == "ScatterND":

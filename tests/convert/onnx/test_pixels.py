@@ -8,7 +8,7 @@ import pytest
 from edgematte.convert.onnx.pixels import normalised_twice, scaled_by
 from edgematte.convert.onnx.reading import Preprocessing
 
-from ..tiny import COLUMNS, ROWS, Op, floats, load, model_of, op
+from ..tiny import COLUMNS, ROWS, Op, floats, ints, load, model_of, op
 
 MEAN = np.asarray([123.7, 116.3, 103.5], np.float32)
 STD = np.asarray([58.4, 57.1, 57.4], np.float32)
@@ -54,6 +54,27 @@ FIRST: dict[str, tuple[list[Op], str | None]] = {
         [op("Conv", "image", np.full((3, 1, 3, 3), 1 / 9, np.float32), group=3), op("Div", "t0", np.float32(255))],
         "Div",
     ),
+    "a 1x1 convolution without a bias": (
+        [op("Conv", "image", np.full((3, 1, 1, 1), 1 / 255, np.float32), group=3)], "Conv"
+    ),
+    "luma and chroma": (
+        [op("Conv", "image", floats(3, 3, 1, 1) / 2, np.float32([0, 128, 128])), op("Div", "t0", np.float32(255))],
+        "Conv",
+    ),
+    "a sum of parts": (
+        [op("Mul", "image", np.float32(0.5), outputs=["a"]), op("Mul", "image", np.float32(0.5), outputs=["b"]),
+         op("Add", "a", "b", outputs=["c"]), op("Div", "c", np.float32(255))], "Div"
+    ),
+    "one colour after another written in its place": (
+        [op("Slice", "image", ints(0), ints(1), ints(1), outputs=["a"]), op("Div", "a", np.float32(255), outputs=["b"]),
+         op("ScatterElements", "image", np.zeros((1, 1, ROWS, COLUMNS), np.int64), "b", axis=1)], "Div"
+    ),
+    "a first normalisation that learned a small factor": (
+        [op("BatchNormalization", "image", np.full(3, 0.005, np.float32), np.full(3, 3, np.float32),
+            np.full(3, 0.45, np.float32), np.full(3, 0.08, np.float32))], None
+    ),
+    "a small factor and an offset": ([op("Mul", "image", np.float32(0.02)), op("Add", "t0", np.float32(1))], None),
+    "places added": ([op("Add", "image", np.full((1, 1, ROWS, COLUMNS), 50, np.float32))], None),
     "normalised within 0 to 1": (
         [op("Mul", "image", np.float32(2)), op("Sub", "t0", np.float32(1)), op("Div", "t1", np.float32(0.5))], None
     ),
@@ -90,6 +111,7 @@ def test_the_step_that_shows_the_unit_is_found(steps: list[Op], shown: str | Non
         (MEAN, Preprocessing(std=(1.0,)), False),  # pixels as they are
         (MEAN / 255, Preprocessing(), False),
         (np.full(3, 0.5, np.float32), TORCH, False),  # no mean of colours
+        (np.float32([-0.01, -0.02, -0.03]), TORCH, False),  # a bias
     ],
 )
 def test_normalising_twice_is_doubted(mean: np.ndarray, asked: Preprocessing, says: bool) -> None:

@@ -76,6 +76,9 @@ ENDS: dict[str, list[Op]] = {
 }  # fmt: skip
 
 
+LAST = [op("Conv", "h", floats(1, 8, 1, 1, seed=9), floats(1, seed=10), outputs=["z"]), op("Sigmoid", "z")]
+
+
 class Photos(CalibrationDataReader):
     """What onnxruntime takes its scales from."""
 
@@ -115,10 +118,9 @@ def as_it_is(path: Path) -> onnxruntime.InferenceSession:
 @pytest.mark.parametrize("kind", [QuantType.QUInt8, QuantType.QInt8])
 @pytest.mark.parametrize("end", ENDS)
 def test_its_levels_are_those_of_the_file(end: str, kind: QuantType, tmp_path: Path, images: list[Image]) -> None:
-    last = [op("Conv", "h", floats(1, 8, 1, 1, seed=9), floats(1, seed=10), outputs=["z"]), op("Sigmoid", "z")]
     per_channel = kind == QuantType.QUInt8
     path = quantised(
-        [*body(), *ENDS[end], *last], tmp_path / "net.onnx", images, per_channel=per_channel, activation_type=kind,
+        [*body(), *ENDS[end], *LAST], tmp_path / "net.onnx", images, per_channel=per_channel, activation_type=kind,
         weight_type=QuantType.QInt8,
     )  # fmt: skip
     made = kept_scales(lower(onnx_graph.load(path)), images)
@@ -151,15 +153,12 @@ def test_ties_that_linear_enlarging_rounds_otherwise_are_told_and_another_networ
     because = unlike(whole[19])
     assert because == "RESIZE_BILINEAR 'h' rounds ties otherwise"
     assert in_floating_point(whole[19]) == [("h",)]
-    with pytest.raises(
-        GateRefusedError, match=r"file gives, on average; at most 1 is allowed; RESIZE_BILINEAR 'h' rou"
-    ):
+    with pytest.raises(GateRefusedError, match=r"gives, on average; at most 1 is allowed; RESIZE_BILINEAR 'h' rou"):
         file.refuse(file.same(whole[29].tflite)[1], because)
 
 
 def test_what_has_no_levels_is_named_as_the_likeliest_reason(tmp_path: Path, images: list[Image]) -> None:
-    last = [op("Conv", "h", floats(1, 8, 1, 1, seed=9), floats(1, seed=10), outputs=["z"]), op("Sigmoid", "z")]
-    path = quantised([*body(), *ENDS["relu"], *last], tmp_path / "net.onnx", images, weight_type=QuantType.QInt8)
+    path = quantised([*body(), *ENDS["relu"], *LAST], tmp_path / "net.onnx", images, weight_type=QuantType.QInt8)
     model = onnx.load(path)
     (added,) = (n for n in model.graph.node if n.op_type == "QuantizeLinear" and n.input[0] == "f")
     for node in model.graph.node:
@@ -183,9 +182,8 @@ def test_a_file_that_quantises_its_convolutions_alone_keeps_the_rest_in_floating
     tmp_path: Path, images: list[Image], photos: Path
 ) -> None:
     """As quantisers do with a list of operators, or of nodes left out."""
-    last = [op("Conv", "h", floats(1, 8, 1, 1, seed=9), floats(1, seed=10), outputs=["z"]), op("Sigmoid", "z")]
     path = quantised(
-        [*body(), *ENDS["concatenation"], *last], tmp_path / "net.onnx", images, weight_type=QuantType.QInt8,
+        [*body(), *ENDS["concatenation"], *LAST], tmp_path / "net.onnx", images, weight_type=QuantType.QInt8,
         op_types_to_quantize=["Conv"],
     )  # fmt: skip
     made = convert(path, Recipe(calibrate=photos / "images"))
@@ -234,17 +232,30 @@ def test_a_scale_for_every_channel_before_a_depthwise_convolution_goes_into_weig
 
 
 def test_a_pair_of_its_own_before_every_reader_is_one_tensor(tmp_path: Path, images: list[Image]) -> None:
-    last = [op("Conv", "h", floats(1, 8, 1, 1, seed=9), floats(1, seed=10), outputs=["z"]), op("Sigmoid", "z")]
     made = {}
     for dedicated in (False, True):
         path = quantised(
-            [*body(), *ENDS["concatenation"], *last], tmp_path / f"{dedicated}.onnx", images,
+            [*body(), *ENDS["concatenation"], *LAST], tmp_path / f"{dedicated}.onnx", images,
             weight_type=QuantType.QInt8, extra_options={"DedicatedQDQPair": dedicated},
         )  # fmt: skip
         made[dedicated] = kept_scales(lower(onnx_graph.load(path)), images)
     kinds = [[network.graph.kind(o) for o in network.graph.operators] for network in made.values()]
     assert kinds[0] == kinds[1]
     assert in_floating_point(made[True]) == in_floating_point(made[False]) == []
+
+
+def test_no_zero_point_is_zero_in_the_type_that_was_stored(tmp_path: Path, images: list[Image]) -> None:
+    path = quantised(
+        [*body(), *ENDS["relu"], *LAST], tmp_path / "net.onnx", images, activation_type=QuantType.QInt8,
+        weight_type=QuantType.QInt8, extra_options={"ActivationSymmetric": True},
+    )  # fmt: skip
+    before = kept_scales(lower(onnx_graph.load(path)), images).tflite
+    model = onnx.load(path)
+    for node in model.graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0].endswith("_QuantizeLinear_Output"):
+            del node.input[2:]
+    onnx.save(model, path)
+    assert kept_scales(lower(onnx_graph.load(path)), images).tflite == before
 
 
 def test_a_clip_of_an_old_opset_has_its_bounds_as_attributes(tmp_path: Path, images: list[Image]) -> None:
@@ -271,8 +282,7 @@ def test_what_saturates_between_levels_is_cut_in_float_as_well(
     narrow: bool, tmp_path: Path, images: list[Image]
 ) -> None:
     """As quantisers leave a ReLU6 out whose result ends at its highest level, and others use less than eight bits."""
-    last = [op("Conv", "h", floats(1, 8, 1, 1, seed=9), floats(1, seed=10), outputs=["z"]), op("Sigmoid", "z")]
-    path = quantised([*body(), *ENDS["relu"], *last], tmp_path / "net.onnx", images, weight_type=QuantType.QInt8)
+    path = quantised([*body(), *ENDS["relu"], *LAST], tmp_path / "net.onnx", images, weight_type=QuantType.QInt8)
     model = onnx.load(path)
     (wide,) = (
         n for n in model.graph.node if n.op_type == "DequantizeLinear" and n.output[0] == "h_DequantizeLinear_Output"
@@ -307,8 +317,7 @@ def test_what_saturates_between_levels_is_cut_in_float_as_well(
 
 def test_constants_that_are_computed_are_known(tmp_path: Path, images: list[Image]) -> None:
     """As PyTorch merges equal scales by an Identity, and Brevitas cuts weights that it has stored."""
-    last = [op("Conv", "h", floats(1, 8, 1, 1, seed=9), floats(1, seed=10), outputs=["z"]), op("Sigmoid", "z")]
-    path = quantised([*body(), *ENDS["relu"], *last], tmp_path / "net.onnx", images, weight_type=QuantType.QInt8)
+    path = quantised([*body(), *ENDS["relu"], *LAST], tmp_path / "net.onnx", images, weight_type=QuantType.QInt8)
     model = onnx.load(path)
     before = kept_scales(lower(onnx_graph.load(path)), images).tflite
     pairs = [n for n in model.graph.node if n.op_type in ("QuantizeLinear", "DequantizeLinear")]
@@ -391,9 +400,8 @@ def test_a_matrix_has_scales_for_its_output_channels(transposed: int, axis: int,
 
 def test_a_network_that_takes_stored_bytes_keeps_them_to_the_bit(tmp_path: Path, images: list[Image]) -> None:
     """As exporters of integer-only networks write it: the picture's QuantizeLinear is left to the camera."""
-    last = [op("Conv", "h", floats(1, 8, 1, 1, seed=9), floats(1, seed=10), outputs=["z"]), op("Sigmoid", "z")]
     kinds = {"weight_type": QuantType.QInt8, "activation_type": QuantType.QUInt8}
-    path = quantised([*body(), *ENDS["relu"], *last], tmp_path / "net.onnx", images, **kinds)
+    path = quantised([*body(), *ENDS["relu"], *LAST], tmp_path / "net.onnx", images, **kinds)
     model = onnx.load(path)
     (first,) = (n for n in model.graph.node if n.op_type == "QuantizeLinear" and n.input[0] == "image")
     stored = first.output[0]

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..runtime.device.files import write_together
+from ..runtime.device.machine import give_back_memory
 from ..runtime.errors import ConversionError, GateRefusedError, UsageError
 from ..runtime.network.interpreter import load
 from ..runtime.network.model_file import CARD_NAME, ModelCard
@@ -167,6 +168,7 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
         check_activations(graph, reading, chosen[0].image)
         same = parity(graph, model, reading, chosen, tolerance=recipe.parity_tolerance, progress=tell)
         refuse_difference(same, importer=recipe.importer)
+        give_back_memory()
     quantised: Quantised | None = None
     if other is None:
         with stages.stage("calibrating and quantising") as tell:
@@ -236,15 +238,12 @@ def _shuffled(recipe: Recipe, graph: TfliteGraph) -> bytes:
 def _like_the_file(
     recipe: Recipe, of_file: FileLevels, int8: bytes, quantised: Quantised | None
 ) -> tuple[bytes, float, str]:
-    """Int8, or with as much in float32 as a file needs that was quantised elsewhere → (network, share of its matte
-    within a level, what to say of that). `quantised`: None where the precisions were chosen already.
-    """
+    """Int8, or with what a file needs in float32 → (network, share of its matte within a level, what to say of that).
+    `quantised`: None where the precisions were chosen already."""
     islands: list[tuple[str, ...]] = [()]
     if quantised is not None and not accelerators.is_one(recipe.target):
         islands += in_floating_point(quantised)
-    candidates = (
-        _shuffled(recipe, quantised.with_islands(names)) if quantised and names else int8 for names in islands
-    )
+    candidates = (_shuffled(recipe, quantised.with_islands(i)) if quantised and i else int8 for i in islands)
     number, found, share, mean = of_file.nearest(candidates)
     because = unlike(quantised, islands[number]) if quantised else "it was searched for with --max-drop"
     of_file.refuse(mean, because)

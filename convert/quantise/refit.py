@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ...runtime.device.machine import give_back_memory
 from ...runtime.picture.images import Image
 from ...runtime.picture.scale import resize
 from ..tflite.activations import Activations
@@ -27,6 +28,7 @@ from .emit import RoundedWeights, along, stored_weights
 from .rounding import patches, positions, roundable, rounded_for
 
 MOST_BYTES = 256 << 20  # of activations kept of all photos at once; of large networks fewer photos are used
+LARGE = 900_000  # pixels of a picture, whose networks take enough memory themselves
 PATCHES = 2048  # output positions that a layer is fitted on, over all photos
 LEAST_SEEN = 0.05  # share of positions; a channel that its ReLU hides more often gets its bias from all of them
 SEED = 20200422
@@ -52,9 +54,11 @@ def refit(
     """
     graph, original = int8.copy(), model.graph
     last_use = {tensor: number for number, operator in enumerate(graph.operators) for tensor in operator.inputs}
-    few = images[: max(1, MOST_BYTES // _held(graph, last_use))]
+    most = MOST_BYTES if np.prod(model.size) < LARGE else MOST_BYTES // 4
+    few = images[: max(1, most // _held(graph, last_use))]
     pictures = [resize(image, model.size) for image in few]
     layers = _observed(model, pictures)
+    give_back_memory()  # of a large network's tensors, before the int8 ones are made
     values = {graph.inputs[0]: [picture[np.newaxis] for picture in pictures]}
     rounded: dict[str, RoundedWeights] = {}
     for number, operator in enumerate(graph.operators):

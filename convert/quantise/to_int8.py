@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ...runtime.device.machine import give_back_memory
 from ...runtime.picture.images import Image
 from ...runtime.picture.scale import resize
 from ..rewrite.branches import with_branches
@@ -144,6 +145,7 @@ def to_int8(
         others = [image for number, image in enumerate(calibrating) if number % every in (1, 2)]
         judge = judge.joined_by(_judge(model, others))
     best = judge.best([_rounded(best, few) if wanted else best for wanted in steps.roundings])
+    give_back_memory()
     corrected = [_corrected(best, few) if wanted else best for wanted in steps.bias_corrections]
     return judge.best(corrected)
 

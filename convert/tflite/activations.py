@@ -17,7 +17,7 @@ from ...runtime.device.machine import default_threads
 from ...runtime.device.stderr_capture import capture_stderr
 from ...runtime.errors import ModelError
 from .graph import TfliteGraph
-from .spread import hands, spread
+from .spread import MOST_PIXELS, hands, spread
 
 Given = TypeVar("Given")
 MOST_BYTES = 192 << 20  # of tensors kept alive at once; a network with more is run several times per photo
@@ -36,7 +36,9 @@ class Activations:
         self._input = graph.inputs[0]
         self.input_name = graph.name(self._input)
         self._graph = graph
-        self._portions = list(_portions(graph, [graph.numbers[name] for name in dict.fromkeys(names)]))
+        # Of a large picture the delegate holds as much again several times.
+        most = MOST_BYTES if np.prod(graph.shape(self._input)[1:3]) <= MOST_PIXELS else MOST_BYTES // 4
+        self._portions = list(_portions(graph, [graph.numbers[name] for name in dict.fromkeys(names)], most))
         self._kept: list[_Part] = []  # where one portion is all
 
     def run(self, tensor: NDArray) -> Iterator[tuple[str, NDArray]]:
@@ -51,10 +53,14 @@ class Activations:
         no more than one is in memory.
         """
         for portion in self._portions:
-            parts = self._parts(portion, len(images))
-            for number, part in enumerate(spread(map(feed, images), [part.run for part in parts])):
-                for name, values in part.values():
-                    yield number, name, values
+            yield from self._through(self._parts(portion, len(images)), images, feed)
+
+    def _through(
+        self, parts: list[_Part], images: Sequence[Given], feed: Callable[[Given], NDArray]
+    ) -> Iterator[tuple[int, str, NDArray]]:
+        for number, part in enumerate(spread(map(feed, images), [part.run for part in parts])):
+            for name, values in part.values():
+                yield number, name, values
 
     def _parts(self, portion: list[int], images: int) -> list[_Part]:
         """The network that gives these tensors, once for each hand that there is memory for."""
@@ -91,13 +97,13 @@ class _Part:
             yield name, self._interpreter.get_tensor(details["index"])
 
 
-def _portions(graph: TfliteGraph, tensors: list[int]) -> Iterator[list[int]]:
-    """The tensors in portions of at most `MOST_BYTES`."""
+def _portions(graph: TfliteGraph, tensors: list[int], most: int) -> Iterator[list[int]]:
+    """The tensors in portions of at most so many bytes."""
     portion: list[int] = []
     size = 0
     for tensor in tensors:
         need = _bytes(graph, tensor)
-        if portion and size + need > MOST_BYTES:
+        if portion and size + need > most:
             yield portion
             portion, size = [], 0
         portion.append(tensor)

@@ -5,6 +5,7 @@ What cannot be read is None, never guessed. Linux tells through files; `root` le
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import re
@@ -146,6 +147,13 @@ def clock_mhz(root: Path = ROOT) -> float | None:
     files = (root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_cur_freq")
     readings = [reading for file in files if (reading := kernel_text(file)) and reading.isdecimal()]
     return max(map(int, readings)) / 1000 if readings else None
+
+
+def give_back_memory() -> None:
+    """What was freed back to the system, where the C library keeps it for later (glibc); nothing elsewhere."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def peak_memory_bytes(root: Path = ROOT) -> int | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from ..runtime.device.files import write_together
+from ..runtime.device.machine import use_one_heap
 from ..runtime.errors import OutputExistsError, UsageError
 from ..runtime.terminal import bars
 
@@ -104,6 +105,7 @@ def convert(
     as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON on stdout.")] = False,
 ) -> None:
     """Turn an ONNX network into a full-int8 TFLite model, and prove what that cost."""
+    use_one_heap()  # at 1024x1024 that is 0.2 GB less
     _refuse_outputs(path, report, overwrite=overwrite)
     from .onnx.ends import frozen_input
     from .onnx.reading import typed

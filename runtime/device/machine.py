@@ -31,6 +31,7 @@ ARM_CORES = {
     ("0x41", "0xd40"): "Neoverse-V1",
     ("0x41", "0xd4f"): "Neoverse-V2",
 }
+M_ARENA_MAX = -8  # of glibc's mallopt
 MOST_THREADS = 4  # a Pi has four cores; small networks gain nothing from more
 THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"
 HOT_C = 70  # a Raspberry Pi slows down at 80
@@ -147,6 +148,13 @@ def clock_mhz(root: Path = ROOT) -> float | None:
     files = (root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_cur_freq")
     readings = [reading for file in files if (reading := kernel_text(file)) and reading.isdecimal()]
     return max(map(int, readings)) / 1000 if readings else None
+
+
+def use_one_heap() -> None:
+    """No heap for every thread from now on, where the C library makes them (glibc): each keeps what was freed in it."""
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option is not None:
+        set_option(M_ARENA_MAX, 1)
 
 
 def give_back_memory() -> None:

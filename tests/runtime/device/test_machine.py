@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -78,3 +81,26 @@ def test_this_machine_tells_its_cores_and_packages() -> None:
     versions = {package.name: package.version for package in machine.packages}
     assert versions["numpy"] == metadata.version("numpy")
     assert "ai-edge-litert" in versions or "tflite-runtime" in versions
+
+
+HEAPS = """
+import ctypes
+from edgematte.runtime.device.machine import give_back_memory, use_one_heap
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+use_one_heap()
+held = [bytes(60_000) for _ in range(4000)]
+last = held.pop()  # the heap cannot end before it
+del held
+before = resident()
+give_back_memory()
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this C library gives memory back by itself")
+def test_freed_memory_goes_back_to_the_system() -> None:
+    done = subprocess.run([sys.executable, "-c", HEAPS], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 100_000_000

@@ -1,7 +1,7 @@
 """A float network that has scales of its own → int8 with just these, as quantisation-aware training meant them.
 
-Nothing is chosen here: activations and weights keep the scales and zero points that the file gave, what has none (the
-few tensors between that no pair was put on) gets the range that the photos show.
+Nothing is chosen here: activations and weights keep the scales and zero points that the file gave. What has none gets
+the range that the photos show, or computes in float32 as in the file (`in_floating_point`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ON_GRID = 0.002  # of a step: more than what float32 makes of a whole number of 
 def kept_scales(
     model: FloatModel, images: Sequence[Image], *, progress: Callable[[float], None] | None = None
 ) -> Quantised:
-    """Int8 with `model.levels` and `model.grids`."""
+    """Int8 with `model.levels`, and weights at the steps that they are whole numbers of."""
     model = with_int8_forms(_saturating(model))
     ranges = choose_ranges(model, visible(model, observe(model, images, progress=progress)))
     return Quantised(model.graph, model, ranges, PLAIN, rounded=_stored(model) | _of_pixels(model)).emitted()

@@ -133,12 +133,14 @@ def to_int8(
     model = rewritten(model, steps)
     if statistics is None:
         statistics = observe(model, calibrating, progress=progress)
+        give_back_memory()
     model, statistics = prepared(model, statistics, steps)
     every = max(1, len(calibrating) // TRIAL_PHOTOS)
     few = calibrating[::every][:TRIAL_PHOTOS]
     judge = _judge(model, [view for image in judging for view in (image, np.ascontiguousarray(image[:, ::-1]))])
     versions = list(_versions(model, statistics, steps))
     best = judge.best([_plain(*version, method, steps) for version in versions for method in steps.methods])
+    give_back_memory()
     if every > 1 and len(steps.roundings) + len(steps.bias_corrections) > 2:
         # Candidates have the same ranges from here on, so photos that gave these may judge: all but the few that
         # weights and biases are fitted to.

@@ -105,7 +105,7 @@ def convert(
     as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON on stdout.")] = False,
 ) -> None:
     """Turn an ONNX network into a full-int8 TFLite model, and prove what that cost."""
-    use_one_heap()  # at 1024x1024 that is 0.2 GB less
+    use_one_heap()  # a large network's threads would each keep what they have freed
     _refuse_outputs(path, report, overwrite=overwrite)
     from .onnx.ends import frozen_input
     from .onnx.reading import typed

@@ -223,7 +223,8 @@ class FileLevels:
         self._levels = self._levels_of(self._images)
 
     def _levels_of(self, images: Sequence[Image]) -> list[NDArray[np.float32]]:
-        workers = [self._original.alpha] * hands(len(images))
+        rows, columns = images[0].shape[:2]
+        workers = [self._original.alpha] * hands(len(images), rows * columns)
         return [np.rint(alpha * 255) for alpha in spread(images, workers)]
 
     def same(self, int8: bytes) -> tuple[float, float]:

@@ -396,7 +396,7 @@ def _check_numbers(nodes: Iterable[NodeProto], constants: Mapping[str, NDArray])
                     f"{int(bad.sum())} of {array.size} values of '{name}' are NaN or infinite, in layer "
                     f"'{_label(node)}' ({node.op_type}); "
                     + (
-                        "int8 has no number for that. Where it is a mask before a softmax, write -30 in its place"
+                        f"int8 has no number for that; of a mask before a softmax write {MASKED:g} in its place"
                         if masks
                         else "the training diverged or the file is damaged"
                     )

@@ -21,9 +21,9 @@ LEAST_ITEMS = 4  # for each network: loading one takes as long as a few runs
 MOST_PIXELS = 400 * 400  # of a picture: beyond, layers are large enough for threads, and memory counts
 
 
-def hands(items: int) -> int:
-    """How many workers so many items are worth."""
-    return max(1, min(default_threads(), items // LEAST_ITEMS))
+def hands(items: int, pixels: int = 0) -> int:
+    """How many workers so many items are worth, pictures of so many pixels."""
+    return 1 if pixels > MOST_PIXELS else max(1, min(default_threads(), items // LEAST_ITEMS))
 
 
 def networks(content: bytes, items: int) -> list[Network]:

@@ -17,7 +17,7 @@ from ..runtime.device.machine import give_back_memory
 from ..runtime.errors import ConversionError, GateRefusedError, UsageError
 from ..runtime.network.interpreter import load
 from ..runtime.network.model_file import CARD_NAME, ModelCard
-from ..runtime.picture.images import Image
+from ..runtime.picture.images import Alpha, Image
 from .doubts import doubts
 from .latency import Latency, compare
 from .onnx import graph as onnx_graph
@@ -48,6 +48,7 @@ from .verify import (
     GroundTruth,
     Parity,
     check_activations,
+    drop_from,
     mae,
     mattes,
     parity,
@@ -175,10 +176,12 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
             make = kept_scales if model.levels else to_int8
             quantised = make(model, photos.calibration.images, progress=tell)
     int8 = quantised.tflite if quantised else other or b""
+    of_file = FileLevels(graph, reading, chosen) if graph.levels else None
     searched: SearchResult | None = None
     if quantised and recipe.max_drop is not None:
         with stages.stage("looking for precisions within the budget") as tell:
-            searched = _searched(recipe, model, quantised, judges, tell)
+            wanted = of_file.mattes(judges) if of_file else mattes(model, judges)
+            searched = _searched(recipe, model, quantised, wanted, judges, tell)
             int8 = searched.tflite
     blame = ""
     if quantised and searched is None and not model.levels:
@@ -186,9 +189,8 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
             blame = _blame(model, quantised, judges[:: max(1, len(judges) // COSTLY_PHOTOS)][:COSTLY_PHOTOS], tell)
     levels: float | None = None
     int8 = _shuffled(recipe, TfliteGraph(int8))
-    if graph.levels:
+    if of_file:
         with stages.stage("comparing int8 with the quantised file"):
-            of_file = FileLevels(graph, reading, chosen)
             int8, levels, blame = _like_the_file(recipe, of_file, int8, quantised if searched is None else None)
     with stages.stage("comparing int8 with float") as tell:
         of_float = mattes(model, judges, progress=lambda share: tell(share / 2))
@@ -282,39 +284,30 @@ def _searched(
     recipe: Recipe,
     model: FloatModel,
     quantised: Quantised,
+    wanted: Sequence[Alpha],
     judges: Sequence[Photo],
     tell: Callable[[float], None],
 ) -> SearchResult:
     """The cheapest mix of precisions within the recipe's budget. Raises GateRefusedError when there is none."""
     full_precision = load(model.tflite, threads=1)
+    every = max(1, len(judges) // RANKING_PHOTOS)
     return search(
         quantised,
-        drop=_drop_on(model, judges),
-        quick_drop=_drop_on(model, judges[:: max(1, len(judges) // RANKING_PHOTOS)]),
+        drop=drop_from(wanted, judges),
+        quick_drop=drop_from(wanted[::every], judges[::every]),
         latency_ratio=lambda candidate: compare(full_precision, load(candidate, threads=1), seconds=1.0).ratio,
         max_drop=recipe.max_drop if recipe.max_drop is not None else 1.0,
         max_latency_ratio=recipe.max_latency_ratio,
+        likely=in_floating_point(quantised) if model.levels else (),
         forbid_islands=accelerators.is_one(recipe.target),
         progress=tell,
     )
 
 
-def _drop_on(model: FloatModel, photos: Sequence[Photo]) -> Callable[[bytes], float]:
-    """What `--max-drop` bounds: IoU and MAE lost to the true masks where there are any, otherwise to float's mattes."""
-    of_float = mattes(model, photos)
-
-    def drop(candidate: bytes) -> float:
-        agreed, truth = compare_mattes(of_float, mattes(candidate, photos), photos)
-        if truth is not None:
-            return max(truth.iou_drop, truth.mae_rise)
-        return max(1 - agreed.iou, agreed.mae)
-
-    return drop
-
-
 def _blame(model: FloatModel, quantised: Quantised, photos: Sequence[Photo], tell: Callable[[float], None]) -> str:
     """Which layers make full int8 as different from float as it is, in one line; empty where it is close enough."""
-    of_float, drop = mattes(model, photos), _drop_on(model, photos)
+    of_float = mattes(model, photos)
+    drop = drop_from(of_float, photos)
 
     def apart(content: bytes) -> float:
         return compare_mattes(of_float, mattes(content, photos), photos)[0].mae

@@ -222,6 +222,10 @@ class FileLevels:
         self._name, self._images = graph.name, [photo.image for photo in photos]
         self._levels = self._levels_of(self._images)
 
+    def mattes(self, photos: Sequence[Photo]) -> list[Alpha]:
+        """What the file itself makes of photos, at network size."""
+        return [levels.astype(np.uint8) for levels in self._levels_of([photo.image for photo in photos])]
+
     def _levels_of(self, images: Sequence[Image]) -> list[NDArray[np.float32]]:
         rows, columns = images[0].shape[:2]
         workers = [self._original.alpha] * hands(len(images), rows * columns)
@@ -353,6 +357,19 @@ def compare(
         if photo.truth is not None:
             judged.append(_against_truth(photo.name, first, second, photo.truth))
     return Agreement(tuple(agreed)), GroundTruth(tuple(judged)) if judged else None
+
+
+def drop_from(wanted: Sequence[Alpha], photos: Sequence[Photo]) -> Callable[[bytes], float]:
+    """What `--max-drop` bounds: IoU and MAE lost to the true masks where there are any, otherwise to `wanted`, which
+    are float's mattes or, of a file that was quantised already, its own."""
+
+    def drop(candidate: bytes) -> float:
+        agreed, truth = compare(wanted, mattes(candidate, photos), photos)
+        if truth is not None:
+            return max(truth.iou_drop, truth.mae_rise)
+        return max(1 - agreed.iou, agreed.mae)
+
+    return drop
 
 
 def _against_truth(name: str, of_float: Alpha, of_int8: Alpha, truth: Alpha) -> PhotoTruth:

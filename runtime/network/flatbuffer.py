@@ -18,6 +18,7 @@ class Flatbuffer:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
+        self._checked: dict[int, int] = {}  # table → its list of fields: a table is asked for many
 
     def number(self, code: str, at: int) -> int:
         if at < 0:
@@ -29,6 +30,8 @@ class Flatbuffer:
 
     def check_table(self, table: int) -> int:
         """Checks that a table and the list of its fields lie within the file; gives where that list is."""
+        if table in self._checked:
+            return self._checked[table]
         vtable = table - self.number("<i", table)
         size, table_size = self.number("<H", vtable), self.number("<H", vtable + 2)
         if size < 4 or size % 2 or vtable + size > len(self.data) or table + table_size > len(self.data):
@@ -36,6 +39,7 @@ class Flatbuffer:
         for offset in struct.unpack_from(f"<{(size - 4) // 2}H", self.data, vtable + 4):
             if offset and not 4 <= offset < table_size:
                 raise IndexError(f"a table at byte {table} has a field outside of it")
+        self._checked[table] = vtable
         return vtable
 
     def field(self, table: int, slot: int) -> int | None:
@@ -76,8 +80,8 @@ class Flatbuffer:
             raise IndexError(f"{count} numbers at byte {start} of {len(self.data)}")
         return struct.unpack_from(f"<{count}{code}", self.data, start + 4)
 
-    def integers(self, table: int, slot: int) -> tuple[int, ...]:
-        return tuple(int(value) for value in self.numbers(table, slot, "i"))
+    def integers(self, table: int, slot: int, code: str = "i") -> tuple[int, ...]:
+        return tuple(map(int, self.numbers(table, slot, code)))
 
     def string(self, table: int, slot: int) -> str:
         at = self.field(table, slot)

@@ -272,7 +272,7 @@ class _Walk(Flatbuffer):
             for unread in (0, 1):  # the ranges calibration saw: nobody needs them, but a damaged one must be noticed
                 self.numbers(table, unread, "f")
             scales = tuple(self.numbers(table, 2, "f"))
-            zero_points = tuple(int(zero) for zero in self.numbers(table, 3, "q"))
+            zero_points = self.integers(table, 3, "q")
             self.check_quantization(name, dtype, scales, zero_points)
         open_shape = self.integers(at, 7)
         return FileTensor(name, open_shape or shape, dtype, scales, zero_points, stored, stored_at)
@@ -281,9 +281,10 @@ class _Walk(Flatbuffer):
     def check_quantization(name: str, dtype: str, scales: tuple[float, ...], zero_points: tuple[int, ...]) -> None:
         """Kernels index their tables with the zero point, so one outside its type reads foreign memory."""
         lowest, highest = _INTEGER_RANGES.get(dtype, (-(2**31), 2**31 - 1))
-        if any(not lowest <= zero <= highest for zero in zero_points):
+        if zero_points and not lowest <= min(zero_points) <= max(zero_points) <= highest:
             raise IndexError(f"tensor '{name}' is {dtype} with the zero point {zero_points[0]}")
-        if any(not (scale >= 0 and math.isfinite(scale)) for scale in scales):
+        # A sum is finite where every scale is; the least of numbers among which is no NaN is the least.
+        if scales and not (math.isfinite(sum(scales)) and min(scales) >= 0):
             raise IndexError(f"tensor '{name}' has the scale {scales[0]}")
 
     def buffer(self, at: int) -> tuple[int, int]:

@@ -16,7 +16,6 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from edgematte.convert.onnx import graph as onnx_graph
 from edgematte.convert.onnx.evidence import assumed
-from edgematte.convert.onnx.qdq import keep_scales
 from edgematte.convert.onnx.reference import with_ends
 from edgematte.convert.photos import Photo
 from edgematte.convert.pipeline import convert
@@ -24,7 +23,7 @@ from edgematte.convert.quantise.kept import _stored, in_floating_point, kept_sca
 from edgematte.convert.recipe import Recipe
 from edgematte.convert.tflite.graph import float_operators
 from edgematte.convert.verify import SAME_LEVELS, FileLevels, parity
-from edgematte.runtime.errors import ConversionError, GateRefusedError
+from edgematte.runtime.errors import GateRefusedError
 from edgematte.runtime.network.interpreter import load
 from edgematte.runtime.picture.folders import find_photos
 from edgematte.runtime.picture.images import Image, read
@@ -194,6 +193,22 @@ def test_a_file_that_quantises_its_convolutions_alone_keeps_the_rest_in_floating
         convert(path, Recipe(calibrate=photos / "images", target="coral"))
 
 
+def test_a_budget_is_held_against_the_file_and_what_it_computes_with_real_numbers_is_tried_first(
+    tmp_path: Path, images: list[Image], photos: Path
+) -> None:
+    for number, more in enumerate(({}, {"op_types_to_quantize": ["Conv"]})):
+        path = quantised(
+            [*body(), *ENDS["concatenation" if not more else "hard swish"], *LAST], tmp_path / f"net{number}.onnx",
+            images, weight_type=QuantType.QInt8, **more,
+        )  # fmt: skip
+        made = convert(path, Recipe(calibrate=photos / "images", max_drop=0.0013))
+        assert (made.same_levels or 0) >= SAME_LEVELS
+        assert made.search is not None
+        assert made.search.chosen.drop <= 0.0013
+        assert len(made.search.points) == (2 if more else 1)
+        assert bool(made.search.chosen.islands) == bool(more)
+
+
 @pytest.mark.parametrize("cut", ["Relu", "Clip"])
 def test_a_scale_for_every_channel_before_a_depthwise_convolution_goes_into_weights(
     cut: str, tmp_path: Path, images: list[Image]
@@ -332,68 +347,6 @@ def test_constants_that_are_computed_are_known(tmp_path: Path, images: list[Imag
         pair.input[0] = f"{pair.input[0]}/cut" if pair.input[0] in weights else pair.input[0]
     onnx.save(model, path)
     assert kept_scales(lower(onnx_graph.load(path)), images).tflite == before
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ("per channel", "8 scales; expected one"),
-        ("another scale", "undoes 'quantise' by another scale"),
-        ("int16", "int16; expected int8 or uint8"),
-        ("offset", "zero point"),
-        ("input channels", "a scale for every input channel of 'head'"),
-    ],
-)
-def test_what_tflite_cannot_express_is_refused_by_node(change: str, says: str, tmp_path: Path) -> None:
-    many = change == "per channel"
-    kind = np.int16 if change == "int16" else np.uint8
-    constants = {
-        "s": np.linspace(0.02, 0.03, 8 if many else 1, dtype=np.float32).reshape((8,) if many else ()),
-        "z": np.zeros((8,) if many else (), kind), "w": np.full((1, 8, 1, 1), 200, np.uint8),
-        "ws": np.float32(0.01), "wz": np.uint8(20),
-    }  # fmt: skip
-    if change == "input channels":
-        constants |= {
-            "w": np.ones((1, 8, 1, 1), np.int8),
-            "ws": np.linspace(0.01, 0.02, 8, dtype=np.float32),
-            "wz": np.zeros(8, np.int8),
-        }
-    in_weights = change in ("offset", "input channels")
-    nodes = [
-        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], "quantise", axis=1),
-        helper.make_node(
-            "DequantizeLinear", ["q", "ws" if change == "another scale" else "s", "z"], ["r"], "levels", axis=1
-        ),
-        helper.make_node("DequantizeLinear", ["w", "ws", "wz"], ["weights"], "weights"),
-        helper.make_node("Conv", ["x" if in_weights else "r", "weights"], ["y"], "head"),
-    ]
-    model = model_of([op("Relu", "x")], opset=21)
-    del model.graph.node[1:]
-    model.graph.node.extend(nodes if in_weights else [*nodes[:2], helper.make_node("Relu", ["r"], ["y"])])
-    model.graph.output[0].name = "y"
-    model.graph.initializer.extend(numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items())
-    model.ir_version = 10
-    onnx.save(model, tmp_path / "net.onnx")
-    with pytest.raises(ConversionError, match=rf"node '(levels|weights)' \(DequantizeLinear\): .*{says}"):
-        onnx_graph.load(tmp_path / "net.onnx")
-
-
-@pytest.mark.parametrize(
-    ("transposed", "axis", "fits"),
-    [(1, 0, True), (1, -2, True), (1, 1, False), (0, 1, True), (0, -1, True), (0, 0, False)],
-)
-def test_a_matrix_has_scales_for_its_output_channels(transposed: int, axis: int, fits: bool) -> None:
-    scales = np.linspace(0.01, 0.02, 6, dtype=np.float32)
-    weights = {"w": np.ones((6, 6), np.int8), "s": scales, "z": np.zeros(6, np.int8)}
-    model = model_of([op("Relu", "x")])
-    model.graph.node.append(helper.make_node("DequantizeLinear", ["w", "s", "z"], ["real"], "weights", axis=axis))
-    model.graph.node.append(helper.make_node("Gemm", ["x", "real"], ["y"], "product", transB=transposed))
-    model.graph.initializer.extend(numpy_helper.from_array(values, name) for name, values in weights.items())
-    if fits:
-        assert keep_scales(model, "net.onnx") == {}, "it has no activations with levels, and is not refused"
-        return
-    with pytest.raises(ConversionError, match="a scale for every input channel of 'product'"):
-        keep_scales(model, "net.onnx")
 
 
 def test_a_network_that_takes_stored_bytes_keeps_them_to_the_bit(tmp_path: Path, images: list[Image]) -> None:

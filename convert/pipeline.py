@@ -18,7 +18,7 @@ from ..runtime.errors import ConversionError, GateRefusedError, UsageError
 from ..runtime.network.interpreter import load
 from ..runtime.network.model_file import CARD_NAME, ModelCard
 from ..runtime.picture.images import Alpha, Image
-from .doubts import doubts
+from .doubts import doubts, pixels_otherwise
 from .latency import Latency, compare
 from .onnx import graph as onnx_graph
 from .onnx import onnx_tf
@@ -196,9 +196,11 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
         of_float = mattes(model, judges, progress=lambda share: tell(share / 2))
         of_int8 = mattes(int8, judges, progress=lambda share: tell(0.5 + share / 2))
         agreed, truth = compare_mattes(of_float, of_int8, judges)
+    with stages.stage("trying other pixels") as tell:
         unproven = (
             *normalised_twice(graph, reading.preprocessing),
             *doubts(of_float, photos.verification.images, photos.calibration.images),
+            *pixels_otherwise(model, reading, judges, of_float, progress=tell),
         )
     _refuse_doubtful(recipe, unproven)
     with stages.stage("timing both"):

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
 
-from edgematte.convert.doubts import doubts
+from edgematte.convert.doubts import USUAL, _as_if, doubts, pixels_otherwise
+from edgematte.convert.onnx import graph as onnx_graph
+from edgematte.convert.onnx.evidence import assumed
+from edgematte.convert.onnx.lower import lower
+from edgematte.convert.onnx.reading import Preprocessing, typed
+from edgematte.convert.photos import Photo
+from edgematte.convert.verify import mattes as mattes_of
+from edgematte.runtime.network.interpreter import load
+from edgematte.runtime.picture.folders import find_photos
+from edgematte.runtime.picture.images import read
+from edgematte.runtime.picture.scale import resize
+
+from .tiny import model_of, op
 
 SIDE = 100  # pixels: 10,000 of them, of which 10 are the least that count as a subject
 
@@ -79,3 +95,71 @@ def test_a_matte_that_may_be_cut_or_turned_is_told(
     picture = np.random.default_rng(0).integers(0, 256, (*picture_size, 3), np.uint8)
     said = list(doubts([alpha] * 9, [picture] * 9, [picture]))
     assert said == [] if fits else "neither is a whole multiple" in said[0]
+
+
+@pytest.fixture(scope="module")
+def judges(photos: Path) -> list[Photo]:
+    """Nine quarters of photos, without masks."""
+    whole = [resize(read(path), (128, 128)) for path in find_photos(photos / "images")[:3]]
+    parts = [image[top : top + 64, :64] for image in whole for top in (0, 32, 64)]
+    return [Photo(str(number), np.ascontiguousarray(part)) for number, part in enumerate(parts)]
+
+
+def asked(path: Path, judges: list[Photo], way: Preprocessing) -> list[str]:
+    """What is said of the pixels of a network that is asked for so."""
+    graph = onnx_graph.load(path)
+    reading = assumed(graph, way)
+    model = lower(graph, reading)
+    return list(pixels_otherwise(model, reading, judges, mattes_of(model, judges)))
+
+
+def test_mattes_that_are_the_same_whatever_a_photo_shows_are_told_with_pixels_that_differ(
+    network: Path, judges: list[Photo]
+) -> None:
+    assert asked(network, judges, Preprocessing()) == []
+    said = "the mattes are nearly the same whatever a photo shows; not so with --mean 0 --std 255"
+    assert asked(network, judges, Preprocessing((0.0,), (65025.0,))) == [said]
+    alike = [judges[0]] * 9
+    assert asked(network, alike, Preprocessing((0.0,), (65025.0,))) == [], "the photos themselves are the same"
+
+
+def test_masks_tell_which_pixels_a_network_was_trained_on(network: Path, judges: list[Photo]) -> None:
+    graph = onnx_graph.load(network)
+    right = mattes_of(lower(graph, assumed(graph)), judges)
+    masked = [replace(photo, truth=matte) for photo, matte in zip(judges, right, strict=True)]
+    assert asked(network, masked, Preprocessing()) == []
+    (line,) = asked(network, masked, Preprocessing((0.0,), (128.0,)))
+    assert line.startswith("the network meets the masks of 9 photos far better with --mean 0 --std 255: IoU 1.00, not ")
+    assert asked(network, masked[:7], Preprocessing((0.0,), (128.0,))) == [], "too few masks to say so"
+    # A mask here and there that another way happens to meet is chance.
+    odd = [replace(photo, truth=255 - photo.truth) if n == 4 else photo for n, photo in enumerate(masked)]
+    assert asked(network, odd, Preprocessing()) == []
+
+
+@pytest.mark.parametrize("color", ["rgb", "bgr"])
+@pytest.mark.parametrize("way", USUAL.values(), ids=USUAL)
+def test_other_pixels_are_those_that_the_options_would_make(
+    way: Preprocessing, color: str, tmp_path: Path, judges: list[Photo]
+) -> None:
+    weights = np.array([1.3, 0.2, -0.9], np.float32).reshape(1, 3, 1, 1)
+    onnx.save(model_of([op("Conv", "image", weights, outputs=["c"]), op("Sigmoid", "c")]), tmp_path / "net.onnx")
+    graph = onnx_graph.load(tmp_path / "net.onnx")
+    image = resize(judges[0].image, graph.size)
+    first = Preprocessing((120.0, 110.0, 100.0), (50.0, 60.0, 70.0), color)
+    made = []
+    for preprocessing, picture in ((way, image), (first, _as_if(image, first, way))):
+        model = lower(graph, assumed(graph, preprocessing))
+        made.append(load(model.tflite, threads=1).run(model.to_input(picture)))
+    assert np.abs(made[0] - made[1]).max() < 1e-4
+
+
+@pytest.mark.parametrize("words", USUAL)
+def test_the_options_that_are_named_can_be_typed(words: str) -> None:
+    options = dict(zip(words.split()[::2], words.split()[1::2], strict=True))
+    said = typed(
+        *(options.get(f"--{name}") for name in ("mean", "std")), options.get("--color", "rgb"), options.get("--units")
+    )
+    assert said is not None
+    for found, meant in ((said.mean, USUAL[words].mean), (said.std, USUAL[words].std)):
+        assert np.broadcast_to(found, 3) == pytest.approx(np.broadcast_to(meant, 3))
+    assert said.color == USUAL[words].color

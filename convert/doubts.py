@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -20,24 +21,23 @@ SUBJECT_FROM = 128  # the first alpha that rounds to subject
 LEAST_SHARE = 0.001  # of the pixels: less is no subject, and more than all but this no background
 FEWEST_JUDGES = 8  # photos with a subject: fewer say little about int8
 FLAT = 2  # levels: a picture or a matte that varies by less shows nothing
-# How much mattes differ from photo to photo, as the mean absolute difference from their mean, 0…1. Eight networks gave
-# 0.07 to 0.27 on photos of people and things, and up to 0.04 with pixels divided by 255 twice, most of them 0.
+# How much mattes differ from photo to photo, as the mean absolute difference from their mean, 0…1. By a scratch script
+# eight networks gave 0.07 to 0.27 on photos of people and things, and 0 to 0.04 with pixels divided by 255 twice.
 ALIKE, UNSURE = 0.01, 0.05  # below the second a matte that is neither black nor white has seen nothing
 SURE = 0.8  # of alpha's distance from one half, 0…1: what mattes of a network that saw something have
 TRIED = 16  # photos, on which other pixels are tried
-# What the IoU has to gain by other pixels, and how many of its standard errors that has to be. Of eight networks on two
-# kinds of photos none gains as much by what it was not trained with.
+# What the IoU has to gain by other pixels, and how many of its standard errors that has to be. By the same script none
+# of these networks gains so surely by pixels that it was not trained on.
 GAIN, ERRORS = 0.03, 3.0
-# As networks are usually trained: options, and what they say.
-USUAL: dict[str, Preprocessing] = {
-    "--mean 0 --std 255": Preprocessing(),
-    "--mean 127.5 --std 127.5": Preprocessing((127.5,), (127.5,)),
-    "--mean 123.675,116.28,103.53 --std 58.395,57.12,57.375": Preprocessing(
-        (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-    ),
-    "--std 1 --units 0-255": Preprocessing((0.0,), (1.0,)),
-    "--mean 103.939,116.779,123.68 --std 1 --color bgr": Preprocessing((103.939, 116.779, 123.68), (1.0,), "bgr"),
-}
+USABLE = 0.5  # IoU that the better way has to reach: below it, the masks may mean something else than the network
+# As networks are usually trained.
+USUAL = (
+    Preprocessing(),
+    Preprocessing((127.5,), (127.5,)),
+    Preprocessing((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+    Preprocessing((0.0,), (1.0,)),
+    Preprocessing((103.939, 116.779, 123.68), (1.0,), "bgr"),
+)
 
 
 def doubts(mattes: Sequence[Alpha], judging: Sequence[Image], calibrating: Sequence[Image]) -> Iterator[str]:
@@ -97,42 +97,75 @@ def pixels_otherwise(
     *,
     progress: Callable[[float], None] | None = None,
 ) -> Iterator[str]:
-    """The line that says that the network does better with pixels prepared in another usual way.
+    """The line that says that the network does better with pixels prepared in another usual way, or turned round.
 
     By true masks where there are enough. Without, by mattes that are the same whatever a photo shows, as those of a
     network are that was trained on 0…255 and gets 0…1. `photos`, `mattes`: those that judged, of the float `model`.
     """
     truths = {number: photo.truth for number, photo in enumerate(photos) if photo.truth is not None}
     by_masks, blind = len(truths) >= FEWEST_JUDGES, _blind(mattes, [photo.image for photo in photos])
-    pictures = photos[0].image.shape[2] == RGB and np.dtype(reading.dtype).kind == "f"
-    if not pictures or not (by_masks or blind):
+    if photos[0].image.shape[2] != RGB or not (by_masks or blind):
         return
     numbers = list(truths) if by_masks else list(range(len(photos)))
     numbers = numbers[:: max(1, len(numbers) // TRIED)][:TRIED]
-    asked, workers = reading.preprocessing, [network.run for network in networks(model.tflite, len(numbers))]
-    other = replace(asked, color="rgb" if asked.color == "bgr" else "bgr")
-    ways = {words: way for words, way in (USUAL | {f"--color {other.color}": other}).items() if way != asked}
-    made: dict[str, list[NDArray[np.float32]]] = {}
-    for words, way in ways.items():
+    workers = [network.run for network in networks(model.tflite, len(numbers))]
+    asked = reading.preprocessing
+
+    def made_with(way: Preprocessing) -> list[NDArray]:
         tensors = (model.to_input(_as_if(photos[number].image, asked, way)) for number in numbers)
-        made[words] = [alpha[0, :, :, 0] for alpha in spread(tensors, workers)]
-        if progress is not None:
-            progress(len(made) / len(ways))
+        return [alpha[0, :, :, 0] for alpha in spread(tensors, workers)]
+
+    # Stored bytes are prepared by the file itself; only their order can be another.
+    other = replace(asked, color=_other(asked.color))
+    usual = [way for way in USUAL if way != asked] if np.dtype(reading.dtype).kind == "f" else []
+    ways = {way: made_with(way) for way in _counted([other, *usual], progress)}
     if not by_masks:
-        seen = next((words for words, alphas in made.items() if _variety(alphas) >= UNSURE), None)
-        told = "does the network expect another --mean, --std or --units?" if seen is None else f"not so with {seen}"
-        yield f"the mattes are nearly the same whatever a photo shows; {told}"
+        seen = next((way for way in ways if _variety(ways[way]) >= UNSURE), None)
+        if seen is not None:
+            yield f"the mattes are nearly the same whatever a photo shows; not so with {_typed(seen, asked)}, for one"
+        elif all(LEAST_SHARE <= matte_share(matte) <= 1 - LEAST_SHARE for matte in mattes):
+            yield (
+                "the mattes are nearly the same whatever a photo shows; does the network expect another --mean, --std, "
+                "--units or --color?"
+            )
         return
     size = mattes[0].shape[::-1]
     masks = [np.asarray(cv2.resize(truths[n], size, interpolation=cv2.INTER_AREA)) >= SUBJECT_FROM for n in numbers]
     own = _overlaps([mattes[n] / np.float32(255) for n in numbers], masks)
-    gains = {words: _overlaps(alphas, masks) - own for words, alphas in made.items()}
-    words, gain = max(gains.items(), key=lambda entry: entry[1].mean())
-    if gain.mean() > max(GAIN, ERRORS * gain.std(ddof=1) / len(gain) ** 0.5):
+    reached = {way: _overlaps(alphas, masks) for way, alphas in ways.items()}
+    best = max(reached, key=lambda way: reached[way].mean())
+    turned = Preprocessing(best.mean[::-1], best.std[::-1], _other(best.color))
+    if usual and turned not in (asked, *reached):
+        reached[turned] = _overlaps(made_with(turned), masks)
+        best = max(best, turned, key=lambda way: reached[way].mean())
+    words, better = _typed(best, asked), reached[best]
+    inverse = _overlaps([1 - mattes[n] / np.float32(255) for n in numbers], masks)
+    if inverse.mean() > better.mean() and not reading.matte.background:
+        words, better = "--values background", inverse
+    gain = better - own
+    if better.mean() >= USABLE and gain.mean() > max(GAIN, ERRORS * gain.std(ddof=1) / len(gain) ** 0.5):
         yield (
-            f"the network meets the masks of {len(gain)} photos far better with {words}: "
-            f"IoU {(own + gain).mean():.2f}, not {own.mean():.2f}"
+            f"the network meets the masks of {len(gain)} photos far better with {words}: IoU {better.mean():.2f}, not "
+            f"{own.mean():.2f}"
         )
+
+
+def _counted(ways: Sequence[Preprocessing], progress: Callable[[float], None] | None) -> Iterator[Preprocessing]:
+    for number, way in enumerate(ways):
+        yield way
+        if progress is not None:
+            progress((number + 1) / len(ways))
+
+
+def _other(color: Literal["rgb", "bgr"]) -> Literal["rgb", "bgr"]:
+    return "rgb" if color == "bgr" else "bgr"
+
+
+def _typed(way: Preprocessing, asked: Preprocessing) -> str:
+    """The options that say it, whatever was typed before."""
+    mean, std = (",".join(f"{number:g}" for number in numbers) for numbers in (way.mean, way.std))
+    color = f" --color {way.color}" if "bgr" in (way.color, asked.color) else ""
+    return f"--mean {mean} --std {std} --units 0-255{color}"
 
 
 def _as_if(image: Image, asked: Preprocessing, way: Preprocessing) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from .onnx.reference import Layers
 from .tflite.activations import Activations
 from .tflite.float_model import FloatModel
 from .tflite.graph import TfliteGraph
-from .tflite.slice import cut
+from .tflite.slice import Piece, cut
 
 # Times what the last digit of an operator's inputs makes. Right operators differed by up to 8 times that where sums
 # cancel each other out (U²-Net's), wrong ones by thousands.
@@ -73,7 +73,10 @@ def differences(
         piece = pieces[number]
         found = piece.run(values).reshape(arranged.shape)
         error = relative_error(found, arranged)
-        rounding = relative_error(piece.run(_shaken(values)).reshape(found.shape), found) if error > bar else 0.0
+        rounding = 0.0
+        if error > bar:
+            rounding = relative_error(piece.run(_shaken(values)).reshape(found.shape), found)
+            rounding = max(rounding, _of_adding(piece, arranged))
         yield LayerDifference(groups[name], name, expected.shape, error, rounding)
         values[piece.output] = arranged
         values = {kept: value for kept, value in values.items() if last_use.get(kept, -1) > number}
@@ -84,6 +87,16 @@ def _shaken(values: Mapping[str, NDArray]) -> dict[str, NDArray]:
     random = np.random.default_rng(SEED)
     signs = {name: np.where(random.random(v.shape) < 0.5, np.inf, -np.inf) for name, v in values.items()}
     return {n: np.nextafter(v, signs[n].astype(v.dtype)) if v.dtype.kind == "f" else v for n, v in values.items()}
+
+
+def _of_adding(piece: Piece, made: NDArray) -> float:
+    """What adding one number after another makes of a mean over many, as a share of the tensor's range: each sum is
+    rounded, and these roundings add up like a random walk. Inputs that are shaken cancel each other out there."""
+    graph = piece.graph
+    means = [o for o in piece.operators if graph.kind(o) in ("AVERAGE_POOL_2D", "MEAN", "SUM")]
+    together = max((np.prod(graph.shape(o.inputs[0])) / np.prod(graph.shape(o.outputs[0])) for o in means), default=0.0)
+    largest = np.float32(np.abs(made).max(initial=0.0))
+    return float(np.sqrt(together) * np.spacing(largest)) / (float(np.ptp(made)) or float(largest) or 1.0)
 
 
 def _groups(graph: Graph, model: FloatModel) -> Iterator[tuple[Node, tuple[str, ...]]]:

@@ -175,23 +175,24 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
         with stages.stage("calibrating and quantising") as tell:
             make = kept_scales if model.levels else to_int8
             quantised = make(model, photos.calibration.images, progress=tell)
-    int8 = quantised.tflite if quantised else other or b""
+    int8 = _shuffled(recipe, quantised.graph if quantised else TfliteGraph(other or b""))
+    levels, blame = None, ""
     of_file = FileLevels(graph, reading, chosen) if graph.levels else None
+    if of_file and quantised:
+        with stages.stage("comparing int8 with the quantised file"):
+            int8, levels, blame = _like_the_file(recipe, of_file, quantised)
     searched: SearchResult | None = None
     if quantised and recipe.max_drop is not None:
         with stages.stage("looking for precisions within the budget") as tell:
             wanted = of_file.mattes(judges) if of_file else mattes(model, judges)
-            searched = _searched(recipe, model, quantised, wanted, judges, tell)
-            int8 = searched.tflite
-    blame = ""
-    if quantised and searched is None and not model.levels:
+            if not of_file or ((levels or 0) < SAME_LEVELS and drop_from(wanted, judges)(int8) > recipe.max_drop):
+                searched = _searched(recipe, model, quantised, wanted, judges, tell)
+                int8 = _shuffled(recipe, TfliteGraph(searched.tflite))
+        if of_file and searched:
+            levels, blame = _same_levels(of_file, int8, unlike(quantised, searched.chosen.islands))
+    elif quantised and not of_file:
         with stages.stage("looking for the layers that cost most") as tell:
             blame = _blame(model, quantised, judges[:: max(1, len(judges) // COSTLY_PHOTOS)][:COSTLY_PHOTOS], tell)
-    levels: float | None = None
-    int8 = _shuffled(recipe, TfliteGraph(int8))
-    if of_file:
-        with stages.stage("comparing int8 with the quantised file"):
-            int8, levels, blame = _like_the_file(recipe, of_file, int8, quantised if searched is None else None)
     with stages.stage("comparing int8 with float") as tell:
         of_float = mattes(model, judges, progress=lambda share: tell(share / 2))
         of_int8 = mattes(int8, judges, progress=lambda share: tell(0.5 + share / 2))
@@ -205,7 +206,8 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
     _refuse_doubtful(recipe, unproven)
     with stages.stage("timing both"):
         latency = compare(load(model.tflite, threads=1), load(int8, threads=1))
-    _refuse_slow(recipe, latency)
+    if searched is None:  # which has held the latency against the same bar
+        _refuse_slow(recipe, latency)
     with stages.stage(f"checking for {recipe.target}"):
         card = _card(path, recipe, graph, reading, same, agreed, photos, int8)
         tflite = add_metadata(int8, CARD_NAME, card.to_json())
@@ -239,28 +241,27 @@ def _shuffled(recipe: Recipe, graph: TfliteGraph) -> bytes:
     return (graph if accelerators.is_one(recipe.target) else with_subpixels(graph)).to_bytes()
 
 
-def _like_the_file(
-    recipe: Recipe, of_file: FileLevels, int8: bytes, quantised: Quantised | None
-) -> tuple[bytes, float, str]:
-    """Int8, or with what a file needs in float32 → (network, share of its matte within a level, what to say of that).
-    `quantised`: None where the precisions were chosen already."""
-    islands: list[tuple[str, ...]] = [()]
-    if quantised is not None and not accelerators.is_one(recipe.target):
-        islands += in_floating_point(quantised)
-    candidates = (_shuffled(recipe, quantised.with_islands(i)) if quantised and i else int8 for i in islands)
-    number, found, share, mean = of_file.nearest(candidates)
-    because = unlike(quantised, islands[number]) if quantised else "it was searched for with --max-drop"
+def _like_the_file(recipe: Recipe, of_file: FileLevels, quantised: Quantised) -> tuple[bytes, float, str]:
+    """Int8, or with what a file needs in float32 → it, the share of its matte within a level, what to say of that."""
+    islands = [(), *([] if accelerators.is_one(recipe.target) else in_floating_point(quantised))]
+    number, found = of_file.nearest(_shuffled(recipe, quantised.with_islands(names)) for names in islands)
+    share, told = _same_levels(of_file, found, unlike(quantised, islands[number]))
+    return found, share, told or (f"float32 where the file computes in it: {unlike(quantised)}" if number else "")
+
+
+def _same_levels(of_file: FileLevels, int8: bytes, because: str) -> tuple[float, str]:
+    """The share of its matte within one level of the file's, and what to say of it. Raises GateRefusedError."""
+    share, mean = of_file.same(int8)
     of_file.refuse(mean, because)
-    if share < SAME_LEVELS:
-        return found, share, f"{share:.2%} of the int8 matte is within one level of the quantised file's: {because}"
-    return found, share, f"float32 where the file computes in it: {unlike(quantised)}" if quantised and number else ""
+    told = f"{share:.2%} of the int8 matte is within one level of the quantised file's: {because}"
+    return share, "" if share >= SAME_LEVELS else told
 
 
 def _refuse_doubtful(recipe: Recipe, unproven: Sequence[str]) -> None:
     if recipe.strict and unproven:
         raise GateRefusedError(
-            f"the comparison proves too little (--strict): {'; '.join(unproven)}. Nothing was written; judge with "
-            "photos that show subjects, with --data DIR"
+            f"the comparison proves too little (--strict): {'; '.join(unproven)}. Nothing was written; see to "
+            "it, or leave out --strict"
         )
 
 
@@ -300,7 +301,6 @@ def _searched(
         latency_ratio=lambda candidate: compare(full_precision, load(candidate, threads=1), seconds=1.0).ratio,
         max_drop=recipe.max_drop if recipe.max_drop is not None else 1.0,
         max_latency_ratio=recipe.max_latency_ratio,
-        likely=in_floating_point(quantised) if model.levels else (),
         forbid_islands=accelerators.is_one(recipe.target),
         progress=tell,
     )
@@ -332,8 +332,7 @@ def _blame(model: FloatModel, quantised: Quantised, photos: Sequence[Photo], tel
 
 
 def _refuse_slow(recipe: Recipe, latency: Latency) -> None:
-    # With a drop to keep as well, the search has held the latency against the same bar.
-    if recipe.max_latency_ratio is None or recipe.max_drop is not None or latency.ratio <= recipe.max_latency_ratio:
+    if recipe.max_latency_ratio is None or latency.ratio <= recipe.max_latency_ratio:
         return
     raise GateRefusedError(
         f"int8 takes {latency.of_int8.median_ms:.1f} ms, {latency.ratio:.2f} of the float network's "
@@ -369,10 +368,12 @@ def _warnings(result: Conversion, photos: Split) -> Iterator[str]:
             f"{result.parity.operator_error or 0:.1e} on the same input"
         )
     yield from result.unproven
-    if result.agreement.iou < WARN_BELOW_IOU:
+    set_drop = ", or set --max-drop" if result.recipe.max_drop is None else ""
+    # Of a network quantised elsewhere, float is not what was asked for.
+    if result.same_levels is None and result.agreement.iou < WARN_BELOW_IOU:
         yield (
             f"int8 masks overlap the float ones by {result.agreement.iou:.3f} only (below {WARN_BELOW_IOU}): look at "
-            "the photos in --report before you ship this model, or set --max-drop"
+            f"the photos in --report before you ship this model{set_drop}"
         )
     if not photos.held_out:
         yield "the photos that judge int8 were also calibrated on, so the figures flatter it; name others with --data"

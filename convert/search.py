@@ -76,15 +76,13 @@ def search(
     max_drop: float,
     max_latency_ratio: float | None = None,
     quick_drop: Measure | None = None,
-    likely: Sequence[tuple[str, ...]] = (),
     forbid_islands: bool = False,
     progress: Callable[[float], None] | None = None,
 ) -> SearchResult:
     """Full int8 if it is good enough, else the fewest, cheapest float islands that are.
 
     `drop`: network → what it loses, in the budget's unit; `quick_drop`: the same on fewer photos, for
-    ranking. `latency_ratio`: network → its time over the float network's. `likely`: islands to try before any are
-    looked for. `forbid_islands`: for integer-only devices.
+    ranking. `latency_ratio`: network → its time over the float network's. `forbid_islands`: for integer-only devices.
     Raises GateRefusedError, with the best that was found, when nothing within `max_latency_ratio` holds `max_drop`.
     """
     quick_drop = quick_drop or drop
@@ -108,7 +106,7 @@ def search(
         return SearchResult(measured[chosen.islands][1], chosen, points, tuple(candidates))
 
     full = measure(())
-    if forbid_islands or full.drop <= max_drop or any(measure(islands).drop <= max_drop for islands in likely):
+    if forbid_islands or full.drop <= max_drop:
         return result(())
     candidates = ranked(quantised, quick_drop, progress)
     sets: list[tuple[str, ...]] = [()]  # the islands of the first 0, 1, 2, … candidates

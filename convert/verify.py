@@ -36,6 +36,9 @@ WORTH_FLOAT = 0.7  # of what differed from a quantised file's matte may still: t
 SHAKEN = 1 / 2000  # of a photo's numbers, by one: what a deep network of few levels makes of that is its own noise …
 TIMES_NOISE = 3  # … and int8 rounds in every layer what the file keeps as real numbers, its biases
 MOST_LEVELS = 1.0  # levels of 255 that the mattes may differ by on average
+FAINTEST = (
+    1 / 255
+)  # of alpha's 0…1: mattes that vary by less are all the same byte, and have no range to take shares of
 HARDLY_VARIES = 0.02  # of alpha's 0…1: a network that sees nothing in its photos
 FLIPPED = 0.001  # of a mask's pixels: those so near its threshold that rounding takes them across
 HALF_TOLERANCE = 0.02  # of the matte's range: what half precision makes of a network, against single
@@ -56,6 +59,7 @@ class Parity:
     operator_error: float | None = None
     span: float = 1.0  # of the mattes over all photos, 0…1: what errors are shares of
     flipped: float | None = None  # most of a photo's pixels, 0…1, that differ; None: the mattes are no masks
+    in_levels: bool = False  # the file was quantised: its own matte, which int8 is held to next, has levels of 255
     file_rounding: float = 0.0  # what half precision in the file itself makes of the mattes, of their range
 
     @property
@@ -73,7 +77,7 @@ class Parity:
     @property
     def most(self) -> float:
         """What faithful operators are allowed to add up to."""
-        return self.tolerance * STRICTER
+        return max(self.tolerance * STRICTER, LEVEL if self.in_levels else 0.0)
 
 
 @dataclass(frozen=True)
@@ -195,10 +199,13 @@ def parity(
         low, high = min(low, float(expected.min())), max(high, float(expected.max()))
         if progress:
             progress((number + 1) / len(photos))
-    span = (high - low) or 1.0
+    span = max(high - low, FAINTEST)
     allowed = max(tolerance, HALF_TOLERANCE if graph.half else 0.0, LEVEL / span if in_levels else 0.0)
     bar = tolerance if single is not None else allowed
-    result = Parity(largest / span, bar, len(photos), span=high - low, flipped=flipped, file_rounding=rounding / span)
+    result = Parity(
+        largest / span, bar, len(photos), span=high - low, flipped=flipped, in_levels=bool(graph.levels),
+        file_rounding=rounding / span,
+    )  # fmt: skip
     if graph.half and rounding / span > allowed:
         raise GateRefusedError(
             f"{graph.name}: in single precision the network differs from the file, which computes in half, by "
@@ -237,16 +244,15 @@ class FileLevels:
         apart = [np.abs(level - alpha) for level, alpha in zip(self._levels, found, strict=True)]
         return float(np.mean([difference <= 1 for difference in apart])), float(np.mean(apart))
 
-    def nearest(self, candidates: Iterable[bytes]) -> tuple[int, bytes, float, float]:
-        """Of int8 and more and more operators in float32 the first that is worth it → its number, it, and `same`."""
-        best: tuple[int, bytes, float, float] | None = None
+    def nearest(self, candidates: Iterable[bytes]) -> tuple[int, bytes]:
+        """Of int8 and more and more operators in float32 the first that is worth it, and its number."""
+        best, differs = (0, b""), float("inf")
         for number, candidate in enumerate(candidates):
-            share, mean = self.same(candidate)
-            if best is None or 1 - share <= WORTH_FLOAT * (1 - best[2]):
-                best = (number, candidate, share, mean)
-            if best[2] >= SAME_LEVELS:
+            apart = 1 - self.same(candidate)[0]
+            if not number or apart <= WORTH_FLOAT * differs:
+                best, differs = (number, candidate), apart
+            if differs <= 1 - SAME_LEVELS:
                 break
-        assert best is not None, "int8 is there in any case"
         return best
 
     def own_noise(self) -> float:
@@ -308,9 +314,14 @@ def refuse_difference(result: Parity, *, importer: Importer = "own") -> None:
         )
     step = f"try --importer {other}"
     if first is None and importer == "own":
-        step = f"to allow as much: --tolerance {result.max_error:.1g}"
+        step = (
+            "are --mean, --std, --units and --color those of its training? If they are, to allow as much: --tolerance "
+            f"{1.05 * result.max_error:.2g}"
+        )
     if result.span < HARDLY_VARIES:
-        step = f"the mattes vary by {result.span:.2g} only: does the network expect another --mean, --std or --units?"
+        step = (
+            f"the mattes vary by {result.span:.2g} only: are --mean, --std, --units and --color those of its training?"
+        )
     raise GateRefusedError(
         f"the float TFLite network is not the ONNX network: the matte differs by {result.max_error:.2g} of its range, "
         f"at most {result.tolerance:.2g} is allowed; {where}. Nothing was written; {step}"

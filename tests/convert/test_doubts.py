@@ -10,7 +10,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from edgematte.convert.doubts import USUAL, _as_if, doubts, pixels_otherwise
+from edgematte.convert.doubts import USUAL, _as_if, _typed, doubts, pixels_otherwise
 from edgematte.convert.onnx import graph as onnx_graph
 from edgematte.convert.onnx.evidence import assumed
 from edgematte.convert.onnx.lower import lower
@@ -117,8 +117,11 @@ def test_mattes_that_are_the_same_whatever_a_photo_shows_are_told_with_pixels_th
     network: Path, judges: list[Photo]
 ) -> None:
     assert asked(network, judges, Preprocessing()) == []
-    said = "the mattes are nearly the same whatever a photo shows; not so with --mean 0 --std 255"
+    said = (
+        "the mattes are nearly the same whatever a photo shows; not so with --mean 0 --std 255 --units 0-255, for one"
+    )
     assert asked(network, judges, Preprocessing((0.0,), (65025.0,))) == [said]
+    assert asked(network, judges, Preprocessing((0.0,), (65025.0,), "bgr"))[0].endswith("--color rgb, for one")
     alike = [judges[0]] * 9
     assert asked(network, alike, Preprocessing((0.0,), (65025.0,))) == [], "the photos themselves are the same"
 
@@ -129,15 +132,21 @@ def test_masks_tell_which_pixels_a_network_was_trained_on(network: Path, judges:
     masked = [replace(photo, truth=matte) for photo, matte in zip(judges, right, strict=True)]
     assert asked(network, masked, Preprocessing()) == []
     (line,) = asked(network, masked, Preprocessing((0.0,), (128.0,)))
-    assert line.startswith("the network meets the masks of 9 photos far better with --mean 0 --std 255: IoU 1.00, not ")
+    assert line.startswith("the network meets the masks of 9 photos far better with --mean 0 --std 255 --units 0-255: ")
+    assert "IoU 1.00, not " in line
     assert asked(network, masked[:7], Preprocessing((0.0,), (128.0,))) == [], "too few masks to say so"
+    another = [replace(photo, truth=255 - photo.truth) for photo in masked]
+    said = "the network meets the masks of 9 photos far better with --values background: IoU 1.00, not 0.00"
+    assert asked(network, another, Preprocessing()) == [said]
+    few = [replace(photo, truth=np.eye(64, dtype=np.uint8) * 255) for photo in masked]
+    assert asked(network, few, Preprocessing((0.0,), (128.0,))) == [], "masks of something else, which nothing meets"
     # A mask here and there that another way happens to meet is chance.
     odd = [replace(photo, truth=255 - photo.truth) if n == 4 else photo for n, photo in enumerate(masked)]
     assert asked(network, odd, Preprocessing()) == []
 
 
 @pytest.mark.parametrize("color", ["rgb", "bgr"])
-@pytest.mark.parametrize("way", USUAL.values(), ids=USUAL)
+@pytest.mark.parametrize("way", USUAL, ids=Preprocessing.in_words)
 def test_other_pixels_are_those_that_the_options_would_make(
     way: Preprocessing, color: str, tmp_path: Path, judges: list[Photo]
 ) -> None:
@@ -153,13 +162,38 @@ def test_other_pixels_are_those_that_the_options_would_make(
     assert np.abs(made[0] - made[1]).max() < 1e-4
 
 
-@pytest.mark.parametrize("words", USUAL)
-def test_the_options_that_are_named_can_be_typed(words: str) -> None:
-    options = dict(zip(words.split()[::2], words.split()[1::2], strict=True))
-    said = typed(
-        *(options.get(f"--{name}") for name in ("mean", "std")), options.get("--color", "rgb"), options.get("--units")
-    )
-    assert said is not None
-    for found, meant in ((said.mean, USUAL[words].mean), (said.std, USUAL[words].std)):
-        assert np.broadcast_to(found, 3) == pytest.approx(np.broadcast_to(meant, 3))
-    assert said.color == USUAL[words].color
+@pytest.mark.parametrize("way", USUAL, ids=Preprocessing.in_words)
+def test_the_options_that_are_named_can_be_typed(way: Preprocessing) -> None:
+    for asked in (Preprocessing(), Preprocessing(color="bgr")):
+        words = _typed(way, asked).split()
+        options = dict(zip(words[::2], words[1::2], strict=True))
+        assert ("--color" in options) == ("bgr" in (way.color, asked.color))
+        said = typed(
+            options["--mean"], options["--std"], options.get("--color", asked.color), units=options["--units"]
+        )  # fmt: skip
+        assert said is not None
+        for found, meant in ((said.mean, way.mean), (said.std, way.std)):
+            assert np.broadcast_to(found, 3) == pytest.approx(np.broadcast_to(meant, 3))
+        assert said.color == way.color
+
+
+def test_bytes_may_be_in_the_other_order(tmp_path: Path) -> None:
+    ops = [
+        op("Cast", "image", to=1, outputs=["f"]),
+        op("Conv", "f", np.array([0.1, 0, -0.1], np.float32).reshape(1, 3, 1, 1), outputs=["c"]),
+        op("Sigmoid", "c"),
+    ]
+    model = model_of(ops)
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
+    onnx.save(model, tmp_path / "bytes.onnx")
+    graph = onnx_graph.load(tmp_path / "bytes.onnx")
+    random = np.random.default_rng(3)
+    coloured = [
+        Photo(str(n), np.kron(random.integers(0, 256, (4, 4, 3)), np.ones((16, 16, 1))).astype(np.uint8))
+        for n in range(9)
+    ]
+    coloured = [replace(photo, image=resize(photo.image, graph.size)) for photo in coloured]
+    truths = mattes_of(lower(graph, assumed(graph, Preprocessing((0.0,), (1.0,), "bgr"))), coloured)
+    masked = [replace(photo, truth=truth) for photo, truth in zip(coloured, truths, strict=True)]
+    (line,) = asked(tmp_path / "bytes.onnx", masked, Preprocessing((0.0,), (1.0,)))
+    assert "--mean 0 --std 1 --units 0-255 --color bgr: IoU 1.00" in line

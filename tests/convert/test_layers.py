@@ -65,6 +65,22 @@ def test_a_layer_of_denormals_is_not_named_as_the_first_that_differs() -> None:
     assert max(difference.error for difference in found) < 1e-5
 
 
+def test_a_mean_over_many_may_round_as_often_as_it_adds() -> None:
+    """Neighbours of its inputs cancel each other out in it; the roundings of its sums do not."""
+    ops = [
+        op("Conv", "x", floats(8, 8, 1, 1, seed=1) / 9, np.full(8, 10, np.float32), outputs=["high"]),
+        op("GlobalAveragePool", "high", outputs=["mean"]), op("Sub", "high", "mean", outputs=["z"]),
+        op("Conv", "z", floats(1, 8, 1, 1, seed=3), outputs=["y"]), op("Sigmoid", "y"),
+    ]  # fmt: skip
+    graph = load(model_of(ops, rows=256, columns=256))
+    image = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    reference = Layers(graph, assumed(graph))
+    (right,) = (d for d in differences(graph, lower(graph), reference, image, bar=1e-6) if d.tensor == "mean")
+    assert right.error > 1e-6, "or there is nothing to explain"
+    assert right.of_rounding
+    assert 20 * right.rounding < 0.05, "a mean that is wrong by more is still found"
+
+
 def test_truths_are_compared_too(tmp_path: Path) -> None:
     tail = Tail("g = Greater(x, zero); h = Greater(p, zero); a = And(g, h); out = Cast(a) | to=1", plain)
     graph = onnx_graph.load(network(tail, tmp_path / "both.onnx"))

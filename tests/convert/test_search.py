@@ -87,13 +87,6 @@ def test_what_is_raised_without_need_goes_back_to_int8(quantised) -> None:
     assert len(result.chosen.islands) == len(needed)
 
 
-def test_what_is_likely_is_tried_first(sabotaged, images) -> None:
-    likely = [("skip",), ("skip", "last", "logits")]
-    result = search(sabotaged, drop=drop_on(images), latency_ratio=by_islands, max_drop=BUDGET, likely=likely)
-    assert [point.islands for point in result.points] == [(), *likely], "nothing else was measured"
-    assert result.chosen.islands == likely[1]
-
-
 def test_forbidden_islands_leave_full_int8_or_a_refusal(sabotaged, quantised, images) -> None:
     drop = drop_on(images)
     good = search(quantised, drop=drop, latency_ratio=by_islands, max_drop=BUDGET, forbid_islands=True)

@@ -221,8 +221,26 @@ def test_whole_numbers_that_stay_floats_may_be_one_level_off(end: str, tmp_path:
 
 
 def test_mattes_that_hardly_vary_ask_for_the_pixels_that_the_network_expects() -> None:
-    with pytest.raises(GateRefusedError, match=r"vary by 0\.0004 only: .* --mean, --std or --units"):
+    with pytest.raises(GateRefusedError, match=r"vary by 0\.0004 only: .* --mean, --std, --units and --color"):
         verify.refuse_difference(verify.Parity(2e-4, 1e-4, 20, operator_error=3e-5, span=4e-4))
+
+
+def test_a_file_with_levels_may_enlarge_rounding_up_to_one() -> None:
+    """What int8 makes of it is held against the file itself."""
+    for in_levels in (False, True):
+        assert verify.Parity(1.5e-3, 1e-4, 20, operator_error=1e-6, in_levels=in_levels).holds == in_levels
+        assert not verify.Parity(5e-3, 1e-4, 20, operator_error=1e-6, in_levels=in_levels).holds
+        assert not verify.Parity(1.5e-3, 1e-4, 20, operator_error=1e-4, in_levels=in_levels).holds
+
+
+def test_mattes_that_are_one_byte_have_no_range_to_differ_by(tmp_path: Path, photos: Path) -> None:
+    """A sigmoid far below zero: float32 kernels differ there by a tenth of what varies."""
+    tail = Tail("l = Sub(x, far); out = Sigmoid(l)", tails.plain, constants={"far": np.asarray(27, np.float32)})
+    graph = onnx_graph.load(tails.network(tail, tmp_path / "faint.onnx"))
+    judges = gather(photos / "images", graph.size, most=4).photos
+    result = verify.parity(graph, lower(graph, PLAIN), assumed(graph), judges)
+    assert result.span < 1e-4
+    assert result.max_error < 1e-4
 
 
 def test_mediapipes_selfie_network_amplifies_rounding_and_is_not_refused(shared: Path) -> None:

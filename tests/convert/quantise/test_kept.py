@@ -22,7 +22,7 @@ from edgematte.convert.pipeline import convert
 from edgematte.convert.quantise.kept import _stored, in_floating_point, kept_scales, unlike
 from edgematte.convert.recipe import Recipe
 from edgematte.convert.tflite.graph import float_operators
-from edgematte.convert.verify import SAME_LEVELS, FileLevels, parity
+from edgematte.convert.verify import SAME_LEVELS, FileLevels, drop_from, parity
 from edgematte.runtime.errors import GateRefusedError
 from edgematte.runtime.network.interpreter import load
 from edgematte.runtime.picture.folders import find_photos
@@ -193,20 +193,20 @@ def test_a_file_that_quantises_its_convolutions_alone_keeps_the_rest_in_floating
         convert(path, Recipe(calibrate=photos / "images", target="coral"))
 
 
-def test_a_budget_is_held_against_the_file_and_what_it_computes_with_real_numbers_is_tried_first(
-    tmp_path: Path, images: list[Image], photos: Path
-) -> None:
-    for number, more in enumerate(({}, {"op_types_to_quantize": ["Conv"]})):
+def test_a_budget_is_held_against_the_file(tmp_path: Path, images: list[Image], photos: Path) -> None:
+    """Its float twin is another network: a search for that led to 82 % of the file's levels where all were there."""
+    for more in ({}, {"op_types_to_quantize": ["Conv"]}):
         path = quantised(
-            [*body(), *ENDS["concatenation" if not more else "hard swish"], *LAST], tmp_path / f"net{number}.onnx",
-            images, weight_type=QuantType.QInt8, **more,
+            [*body(), *ENDS["concatenation"], *LAST], tmp_path / "net.onnx", images, weight_type=QuantType.QInt8, **more
         )  # fmt: skip
-        made = convert(path, Recipe(calibrate=photos / "images", max_drop=0.0013))
+        made = convert(path, Recipe(calibrate=photos / "images", max_drop=1e-4))
         assert (made.same_levels or 0) >= SAME_LEVELS
-        assert made.search is not None
-        assert made.search.chosen.drop <= 0.0013
-        assert len(made.search.points) == (2 if more else 1)
-        assert bool(made.search.chosen.islands) == bool(more)
+        assert made.search is None, "the file's own levels are what was asked for"
+    graph = onnx_graph.load(path)
+    int8 = kept_scales(lower(graph), images).tflite
+    judges = [Photo(str(number), image) for number, image in enumerate(images)]
+    file = FileLevels(graph, assumed(graph), judges)
+    assert 0 < drop_from(file.mattes(judges), judges)(int8) < 0.1
 
 
 @pytest.mark.parametrize("cut", ["Relu", "Clip"])

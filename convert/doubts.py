@@ -102,7 +102,11 @@ def pixels_otherwise(
     By true masks where there are enough. Without, by mattes that are the same whatever a photo shows, as those of a
     network are that was trained on 0…255 and gets 0…1. `photos`, `mattes`: those that judged, of the float `model`.
     """
-    truths = {number: photo.truth for number, photo in enumerate(photos) if photo.truth is not None}
+    truths = {
+        number: photo.truth
+        for number, photo in enumerate(photos)
+        if photo.truth is not None and LEAST_SHARE <= matte_share(photo.truth) <= 1 - LEAST_SHARE
+    }
     by_masks, blind = len(truths) >= FEWEST_JUDGES, _blind(mattes, [photo.image for photo in photos])
     if photos[0].image.shape[2] != RGB or not (by_masks or blind):
         return
@@ -134,10 +138,9 @@ def pixels_otherwise(
     own = _overlaps([mattes[n] / np.float32(255) for n in numbers], masks)
     reached = {way: _overlaps(alphas, masks) for way, alphas in ways.items()}
     best = max(reached, key=lambda way: reached[way].mean())
-    turned = Preprocessing(best.mean[::-1], best.std[::-1], _other(best.color))
-    if usual and turned not in (asked, *reached):
-        reached[turned] = _overlaps(made_with(turned), masks)
-        best = max(best, turned, key=lambda way: reached[way].mean())
+    near = [_turned(best), *(way if way.color == best.color else _turned(way) for way in usual)] if usual else []
+    reached |= {way: _overlaps(made_with(way), masks) for way in near if way not in (asked, *reached)}
+    best = max(reached, key=lambda way: reached[way].mean())
     words, better = _typed(best, asked), reached[best]
     inverse = _overlaps([1 - mattes[n] / np.float32(255) for n in numbers], masks)
     if inverse.mean() > better.mean() and not reading.matte.background:
@@ -155,6 +158,11 @@ def _counted(ways: Sequence[Preprocessing], progress: Callable[[float], None] | 
         yield way
         if progress is not None:
             progress((number + 1) / len(ways))
+
+
+def _turned(way: Preprocessing) -> Preprocessing:
+    """The same of each colour, for a network that takes them in the other order."""
+    return Preprocessing(way.mean[::-1], way.std[::-1], _other(way.color))
 
 
 def _other(color: Literal["rgb", "bgr"]) -> Literal["rgb", "bgr"]:

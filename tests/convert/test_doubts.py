@@ -138,6 +138,8 @@ def test_masks_tell_which_pixels_a_network_was_trained_on(network: Path, judges:
     another = [replace(photo, truth=255 - photo.truth) for photo in masked]
     said = "the network meets the masks of 9 photos far better with --values background: IoU 1.00, not 0.00"
     assert asked(network, another, Preprocessing()) == [said]
+    full = [replace(photo, truth=np.full_like(photo.truth, 255)) for photo in masked]
+    assert asked(network, full, Preprocessing((0.0,), (65025.0,)))[0].startswith("the mattes are nearly the same")
     few = [replace(photo, truth=np.eye(64, dtype=np.uint8) * 255) for photo in masked]
     assert asked(network, few, Preprocessing((0.0,), (128.0,))) == [], "masks of something else, which nothing meets"
     # A mask here and there that another way happens to meet is chance.
@@ -177,7 +179,34 @@ def test_the_options_that_are_named_can_be_typed(way: Preprocessing) -> None:
         assert said.color == way.color
 
 
-def test_bytes_may_be_in_the_other_order(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def coloured() -> list[Photo]:
+    """Nine pictures of sixteen patches each, of random colours."""
+    random = np.random.default_rng(3)
+    patches = [random.integers(0, 256, (4, 4, 3)) for _ in range(9)]
+    return [
+        Photo(str(number), np.kron(patch, np.ones((16, 16, 1))).astype(np.uint8))
+        for number, patch in enumerate(patches)
+    ]
+
+
+def masked_by(path: Path, way: Preprocessing, photos: list[Photo]) -> list[Photo]:
+    """Pictures of the network's size, with its own mattes as masks."""
+    graph = onnx_graph.load(path)
+    fitting = [replace(photo, image=resize(photo.image, graph.size)) for photo in photos]
+    truths = mattes_of(lower(graph, assumed(graph, way)), fitting)
+    return [replace(photo, truth=truth) for photo, truth in zip(fitting, truths, strict=True)]
+
+
+def test_usual_ways_are_tried_in_either_order(tmp_path: Path, coloured: list[Photo]) -> None:
+    weights, bias = np.array([3, 1, -1], np.float32).reshape(1, 3, 1, 1), np.array([0.5], np.float32)
+    onnx.save(model_of([op("Conv", "image", weights, bias, outputs=["c"]), op("Sigmoid", "c")]), tmp_path / "bgr.onnx")
+    photos = masked_by(tmp_path / "bgr.onnx", Preprocessing((127.5,), (127.5,), "bgr"), coloured)
+    (line,) = asked(tmp_path / "bgr.onnx", photos, Preprocessing())
+    assert "far better with --mean 127.5 --std 127.5 --units 0-255 --color bgr: IoU 1.00, not" in line
+
+
+def test_bytes_may_be_in_the_other_order(tmp_path: Path, coloured: list[Photo]) -> None:
     ops = [
         op("Cast", "image", to=1, outputs=["f"]),
         op("Conv", "f", np.array([0.1, 0, -0.1], np.float32).reshape(1, 3, 1, 1), outputs=["c"]),
@@ -186,14 +215,6 @@ def test_bytes_may_be_in_the_other_order(tmp_path: Path) -> None:
     model = model_of(ops)
     model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
     onnx.save(model, tmp_path / "bytes.onnx")
-    graph = onnx_graph.load(tmp_path / "bytes.onnx")
-    random = np.random.default_rng(3)
-    coloured = [
-        Photo(str(n), np.kron(random.integers(0, 256, (4, 4, 3)), np.ones((16, 16, 1))).astype(np.uint8))
-        for n in range(9)
-    ]
-    coloured = [replace(photo, image=resize(photo.image, graph.size)) for photo in coloured]
-    truths = mattes_of(lower(graph, assumed(graph, Preprocessing((0.0,), (1.0,), "bgr"))), coloured)
-    masked = [replace(photo, truth=truth) for photo, truth in zip(coloured, truths, strict=True)]
-    (line,) = asked(tmp_path / "bytes.onnx", masked, Preprocessing((0.0,), (1.0,)))
+    photos = masked_by(tmp_path / "bytes.onnx", Preprocessing((0.0,), (1.0,), "bgr"), coloured)
+    (line,) = asked(tmp_path / "bytes.onnx", photos, Preprocessing((0.0,), (1.0,)))
     assert "--mean 0 --std 1 --units 0-255 --color bgr: IoU 1.00" in line

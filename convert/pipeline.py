@@ -176,23 +176,27 @@ def convert(path: str | Path, recipe: Recipe, *, progress: Progress | None = Non
             make = kept_scales if model.levels else to_int8
             quantised = make(model, photos.calibration.images, progress=tell)
     int8 = _shuffled(recipe, quantised.graph if quantised else TfliteGraph(other or b""))
-    levels, blame = None, ""
-    of_file = FileLevels(graph, reading, chosen) if graph.levels else None
+    of_file = FileLevels(graph, reading, chosen) if graph.levels and quantised else None
+    islands: Sequence[str] = ()
     if of_file and quantised:
         with stages.stage("comparing int8 with the quantised file"):
-            int8, levels, blame = _like_the_file(recipe, of_file, quantised)
+            int8, islands = _nearest(recipe, of_file, quantised)
     searched: SearchResult | None = None
+    levels, blame = None, ""
     if quantised and recipe.max_drop is not None:
         with stages.stage("looking for precisions within the budget") as tell:
             wanted = of_file.mattes(judges) if of_file else mattes(model, judges)
-            if not of_file or ((levels or 0) < SAME_LEVELS and drop_from(wanted, judges)(int8) > recipe.max_drop):
+            kept = of_file and (
+                of_file.same(int8)[0] >= SAME_LEVELS or drop_from(wanted, judges)(int8) <= recipe.max_drop
+            )
+            if not kept:
                 searched = _searched(recipe, model, quantised, wanted, judges, tell)
-                int8 = _shuffled(recipe, TfliteGraph(searched.tflite))
-        if of_file and searched:
-            levels, blame = _same_levels(of_file, int8, unlike(quantised, searched.chosen.islands))
+                int8, islands = _shuffled(recipe, TfliteGraph(searched.tflite)), searched.chosen.islands
     elif quantised and not of_file:
         with stages.stage("looking for the layers that cost most") as tell:
             blame = _blame(model, quantised, judges[:: max(1, len(judges) // COSTLY_PHOTOS)][:COSTLY_PHOTOS], tell)
+    if of_file and quantised:
+        levels, blame = _same_levels(of_file, quantised, int8, islands)
     with stages.stage("comparing int8 with float") as tell:
         of_float = mattes(model, judges, progress=lambda share: tell(share / 2))
         of_int8 = mattes(int8, judges, progress=lambda share: tell(0.5 + share / 2))
@@ -241,20 +245,21 @@ def _shuffled(recipe: Recipe, graph: TfliteGraph) -> bytes:
     return (graph if accelerators.is_one(recipe.target) else with_subpixels(graph)).to_bytes()
 
 
-def _like_the_file(recipe: Recipe, of_file: FileLevels, quantised: Quantised) -> tuple[bytes, float, str]:
-    """Int8, or with what a file needs in float32 → it, the share of its matte within a level, what to say of that."""
+def _nearest(recipe: Recipe, of_file: FileLevels, quantised: Quantised) -> tuple[bytes, Sequence[str]]:
+    """Int8, or with what a file needs in float32, and the outputs of the operators that compute in it."""
     islands = [(), *([] if accelerators.is_one(recipe.target) else in_floating_point(quantised))]
     number, found = of_file.nearest(_shuffled(recipe, quantised.with_islands(names)) for names in islands)
-    share, told = _same_levels(of_file, found, unlike(quantised, islands[number]))
-    return found, share, told or (f"float32 where the file computes in it: {unlike(quantised)}" if number else "")
+    return found, islands[number]
 
 
-def _same_levels(of_file: FileLevels, int8: bytes, because: str) -> tuple[float, str]:
+def _same_levels(of_file: FileLevels, quantised: Quantised, int8: bytes, islands: Sequence[str]) -> tuple[float, str]:
     """The share of its matte within one level of the file's, and what to say of it. Raises GateRefusedError."""
     share, mean = of_file.same(int8)
+    because = unlike(quantised, islands)
     of_file.refuse(mean, because)
-    told = f"{share:.2%} of the int8 matte is within one level of the quantised file's: {because}"
-    return share, "" if share >= SAME_LEVELS else told
+    if share < SAME_LEVELS:
+        return share, f"{share:.2%} of the int8 matte is within one level of the quantised file's: {because}"
+    return share, f"float32 where the file computes in it: {unlike(quantised)}" if islands else ""
 
 
 def _refuse_doubtful(recipe: Recipe, unproven: Sequence[str]) -> None:

@@ -15,9 +15,9 @@ from .onnx.graph import RGB
 from .onnx.reading import Preprocessing, Reading
 from .photos import Photo
 from .tflite.float_model import FloatModel
-from .tflite.spread import networks, spread
+from .tflite.spread import spread
+from .verify import SUBJECT_FROM, iou, matte_makers
 
-SUBJECT_FROM = 128  # the first alpha that rounds to subject
 LEAST_SHARE = 0.001  # of the pixels: less is no subject, and more than all but this no background
 FEWEST_JUDGES = 8  # photos with a subject: fewer say little about int8
 FLAT = 2  # levels: a picture or a matte that varies by less shows nothing
@@ -112,12 +112,10 @@ def pixels_otherwise(
         return
     numbers = list(truths) if by_masks else list(range(len(photos)))
     numbers = numbers[:: max(1, len(numbers) // TRIED)][:TRIED]
-    workers = [network.run for network in networks(model.tflite, len(numbers))]
-    asked = reading.preprocessing
+    workers, asked = matte_makers(model, len(numbers)), reading.preprocessing
 
-    def made_with(way: Preprocessing) -> list[NDArray]:
-        tensors = (model.to_input(_as_if(photos[number].image, asked, way)) for number in numbers)
-        return [alpha[0, :, :, 0] for alpha in spread(tensors, workers)]
+    def made_with(way: Preprocessing) -> list[Alpha]:
+        return list(spread((_as_if(photos[number].image, asked, way) for number in numbers), workers))
 
     # Stored bytes are prepared by the file itself; only their order can be another.
     other = replace(asked, color=_other(asked.color))
@@ -134,15 +132,15 @@ def pixels_otherwise(
             )
         return
     size = mattes[0].shape[::-1]
-    masks = [np.asarray(cv2.resize(truths[n], size, interpolation=cv2.INTER_AREA)) >= SUBJECT_FROM for n in numbers]
-    own = _overlaps([mattes[n] / np.float32(255) for n in numbers], masks)
+    masks = [np.asarray(cv2.resize(truths[n], size, interpolation=cv2.INTER_AREA), np.uint8) for n in numbers]
+    own = _overlaps([mattes[n] for n in numbers], masks)
     reached = {way: _overlaps(alphas, masks) for way, alphas in ways.items()}
     best = max(reached, key=lambda way: reached[way].mean())
     near = [_turned(best), *(way if way.color == best.color else _turned(way) for way in usual)] if usual else []
     reached |= {way: _overlaps(made_with(way), masks) for way in near if way not in (asked, *reached)}
     best = max(reached, key=lambda way: reached[way].mean())
     words, better = _typed(best, asked), reached[best]
-    inverse = _overlaps([1 - mattes[n] / np.float32(255) for n in numbers], masks)
+    inverse = _overlaps([255 - mattes[n] for n in numbers], masks)
     if inverse.mean() > better.mean() and not reading.matte.background:
         words, better = "--values background", inverse
     gain = better - own
@@ -176,8 +174,8 @@ def _typed(way: Preprocessing, asked: Preprocessing) -> str:
     return f"--mean {mean} --std {std} --units 0-255{color}"
 
 
-def _as_if(image: Image, asked: Preprocessing, way: Preprocessing) -> NDArray[np.float64]:
-    """Pixels of which a network that prepares them as was asked makes what the other way makes of the picture."""
+def _as_if(image: Image, asked: Preprocessing, way: Preprocessing) -> NDArray:
+    """Real numbers of which a network that prepares pixels as was asked makes what the other way makes of the picture."""
     pixels = image[..., ::-1] if way.color == "bgr" else image
     pixels = (pixels - np.array(way.mean)) / way.std * asked.std + asked.mean
     return pixels[..., ::-1] if asked.color == "bgr" else pixels
@@ -185,20 +183,17 @@ def _as_if(image: Image, asked: Preprocessing, way: Preprocessing) -> NDArray[np
 
 def _blind(mattes: Sequence[Alpha], images: Sequence[Image]) -> bool:
     """Whether mattes are alike though the photos are not."""
-    shares = [matte[::4, ::4] / np.float32(255) for matte in mattes]
-    varied, sure = _variety(shares), float(np.mean([np.abs(2 * share - 1).mean() for share in shares]))
-    pictures = _variety([image[::4, ::4] / np.float32(255) for image in images])
+    few = [matte[::4, ::4] for matte in mattes]  # pixels: enough to tell
+    varied, sure = _variety(few), float(np.mean([np.abs(matte / 127.5 - 1).mean() for matte in few]))
+    pictures = _variety([image[::4, ::4] for image in images])
     return len(mattes) > 1 and pictures >= UNSURE and (varied < ALIKE or (varied < UNSURE and sure < SURE))
 
 
-def _variety(several: Sequence[NDArray]) -> float:
-    """Of tensors of one shape: the mean absolute difference from their mean."""
+def _variety(several: Sequence[NDArray[np.uint8]]) -> float:
+    """Of pictures of one shape: the mean absolute difference from their mean, 0…1."""
     mean = np.mean(several, axis=0)
-    return float(np.mean([np.abs(one - mean).mean() for one in several]))
+    return float(np.mean([np.abs(one - mean).mean() for one in several])) / 255
 
 
-def _overlaps(alphas: Sequence[NDArray], truths: Sequence[NDArray[np.bool_]]) -> NDArray[np.float64]:
-    """IoU of each mask with its truth; 1 where both are empty."""
-    both = [((alpha >= 0.5) & truth).sum() for alpha, truth in zip(alphas, truths, strict=True)]
-    either = [((alpha >= 0.5) | truth).sum() for alpha, truth in zip(alphas, truths, strict=True)]
-    return np.where(either, both, 1) / np.maximum(either, 1)
+def _overlaps(mattes: Sequence[Alpha], masks: Sequence[Alpha]) -> NDArray[np.float64]:
+    return np.array([iou(matte, mask) for matte, mask in zip(mattes, masks, strict=True)])

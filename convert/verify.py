@@ -13,7 +13,6 @@ from ..runtime.errors import ConversionError, GateRefusedError
 from ..runtime.network.interpreter import Network
 from ..runtime.network.tensors import Convention, to_alpha, to_input
 from ..runtime.picture.images import Alpha, Image
-from .doubts import SUBJECT_FROM
 from .layers import LayerDifference, differences, first_not_finite
 from .onnx.evidence import refuse_outside
 from .onnx.graph import RGB, Graph
@@ -25,6 +24,7 @@ from .recipe import PARITY_TOLERANCE, Importer
 from .tflite.float_model import FloatModel
 from .tflite.spread import hands, networks, spread
 
+SUBJECT_FROM = 128  # the first alpha that rounds to subject
 STRICTER = (
     10  # operators looked at one by one must agree ten times better than mattes, which may then differ ten times more
 )
@@ -36,9 +36,7 @@ WORTH_FLOAT = 0.7  # of what differed from a quantised file's matte may still: t
 SHAKEN = 1 / 2000  # of a photo's numbers, by one: what a deep network of few levels makes of that is its own noise …
 TIMES_NOISE = 3  # … and int8 rounds in every layer what the file keeps as real numbers, its biases
 MOST_LEVELS = 1.0  # levels of 255 that the mattes may differ by on average
-FAINTEST = (
-    1 / 255
-)  # of alpha's 0…1: mattes that vary by less are all the same byte, and have no range to take shares of
+ONE_BYTE = 1 / 255  # of alpha's 0…1: mattes that vary by less have no range to take shares of
 HARDLY_VARIES = 0.02  # of alpha's 0…1: a network that sees nothing in its photos
 FLIPPED = 0.001  # of a mask's pixels: those so near its threshold that rounding takes them across
 HALF_TOLERANCE = 0.02  # of the matte's range: what half precision makes of a network, against single
@@ -199,7 +197,7 @@ def parity(
         low, high = min(low, float(expected.min())), max(high, float(expected.max()))
         if progress:
             progress((number + 1) / len(photos))
-    span = max(high - low, FAINTEST)
+    span = max(high - low, ONE_BYTE)
     allowed = max(tolerance, HALF_TOLERANCE if graph.half else 0.0, LEVEL / span if in_levels else 0.0)
     bar = tolerance if single is not None else allowed
     result = Parity(
@@ -228,6 +226,7 @@ class FileLevels:
         self._original = OriginalMatte(graph, reading)
         self._name, self._images = graph.name, [photo.image for photo in photos]
         self._levels = self._levels_of(self._images)
+        self._known: dict[bytes, tuple[float, float]] = {}  # network → `same`: it is asked for more than once
 
     def mattes(self, photos: Sequence[Photo]) -> list[Alpha]:
         """What the file itself makes of photos, at network size."""
@@ -240,9 +239,11 @@ class FileLevels:
 
     def same(self, int8: bytes) -> tuple[float, float]:
         """How much of the mattes is at most one level apart, 0…1, and by how many levels they differ on average."""
-        found = spread(self._images, matte_makers(int8, len(self._images)))
-        apart = [np.abs(level - alpha) for level, alpha in zip(self._levels, found, strict=True)]
-        return float(np.mean([difference <= 1 for difference in apart])), float(np.mean(apart))
+        if int8 not in self._known:
+            found = spread(self._images, matte_makers(int8, len(self._images)))
+            apart = [np.abs(level - alpha) for level, alpha in zip(self._levels, found, strict=True)]
+            self._known[int8] = float(np.mean([difference <= 1 for difference in apart])), float(np.mean(apart))
+        return self._known[int8]
 
     def nearest(self, candidates: Iterable[bytes]) -> tuple[int, bytes]:
         """Of int8 and more and more operators in float32 the first that is worth it, and its number."""

@@ -22,7 +22,6 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from ...convert.doubts import SUBJECT_FROM
 from ...convert.latency import Effort, interleave
 from ...convert.onnx.evidence import assumed
 from ...convert.onnx.graph import load as load_graph
@@ -33,7 +32,7 @@ from ...convert.quantise.to_int8 import FEWEST_FOR_MEANS, PLAIN, Steps, parted, 
 from ...convert.targets.partitions import partitions
 from ...convert.tflite.float_model import FloatModel
 from ...convert.tflite.graph import TfliteGraph, float_operators
-from ...convert.verify import compare, mattes
+from ...convert.verify import SUBJECT_FROM, compare, mattes
 from ...runtime.device.files import write_bytes
 from ...runtime.errors import EdgeMatteError, UsageError
 from ...runtime.network.interpreter import Network, load

@@ -175,7 +175,7 @@ def _typed(way: Preprocessing, asked: Preprocessing) -> str:
 
 
 def _as_if(image: Image, asked: Preprocessing, way: Preprocessing) -> NDArray:
-    """Real numbers of which a network that prepares pixels as was asked makes what the other way makes of the picture."""
+    """Numbers of which a network that prepares pixels as was asked makes what the other way makes of the picture."""
     pixels = image[..., ::-1] if way.color == "bgr" else image
     pixels = (pixels - np.array(way.mean)) / way.std * asked.std + asked.mean
     return pixels[..., ::-1] if asked.color == "bgr" else pixels
